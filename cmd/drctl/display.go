@@ -1,0 +1,231 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/term"
+
+	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/report"
+)
+
+// display shows a run while it goes: on a terminal one line a resource,
+// redrawn; elsewhere a plain line for each thing that changes.
+type display struct {
+	out       io.Writer
+	terminal  *os.File // nil: no terminal
+	rows      []*row
+	state     string
+	drawn     int // lines on the screen
+	lastDrawn time.Time
+	started   time.Time
+}
+
+type row struct {
+	index int
+	last  lab.Progress
+}
+
+// frame is how often a terminal is redrawn at most.
+const frame = 50 * time.Millisecond
+
+// newDisplay shows progress on standard error when standard output carries
+// the result for a script.
+func newDisplay(s streams, quiet bool) *display {
+	d := &display{out: s.out}
+	if quiet {
+		d.out = s.err
+	}
+	if f, ok := d.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		d.terminal = f
+	}
+	return d
+}
+
+func (d *display) progress(p lab.Progress) {
+	if d.started.IsZero() {
+		d.started = p.Time
+	}
+	news := d.note(p)
+	if d.terminal == nil {
+		if news {
+			fmt.Fprintln(d.out, d.plain(p))
+		}
+		return
+	}
+	if now := time.Now(); now.Sub(d.lastDrawn) >= frame {
+		d.lastDrawn = now
+		d.draw(p.Time)
+	}
+}
+
+// note keeps what is new and reports whether it is worth a line.
+func (d *display) note(p lab.Progress) bool {
+	if p.Resource == "" {
+		d.state = p.Phase
+		return true
+	}
+	for _, r := range d.rows {
+		if r.index == p.Index {
+			news := r.last.Phase != p.Phase || r.last.Ended != p.Ended
+			r.last = p
+			return news
+		}
+	}
+	d.rows = append(d.rows, &row{p.Index, p})
+	return true
+}
+
+func (d *display) plain(p lab.Progress) string {
+	at := p.Time.Sub(d.started).Round(100 * time.Millisecond)
+	if p.Resource == "" {
+		return fmt.Sprintf("%8s  %s", at, p.Phase)
+	}
+	return fmt.Sprintf("%8s  layer %d  %-40s  %-16s  %s", at, p.Layer, shorten(p.Resource, 40), p.Phase, p.Message)
+}
+
+// draw repaints the block of lines at the bottom of the terminal. Resources
+// that do not fit its height are counted instead of shown.
+func (d *display) draw(now time.Time) {
+	width, height, err := term.GetSize(int(d.terminal.Fd()))
+	if err != nil || width < 20 {
+		width, height = 80, 24
+	}
+	lines := []string{fmt.Sprintf("%8s  %s", now.Sub(d.started).Round(time.Second), d.state)}
+	shown := d.rows
+	if most := height - 3; len(shown) > most {
+		shown = d.busiest(most - 1)
+	}
+	for _, r := range shown {
+		lines = append(lines, fmt.Sprintf("%s %-34s %6s  %-15s %s", mark(r.last), shorten(r.last.Resource, 34), r.last.Elapsed.Round(time.Second), shorten(r.last.Phase, 15), r.last.Message))
+	}
+	if hidden := len(d.rows) - len(shown); hidden > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", hidden))
+	}
+	var b strings.Builder
+	if d.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", d.drawn)
+	}
+	for _, line := range lines {
+		fmt.Fprintf(&b, "\r\x1b[2K%s\n", shorten(line, width-1))
+	}
+	for i := len(lines); i < d.drawn; i++ {
+		b.WriteString("\r\x1b[2K\n")
+	}
+	d.drawn = max(d.drawn, len(lines))
+	fmt.Fprint(d.terminal, b.String())
+}
+
+// busiest gives the rows that are still at work first.
+func (d *display) busiest(n int) []*row {
+	var some []*row
+	for _, ended := range []bool{false, true} {
+		for _, r := range d.rows {
+			if r.last.Ended == ended && len(some) < n {
+				some = append(some, r)
+			}
+		}
+	}
+	return some
+}
+
+func mark(p lab.Progress) string {
+	switch {
+	case p.Failed:
+		return "✗"
+	case p.Ended:
+		return "✓"
+	}
+	return "…"
+}
+
+func (d *display) close() {
+	if d.terminal != nil && len(d.rows) > 0 {
+		last := d.rows[0].last.Time
+		for _, r := range d.rows {
+			if r.last.Time.After(last) {
+				last = r.last.Time
+			}
+		}
+		d.draw(last)
+	}
+}
+
+func shorten(s string, width int) string {
+	r := []rune(s)
+	if len(r) <= width {
+		return s
+	}
+	return string(r[:max(width-1, 0)]) + "…"
+}
+
+// printResult tells a person how a run ended.
+func printResult(w io.Writer, result lab.Result) {
+	fmt.Fprintf(w, "\n%s after %s: %s\n", result.Outcome, span(result.DurationSeconds), result.Outcome.Meaning())
+	if result.Cause != "" {
+		fmt.Fprintln(w, indent(result.Cause))
+	}
+	if len(result.Layers) > 0 {
+		fmt.Fprintln(w)
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "LAYER\tRESOURCE\tSTATUS\tCHANGED\tTOOK\tOF IT AWS\tADDED\tLAG")
+		for _, layer := range result.Layers {
+			for _, r := range layer.Resources {
+				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", layer.Layer, shorten(r.ResourceName, 60), r.Status, yes(r.Changed), span(r.DurationSeconds), span(r.AWSSeconds), added(r), lag(r.LagSeconds))
+			}
+		}
+		t.Flush()
+		for _, layer := range result.Layers {
+			for _, r := range layer.Resources {
+				if r.Error != nil {
+					fmt.Fprintf(w, "\n%s: %s\n%s\n", r.ResourceName, r.Error.Class, indent(r.Error.Message))
+				}
+			}
+		}
+	}
+	calls := 0
+	for _, n := range result.APICalls {
+		calls += n
+	}
+	changes := 0
+	for _, n := range result.Mutations {
+		changes += n
+	}
+	fmt.Fprintf(w, "\n%d API calls, %d of them changed something; %d state transitions.\n", calls, changes, result.Transitions)
+}
+
+func indent(s string) string { return "  " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ") }
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func span(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d >= time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
+func added(r lab.ResultResource) string {
+	if r.Status == report.Skipped {
+		return "-"
+	}
+	return span(r.DurationSeconds - r.AWSSeconds)
+}
+
+func lag(seconds *float64) string {
+	if seconds == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%g s", *seconds)
+}

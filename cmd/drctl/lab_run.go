@@ -1,0 +1,167 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/report"
+)
+
+type labRunCommand struct {
+	Payload    string  `required:"" help:"The StatePayload, or - for standard input."`
+	Machine    string  `default:"failover" enum:"failover,failback" help:"The machine: failover or failback."`
+	Region     string  `help:"Region of the run; by default the estate's recovery region."`
+	Estate     string  `help:"Estate file; by default the built-in one (drctl lab estate)."`
+	SaveEstate string  `help:"Write the estate as the run left it, to be the next run's --estate."`
+	Faults     string  `help:"What breaks: kind@target[#n[-m]], joined by commas, or random. Kinds: throttle, error, lost, timeout, stale, notfound, stuck, kill, twice, dead."`
+	Seed       uint64  `default:"1" help:"The same seed gives the same run."`
+	Clock      string  `default:"virtual" enum:"virtual,real" help:"virtual (hours pass in milliseconds) or real."`
+	Speed      float64 `default:"1" help:"How much faster than real time the real clock runs."`
+	Functions  string  `help:"Run the built Lambda binaries in this folder (NAME/bootstrap) instead of their handlers; needs --clock real."`
+	JSON       bool    `name:"json" help:"Print one JSON object; progress and logs go to standard error."`
+	Report     string  `help:"Folder to write report.json and report.txt to."`
+}
+
+// Help shows examples.
+func (c *labRunCommand) Help() string {
+	return `Examples:
+  drctl lab run --payload payloads/failover-three-databases.json
+  drctl lab run --payload payloads/failover-aurora-unplanned.json --faults dead@region:us-east-1
+  drctl lab run --payload payloads/failover-three-databases.json --faults lost@rds:PromoteReadReplica#1 --json`
+}
+
+func (c *labRunCommand) Run(s streams) error {
+	options, err := c.options(s)
+	if err != nil {
+		return err
+	}
+	if _, problems := payload.Parse(options.Payload, catalog.Types(), c.Machine); len(problems) > 0 {
+		return c.rejected(s, problems)
+	}
+	if c.Faults == "random" {
+		if options.Faults, err = randomFaults(options); err != nil {
+			return err
+		}
+		fmt.Fprintln(s.err, "faults:", options.Faults)
+	}
+	display := newDisplay(s, c.JSON)
+	options.Progress = display.progress
+	if c.Clock == "real" {
+		options.Clock = lab.NewWallClock(lab.Epoch, c.Speed)
+	}
+	result, err := lab.Run(options)
+	display.close()
+	if err != nil {
+		return environment("%w", err)
+	}
+	return c.finish(s, result)
+}
+
+// options reads everything that the flags name, all wrong ones at once.
+func (c *labRunCommand) options(s streams) (lab.Options, error) {
+	o := lab.Options{Machine: c.Machine, Region: c.Region, Seed: c.Seed, Binaries: c.Functions, Estate: lab.DefaultEstate()}
+	var wrong []string
+	note := func(err error) {
+		if err != nil {
+			wrong = append(wrong, err.Error())
+		}
+	}
+	var err error
+	o.Payload, err = readFile(c.Payload, s)
+	note(err)
+	if c.Estate != "" {
+		o.Estate, err = lab.LoadEstate(c.Estate)
+		note(err)
+	}
+	if c.Faults != "random" {
+		o.Faults, err = lab.ParseFaults(c.Faults)
+		note(err)
+	}
+	if c.Region != "" && o.Estate != nil && !slices.Contains(o.Estate.Regions, c.Region) {
+		note(fmt.Errorf("--region %s: the estate has %s", c.Region, strings.Join(o.Estate.Regions, ", ")))
+	}
+	if c.Speed <= 0 {
+		note(fmt.Errorf("--speed must be above 0"))
+	}
+	if c.Functions != "" && c.Clock != "real" {
+		note(fmt.Errorf("--functions needs --clock real: processes live in real time"))
+	}
+	if len(wrong) > 0 {
+		return o, wrongInput("%s", strings.Join(wrong, "\n"))
+	}
+	return o, nil
+}
+
+// randomFaults draws a schedule over the calls that an undisturbed run makes.
+func randomFaults(o lab.Options) (lab.Faults, error) {
+	calm, err := lab.Run(o)
+	if err != nil {
+		return nil, environment("%w", err)
+	}
+	var calls []string
+	for name := range calm.APICalls {
+		calls = append(calls, name)
+	}
+	slices.Sort(calls)
+	return lab.RandomFaults(o.Seed, calls, lab.FunctionNames()), nil
+}
+
+// rejected tells of a payload that was not run.
+func (c *labRunCommand) rejected(s streams, problems payload.Problems) error {
+	if c.JSON {
+		result := lab.Result{Outcome: report.FailedClean, Cause: "the payload is wrong; nothing was started", Layers: []lab.ResultLayer{},
+			APICalls: map[string]int{}, Mutations: map[string]int{}, Problems: problems}
+		if err := json.NewEncoder(s.out).Encode(result); err != nil {
+			return err
+		}
+	}
+	return &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", c.Payload, problems)}
+}
+
+func (c *labRunCommand) finish(s streams, result lab.Result) error {
+	if c.SaveEstate != "" {
+		if err := result.Final.Save(c.SaveEstate); err != nil {
+			return environment("saving the estate: %w", err)
+		}
+	}
+	if c.Report != "" {
+		if err := writeReport(c.Report, result.Record); err != nil {
+			return environment("writing the report: %w", err)
+		}
+	}
+	if c.JSON {
+		if err := json.NewEncoder(s.out).Encode(result); err != nil {
+			return environment("%w", err)
+		}
+	} else {
+		printResult(s.out, result)
+		if c.Report != "" {
+			fmt.Fprintf(s.out, "Report: %s\n", filepath.Join(c.Report, "report.json"))
+		}
+	}
+	if result.Outcome != report.Succeeded {
+		return &failure{code: exitRun, err: fmt.Errorf("the run ended %s", result.Outcome), silent: true}
+	}
+	return nil
+}
+
+func writeReport(dir string, record report.Record) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(record, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "report.json"), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "report.txt"), []byte(record.Text()), 0o644)
+}

@@ -1,0 +1,102 @@
+// Command drctl is the operator's command line: it checks payloads and runs
+// them in the embedded lab.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes that scripts rely on.
+const (
+	exitSucceeded   = 0
+	exitRun         = 1 // the run failed or was refused
+	exitInput       = 2 // the input is wrong
+	exitEnvironment = 3 // the environment is: no file system, no port, no endpoint
+)
+
+// failure is an error with its exit code. A silent one has been told already.
+type failure struct {
+	code   int
+	err    error
+	silent bool
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+func wrongInput(format string, args ...any) error {
+	return &failure{code: exitInput, err: fmt.Errorf(format, args...)}
+}
+
+func environment(format string, args ...any) error {
+	return &failure{code: exitEnvironment, err: fmt.Errorf(format, args...)}
+}
+
+// streams are where a command reads and writes: tests put their own.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+type commands struct {
+	Lab      labCommands     `cmd:"" help:"The embedded lab: a simulated AWS account with two regions."`
+	Validate validateCommand `cmd:"" help:"Check a StatePayload, all problems at once. Touches nothing."`
+	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of a StatePayload, for editors."`
+}
+
+type labCommands struct {
+	Run    labRunCommand    `cmd:"" help:"Run a payload through the real state machine and the real functions, in the lab."`
+	Serve  labServeCommand  `cmd:"" help:"Serve the lab to any AWS client, until interrupted."`
+	Estate labEstateCommand `cmd:"" help:"Print the default estate, to be changed and given to --estate."`
+}
+
+func main() {
+	os.Exit(execute(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// execute runs one command line and gives its exit code.
+func execute(args []string, s streams) int {
+	var c commands
+	exit := -1
+	parser, err := kong.New(&c, kong.Name("drctl"), kong.Description("Disaster recovery across two AWS regions."),
+		kong.UsageOnError(), kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }), kong.Bind(s))
+	if err != nil {
+		fmt.Fprintln(s.err, "drctl:", err)
+		return exitEnvironment
+	}
+	call, err := parser.Parse(args)
+	switch {
+	case exit >= 0: // help was asked for, and printed
+		return exit
+	case err != nil:
+		fmt.Fprintln(s.err, "drctl:", err)
+		return exitInput
+	}
+	if err := call.Run(); err != nil {
+		var f *failure
+		if !errors.As(err, &f) {
+			f = &failure{code: exitEnvironment, err: err}
+		}
+		if !f.silent {
+			fmt.Fprintln(s.err, "drctl:", err)
+		}
+		return f.code
+	}
+	return exitSucceeded
+}
+
+// readFile reads a file, or standard input for "-".
+func readFile(path string, s streams) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(s.in)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, wrongInput("%w", err)
+	}
+	return data, nil
+}

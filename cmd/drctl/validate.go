@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/payload"
+)
+
+type validateCommand struct {
+	File    string `arg:"" help:"The StatePayload, or - for standard input."`
+	Machine string `default:"" enum:",failover,failback" help:"Check for this machine only (failover or failback)."`
+	JSON    bool   `name:"json" help:"Print one JSON object."`
+}
+
+func (c *validateCommand) Run(s streams) error {
+	data, err := readFile(c.File, s)
+	if err != nil {
+		return err
+	}
+	doc, problems := payload.Parse(data, catalog.Types(), c.Machine)
+	if c.JSON {
+		if problems == nil {
+			problems = payload.Problems{}
+		}
+		if err := json.NewEncoder(s.out).Encode(map[string]any{"valid": len(problems) == 0, "problems": problems}); err != nil {
+			return err
+		}
+	}
+	if len(problems) > 0 {
+		return &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", c.File, problems), silent: c.JSON}
+	}
+	if !c.JSON {
+		resources := 0
+		for _, layer := range doc.Layers {
+			resources += len(layer.Resources)
+		}
+		fmt.Fprintf(s.out, "%s is valid: %d resources in %d layers. References are resolved when a run starts.\n", c.File, resources, len(doc.Layers))
+	}
+	return nil
+}
+
+type schemaCommand struct{}
+
+func (c *schemaCommand) Run(s streams) error {
+	schema, err := payload.Schema(catalog.Types())
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(schema)
+	return err
+}

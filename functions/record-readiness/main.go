@@ -1,0 +1,9 @@
+// Command record-readiness is the Lambda function that judges a preflight.
+package main
+
+import (
+	"dr-orchestrator/internal/function"
+	"dr-orchestrator/internal/run"
+)
+
+func main() { function.StartStep(run.NewRecordReadiness) }

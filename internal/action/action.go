@@ -1,0 +1,290 @@
+// Package action holds the contract between the state machine and the
+// functions that it drives: what a request says, what an answer says, and the
+// classes of error that the machine branches on.
+//
+// An action is level-triggered. Each invocation observes the resource,
+// classifies what it saw, decides, makes at most one mutating call and
+// reports. It never sleeps and never polls: waiting is the machine's work. So
+// it may be invoked again at any moment (after a crash, a lost answer, a
+// duplicate delivery, a redrive) and carries on from what is really there.
+package action
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// Status says whether a resource has reached its goal.
+type Status string
+
+// The two answers of a reconciliation that did not fail.
+const (
+	InProgress Status = "IN_PROGRESS"
+	Done       Status = "DONE"
+)
+
+// State is what an action saw before it did anything.
+type State string
+
+// The states in which an action may find its resource.
+const (
+	// StateUnknown: nothing could be observed.
+	StateUnknown State = "unknown"
+	// StateReady: the goal is not reached and no operation toward it runs.
+	StateReady State = "ready"
+	// StateUnderWay: an operation toward the goal runs.
+	StateUnderWay State = "under_way"
+	// StateDone: the goal is proved.
+	StateDone State = "done"
+)
+
+// Change says whether this run has changed a resource. It is three-valued,
+// because a call whose answer was lost may have changed something.
+type Change string
+
+// The values of Change. Unknown counts as changed wherever a run is judged.
+const (
+	ChangeNo      Change = "no"
+	ChangeYes     Change = "yes"
+	ChangeUnknown Change = "unknown"
+)
+
+// Happened reports whether a person has to reckon with a change.
+func (c Change) Happened() bool { return c == ChangeYes || c == ChangeUnknown }
+
+// Or joins what is known of two things: yes outweighs unknown outweighs no.
+func (c Change) Or(other Change) Change {
+	for _, v := range []Change{ChangeYes, ChangeUnknown} {
+		if c == v || other == v {
+			return v
+		}
+	}
+	return ChangeNo
+}
+
+// Run is what is the same for every resource of one execution.
+type Run struct {
+	ID        string    `json:"id"`        // name of the execution
+	Execution string    `json:"execution"` // ARN of the execution
+	Machine   string    `json:"machine"`   // failover or failback
+	Region    string    `json:"region"`    // the region taking over
+	Account   string    `json:"account"`
+	Partition string    `json:"partition"`
+	Disaster  bool      `json:"disaster"` // the other region is given up
+	StartedAt time.Time `json:"startedAt"`
+}
+
+// Resource is one entry of the payload in its normal form: references
+// resolved, values typed, the function that drives it looked up.
+type Resource struct {
+	Index            int             `json:"index"` // position in the whole payload, from 0
+	Layer            int             `json:"layer"`
+	Type             string          `json:"resourceType"`
+	Name             string          `json:"resourceName"`
+	Function         string          `json:"function"`
+	Parameters       json.RawMessage `json:"parameters"`
+	TimeLimitSeconds int             `json:"timeLimitSeconds"`
+	Baseline         State           `json:"baseline,omitempty"` // what the preflight saw
+	Watched          int             `json:"watched,omitempty"`  // resources of the layer, this one included
+	StartDelay       int             `json:"startDelaySeconds"`  // keeps the starts of a large layer apart
+}
+
+// Drive is what the machine carries from one invocation to the next. Only
+// Changed must be believed; correctness never depends on Memo being there.
+type Drive struct {
+	StartedAt     time.Time         `json:"startedAt"`
+	Polls         int               `json:"polls"`
+	Changed       Change            `json:"changed"`
+	InterruptedAt *time.Time        `json:"interruptedAt,omitempty"` // when a call last ended without an answer
+	Memo          map[string]string `json:"memo,omitempty"`
+}
+
+// Request is one invocation of an action, with its parameters typed.
+type Request[P any] struct {
+	Run        Run
+	Resource   Resource
+	Parameters P
+	Drive      Drive
+	Now        time.Time
+}
+
+// settleTime is how long a read after a lost answer may still show the state
+// from before the call. AWS gives no figure; describes have been seen to lag a
+// change by some seconds.
+const settleTime = 15 * time.Second
+
+// Unsure reports whether an earlier call of this run may have taken effect
+// without being visible yet. A decision to mutate must then wait.
+func (r Request[P]) Unsure() bool {
+	return r.Drive.InterruptedAt != nil && r.Now.Sub(*r.Drive.InterruptedAt) < settleTime
+}
+
+func (r Request[P]) memoTime(name string) time.Time {
+	t, err := time.Parse(time.RFC3339, r.Drive.Memo[name])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// The notes of a domain whose operation AWS may show late, or cancel.
+const (
+	memoRequested = "requestedAt"
+	memoIdle      = "idleSince"
+)
+
+// Asked is what this run knows of its own call beside what can be observed.
+type Asked struct {
+	Requested time.Time // when AWS accepted the call; zero: not yet
+	IdleSince time.Time // since when nothing is seen to run after it; zero: something is
+	Unsure    bool      // a call may have taken effect unseen
+	Now       time.Time
+}
+
+// Asked reads the notes of earlier invocations.
+func (r Request[P]) Asked() Asked {
+	return Asked{Requested: r.memoTime(memoRequested), IdleSince: r.memoTime(memoIdle), Unsure: r.Unsure(), Now: r.Now}
+}
+
+// Visibility is what an idle-looking resource means after a call of ours.
+type Visibility int
+
+// The meanings: no call was made, its effect may still show, a call without
+// an answer may still show, it had its time and nothing came.
+const (
+	NotAsked Visibility = iota
+	NotYetVisible
+	PerhapsAsked
+	NeverBegan
+)
+
+// patience is how long an operation that AWS accepted may stay invisible.
+const patience = time.Minute
+
+// Idle judges a resource on which nothing is seen to run.
+func (a Asked) Idle() Visibility {
+	switch {
+	case a.Requested.IsZero() && a.Unsure:
+		return PerhapsAsked
+	case a.Requested.IsZero():
+		return NotAsked
+	case a.IdleSince.IsZero() || a.Now.Sub(a.IdleSince) < patience:
+		return NotYetVisible
+	}
+	return NeverBegan
+}
+
+// Note gives the memo of an invocation that called, or that waited while
+// nothing was seen to run.
+func (a Asked) Note(called, invisible bool) map[string]string {
+	memo := map[string]string{memoIdle: ""}
+	if called {
+		memo[memoRequested] = a.Now.Format(time.RFC3339)
+	}
+	if invisible {
+		since := a.IdleSince
+		if since.IsZero() {
+			since = a.Now
+		}
+		memo[memoIdle] = since.Format(time.RFC3339)
+	}
+	return memo
+}
+
+// Evidence is what was observed, by name: statuses, lag, endpoint, ids.
+type Evidence map[string]any
+
+// Progress is the answer of a reconciliation.
+type Progress struct {
+	Status    Status
+	Observed  State  // before this invocation did anything
+	Phase     string // short, for a table: "promoting", "backing-up"
+	Message   string // one sentence for a person
+	Final     bool   // the operation is in its last phase: look again soon
+	Changed   bool   // this invocation made a mutating call that AWS accepted
+	Contended bool   // AWS found another operation running when asked for ours
+	Evidence  Evidence
+	Memo      map[string]string
+	Lag       *float64 // seconds of replication lag seen just before acting
+}
+
+// Verdict is what the preflight thinks of one resource.
+type Verdict string
+
+// The verdicts of a preflight, in rising order of trouble.
+const (
+	VerdictDone    Verdict = "already done"
+	VerdictReady   Verdict = "ready"
+	VerdictWarning Verdict = "warning"
+	VerdictBlocked Verdict = "blocked"
+)
+
+// Finding is one thing that a preflight has to say. Class is set on a
+// blocking one.
+type Finding struct {
+	Verdict Verdict `json:"verdict"`
+	Class   Class   `json:"class,omitempty"`
+	Message string  `json:"message"`
+}
+
+// Readiness is the answer of a preflight: describe only, nothing changed.
+type Readiness struct {
+	Observed State
+	Findings []Finding // nothing to say means ready
+	Evidence Evidence
+	Lag      *float64 // seconds
+}
+
+// Verdict sums the findings up: the worst of them, or what was observed.
+func (r Readiness) Verdict() Verdict {
+	verdict := VerdictReady
+	if r.Observed == StateDone {
+		verdict = VerdictDone
+	}
+	for _, f := range r.Findings {
+		if f.Verdict == VerdictBlocked || (f.Verdict == VerdictWarning && verdict != VerdictBlocked) {
+			verdict = f.Verdict
+		}
+	}
+	return verdict
+}
+
+// Reconciler drives one resource toward its goal, one step per call.
+type Reconciler[P any] interface {
+	// Preflight looks whether the action could run now. It only describes.
+	Preflight(ctx context.Context, req Request[P]) (Readiness, error)
+	// Reconcile observes, decides, makes at most one mutating call, reports.
+	Reconcile(ctx context.Context, req Request[P]) (Progress, error)
+}
+
+// maxConflicts is how often in a row AWS may turn a call away because of the
+// resource's state before that is believed.
+const maxConflicts = 5
+
+const memoConflicts = "conflicts"
+
+// Sent finishes an invocation that made its mutating call. A call that AWS
+// turned away because of the resource's state is not believed at once: the
+// state seen before may have been an old one, or an earlier call of ours whose
+// answer was lost may be at work. The machine looks again; a state that stays
+// in the way ends as Conflict.
+func Sent[P any](req Request[P], progress Progress, err error) (Progress, error) {
+	if err == nil {
+		progress.Changed = true
+		return progress, nil
+	}
+	if ClassOf(err) != Conflict {
+		return progress, err
+	}
+	conflicts, _ := strconv.Atoi(req.Drive.Memo[memoConflicts])
+	if conflicts++; conflicts > maxConflicts {
+		return progress, err
+	}
+	progress.Contended = true
+	progress.Phase = "busy"
+	progress.Message = err.Error()
+	progress.Memo = map[string]string{memoConflicts: strconv.Itoa(conflicts)}
+	return progress, nil
+}

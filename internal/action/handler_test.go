@@ -1,0 +1,504 @@
+package action
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda/messages"
+	"github.com/google/go-cmp/cmp"
+)
+
+type parameters struct {
+	Name     string
+	Password string
+}
+
+// stub is a reconciler that does as it is told and keeps what it was asked.
+type stub struct {
+	progress Progress
+	ready    map[string]Readiness // by resource name
+	err      map[string]error     // by resource name
+	panics   any
+	asked    []Request[parameters]
+}
+
+func (s *stub) Preflight(_ context.Context, req Request[parameters]) (Readiness, error) {
+	s.asked = append(s.asked, req)
+	if s.panics != nil {
+		panic(s.panics)
+	}
+	return s.ready[req.Resource.Name], s.err[req.Resource.Name]
+}
+
+func (s *stub) Reconcile(_ context.Context, req Request[parameters]) (Progress, error) {
+	s.asked = append(s.asked, req)
+	if s.panics != nil {
+		panic(s.panics)
+	}
+	return s.progress, s.err[req.Resource.Name]
+}
+
+// vault is a Secrets with one secret.
+type vault struct{ err error }
+
+const (
+	reference = "{{resolve:ssm-secure:/db}}"
+	secret    = "hunter2222"
+)
+
+func (v vault) Replace(_ context.Context, in json.RawMessage) (json.RawMessage, []string, error) {
+	if v.err != nil {
+		return nil, nil, v.err
+	}
+	if !bytes.Contains(in, []byte(reference)) {
+		return in, nil, nil
+	}
+	return bytes.ReplaceAll(in, []byte(reference), []byte(secret)), []string{secret}, nil
+}
+
+func (vault) Redact(text []byte, secrets []string) []byte {
+	for _, s := range secrets {
+		text = bytes.ReplaceAll(text, []byte(s), []byte("[secret]"))
+	}
+	return text
+}
+
+func adapter(s *stub) *Adapter[parameters] {
+	return &Adapter[parameters]{Reconciler: s, Now: func() time.Time { return noon }, MinimumSeconds: 20}
+}
+
+func invoke[Out any](t *testing.T, a *Adapter[parameters], event any) (Out, Class, string) {
+	t.Helper()
+	data, ok := event.(string)
+	if !ok {
+		encoded, err := json.Marshal(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = string(encoded)
+	}
+	answer, err := a.Invoke(t.Context(), []byte(data))
+	var out Out
+	if err != nil {
+		// The runtime passes the type on only if it is this very type, not a
+		// pointer to it and not wrapped.
+		response, ok := err.(messages.InvokeResponse_Error) //nolint:errorlint // it must be outermost
+		if !ok {
+			t.Fatalf("the error is a %T", err)
+		}
+		if answer != nil {
+			t.Errorf("an answer beside the error: %s", answer)
+		}
+		return out, Class(response.Type), response.Message
+	}
+	if err := json.Unmarshal(answer, &out); err != nil {
+		t.Fatalf("the answer %s: %v", answer, err)
+	}
+	return out, "", string(answer)
+}
+
+func reconcileEvent(drive Drive, baseline State) Envelope {
+	return Envelope{
+		Operation: OperationReconcile, Run: Run{ID: "run-1", Region: "us-west-2"},
+		Resource: &Resource{Index: 3, Layer: 1, Name: "orders", Parameters: json.RawMessage(`{"Name":"orders"}`), Baseline: baseline, Watched: 1},
+		Drive:    &drive,
+	}
+}
+
+// What is said of a change, for every way in which an invocation can go. That
+// of an invocation which gave no answer is said by the state machine: unknown.
+func TestChanged(t *testing.T) {
+	within, past := ago(settleTime-time.Second), ago(settleTime+time.Second)
+	called := Progress{Changed: true, Observed: StateReady}
+	turnedAway := Progress{Contended: true, Observed: StateReady}
+	saw := func(s State) Progress { return Progress{Observed: s} }
+	for _, tt := range []struct {
+		name        string
+		before      Change
+		interrupted *time.Time
+		baseline    State
+		progress    Progress
+		want        Change
+		kept        bool // interruptedAt goes on
+	}{
+		{"nothing said before counts as no", "", nil, StateReady, saw(StateReady), ChangeNo, false},
+		{"waited", ChangeNo, nil, StateReady, saw(StateReady), ChangeNo, false},
+		{"was under way before the run", ChangeNo, nil, StateUnderWay, saw(StateUnderWay), ChangeNo, false},
+		{"was done before the run", ChangeNo, nil, StateDone, saw(StateDone), ChangeNo, false},
+		{"under way ended by itself", ChangeNo, nil, StateUnderWay, saw(StateDone), ChangeNo, false},
+		{"called", ChangeNo, nil, StateReady, called, ChangeYes, false},
+		{"called, nothing said before", "", nil, StateReady, called, ChangeYes, false},
+		{"called after an unknown", ChangeUnknown, past, StateReady, called, ChangeYes, false},
+		{"called a second time", ChangeYes, nil, StateReady, called, ChangeYes, false},
+
+		{"yes stays: ready", ChangeYes, nil, StateReady, saw(StateReady), ChangeYes, false},
+		{"yes stays: under way", ChangeYes, nil, StateUnderWay, saw(StateUnderWay), ChangeYes, false},
+		{"yes stays: done", ChangeYes, nil, StateDone, saw(StateDone), ChangeYes, false},
+		{"yes stays: interrupted", ChangeYes, within, StateReady, saw(StateReady), ChangeYes, false},
+		{"yes stays: turned away", ChangeYes, nil, StateReady, turnedAway, ChangeYes, false},
+
+		{"turned away: a duplicate may have won", ChangeNo, nil, StateReady, turnedAway, ChangeUnknown, false},
+		{"turned away, nothing said before", "", nil, StateReady, turnedAway, ChangeUnknown, false},
+
+		{"unknown: too early to tell", ChangeUnknown, within, StateReady, saw(StateReady), ChangeUnknown, true},
+		{"unknown: nothing came of it", ChangeUnknown, past, StateReady, saw(StateReady), ChangeNo, false},
+		{"unknown by a conflict: nothing came of it", ChangeUnknown, nil, StateReady, saw(StateReady), ChangeNo, false},
+		{"unknown: it works", ChangeUnknown, within, StateReady, saw(StateUnderWay), ChangeYes, false},
+		{"unknown: it works, seen late", ChangeUnknown, past, StateReady, saw(StateUnderWay), ChangeYes, false},
+		{"unknown: it worked", ChangeUnknown, within, StateReady, saw(StateDone), ChangeYes, false},
+		{"unknown: done before the run", ChangeUnknown, within, StateDone, saw(StateDone), ChangeNo, false},
+		{"unknown: no baseline, under way", ChangeUnknown, within, "", saw(StateUnderWay), ChangeUnknown, true},
+		{"unknown: no baseline, done", ChangeUnknown, within, "", saw(StateDone), ChangeUnknown, true},
+		{"unknown: baseline unknown, under way", ChangeUnknown, past, StateUnknown, saw(StateUnderWay), ChangeUnknown, true},
+		{"unknown: baseline unknown, done", ChangeUnknown, past, StateUnknown, saw(StateDone), ChangeUnknown, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.progress.Status = InProgress
+			got, class, text := invoke[Answer](t, adapter(&stub{progress: tt.progress}),
+				reconcileEvent(Drive{StartedAt: noon, Changed: tt.before, InterruptedAt: tt.interrupted}, tt.baseline))
+			if class != "" {
+				t.Fatalf("%s: %s", class, text)
+			}
+			if got.Changed != tt.want {
+				t.Errorf("changed %q, want %q", got.Changed, tt.want)
+			}
+			if kept := got.InterruptedAt != nil; kept != tt.kept {
+				t.Errorf("interruptedAt kept: %t, want %t", kept, tt.kept)
+			}
+		})
+	}
+}
+
+// Whatever comes in, the answer is one of the three, a call is never denied
+// and a yes never taken back.
+func TestChangedAlways(t *testing.T) {
+	states := []State{"", StateUnknown, StateReady, StateUnderWay, StateDone}
+	for _, before := range []Change{"", ChangeNo, ChangeYes, ChangeUnknown} {
+		for _, interrupted := range []*time.Time{nil, ago(time.Second), ago(time.Hour)} {
+			for _, baseline := range states {
+				for _, observed := range states {
+					for _, p := range []Progress{{Observed: observed}, {Observed: observed, Changed: true}, {Observed: observed, Contended: true}} {
+						p.Status = InProgress
+						got, _, _ := invoke[Answer](t, adapter(&stub{progress: p}),
+							reconcileEvent(Drive{StartedAt: noon, Changed: before, InterruptedAt: interrupted}, baseline))
+						at := fmt.Sprintf("before %q, baseline %q, %+v", before, baseline, p)
+						switch got.Changed {
+						case ChangeNo, ChangeYes, ChangeUnknown:
+						default:
+							t.Errorf("%s: changed is %q", at, got.Changed)
+						}
+						if (p.Changed || before == ChangeYes) && got.Changed != ChangeYes {
+							t.Errorf("%s: changed is %q, want yes", at, got.Changed)
+						}
+						if p.Contended && (before == ChangeNo || before == "") && !got.Changed.Happened() {
+							t.Errorf("%s: changed is %q", at, got.Changed)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestReconcileAnswer(t *testing.T) {
+	lagged := 1.5
+	s := &stub{progress: Progress{
+		Status: InProgress, Observed: StateReady, Phase: "promoting", Message: "asked for", Changed: true, Lag: &lagged,
+		Evidence: Evidence{"status": "available"}, Memo: map[string]string{"a": "new"},
+	}}
+	got, class, text := invoke[Answer](t, adapter(s), reconcileEvent(Drive{StartedAt: noon, Memo: map[string]string{"a": "old", "b": "kept"}}, StateReady))
+	if class != "" {
+		t.Fatalf("%s: %s", class, text)
+	}
+	want := Answer{
+		Status: InProgress, Phase: "promoting", Message: "asked for", WaitSeconds: 20, Changed: ChangeYes,
+		Evidence: Evidence{"status": "available"}, Memo: map[string]string{"a": "new", "b": "kept", MemoLag: "1.5"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	if s.asked[0].Parameters.Name != "orders" || s.asked[0].Resource.Index != 3 || s.asked[0].Run.Region != "us-west-2" || !s.asked[0].Now.Equal(noon) {
+		t.Errorf("asked %+v", s.asked[0])
+	}
+	// The machine reads these, so they must be there even when empty.
+	for _, name := range []string{`"status"`, `"phase"`, `"message"`, `"waitSeconds"`, `"changed"`, `"interruptedAt"`, `"memo"`} {
+		if !strings.Contains(text, name) {
+			t.Errorf("%s is not in %s", name, text)
+		}
+	}
+
+	s.progress = Progress{Status: Done, Observed: StateDone}
+	got, _, text = invoke[Answer](t, adapter(s), reconcileEvent(Drive{StartedAt: noon}, StateDone))
+	if got.Status != Done || got.WaitSeconds != 0 || got.Memo == nil || got.Changed != ChangeNo {
+		t.Errorf("done: %s", text)
+	}
+}
+
+// While the goal is not reached the machine always waits, whatever the phase.
+func TestReconcileWaits(t *testing.T) {
+	for _, p := range []Progress{
+		{Observed: StateReady},
+		{Observed: StateReady, Changed: true},
+		{Observed: StateUnderWay},
+		{Observed: StateUnderWay, Final: true},
+		{Observed: StateUnknown, Contended: true},
+	} {
+		p.Status = InProgress
+		for _, started := range []time.Time{{}, noon, noon.Add(-time.Hour), noon.Add(time.Hour)} {
+			got, _, _ := invoke[Answer](t, adapter(&stub{progress: p}), reconcileEvent(Drive{StartedAt: started}, StateReady))
+			if got.WaitSeconds < 1 || got.WaitSeconds > 120 {
+				t.Errorf("%+v, started %s: wait %d s", p, started, got.WaitSeconds)
+			}
+		}
+	}
+}
+
+func TestInvokeErrors(t *testing.T) {
+	preflight := Envelope{Operation: OperationPreflight, Resources: []Resource{{Name: "orders", Parameters: json.RawMessage(`{"Name":"x"}`)}}}
+	reconcile := reconcileEvent(Drive{}, StateReady)
+	with := func(change func(e *Envelope)) Envelope {
+		e := reconcileEvent(Drive{}, StateReady)
+		change(&e)
+		return e
+	}
+	for _, class := range Classes {
+		t.Run("class "+string(class), func(t *testing.T) {
+			s := &stub{err: map[string]error{"orders": fmt.Errorf("outer: %w", Errorf(class, "inner"))}}
+			if _, got, text := invoke[Answer](t, adapter(s), reconcile); got != class || text != "outer: inner" {
+				t.Errorf("class %s, %q", got, text)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		name  string
+		event any
+		stub  *stub
+		want  Class
+	}{
+		{"no JSON", "{", &stub{}, InvalidInput},
+		{"empty", "", &stub{}, InvalidInput},
+		{"null", "null", &stub{}, InvalidInput},
+		{"another type", "[1]", &stub{}, InvalidInput},
+		{"unknown field", `{"operation":"reconcile","force":true}`, &stub{}, InvalidInput},
+		{"unknown operation", with(func(e *Envelope) { e.Operation = "destroy" }), &stub{}, InvalidInput},
+		{"no operation", with(func(e *Envelope) { e.Operation = "" }), &stub{}, InvalidInput},
+		{"reconcile without a resource", with(func(e *Envelope) { e.Resource = nil }), &stub{}, InvalidInput},
+		{"reconcile without a drive", with(func(e *Envelope) { e.Drive = nil }), &stub{}, InvalidInput},
+		{"reconcile of several", with(func(e *Envelope) { e.Resources = []Resource{{}} }), &stub{}, InvalidInput},
+		{"preflight with a drive", with(func(e *Envelope) { e.Operation, e.Resource = OperationPreflight, nil }), &stub{}, InvalidInput},
+		{"unknown parameter", with(func(e *Envelope) { e.Resource.Parameters = json.RawMessage(`{"Nmae":"x"}`) }), &stub{}, InvalidInput},
+		{"parameter of another type", with(func(e *Envelope) { e.Resource.Parameters = json.RawMessage(`{"Name":1}`) }), &stub{}, InvalidInput},
+		{"panic", reconcile, &stub{panics: "boom"}, Internal},
+		{"panic with an error", reconcile, &stub{panics: Errorf(Refused, "no")}, Internal},
+		{"panic in a preflight", preflight, &stub{panics: errors.New("boom")}, Internal},
+		{"an error without a class", reconcile, &stub{err: map[string]error{"orders": errors.New("defect")}}, Internal},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, got, text := invoke[Answer](t, adapter(tt.stub), tt.event); got != tt.want {
+				t.Errorf("class %q (%s), want %s", got, text, tt.want)
+			}
+			if tt.want == InvalidInput && len(tt.stub.asked) > 0 {
+				t.Error("the reconciler was asked all the same")
+			}
+		})
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	lagged := 2.0
+	s := &stub{
+		ready: map[string]Readiness{
+			"ready":   {Observed: StateReady, Lag: &lagged, Evidence: Evidence{"status": "available"}},
+			"done":    {Observed: StateDone},
+			"refused": {Observed: StateReady, Findings: []Finding{{Verdict: VerdictBlocked, Class: Refused, Message: "lag"}}},
+		},
+		err: map[string]error{"absent": Errorf(NotFound, "not there"), "denied": Errorf(Denied, "no")},
+	}
+	event := Envelope{Operation: OperationPreflight}
+	for i, name := range []string{"ready", "done", "refused", "absent", "denied", "odd"} {
+		parameters := json.RawMessage(`{"Name":"` + name + `"}`)
+		if name == "odd" {
+			parameters = json.RawMessage(`{"Nmae":1}`)
+		}
+		event.Resources = append(event.Resources, Resource{Index: 10 + i, Name: name, Parameters: parameters})
+	}
+	got, class, text := invoke[PreflightAnswer](t, adapter(s), event)
+	if class != "" {
+		t.Fatalf("%s: %s", class, text)
+	}
+	type row struct {
+		Index    int
+		Verdict  Verdict
+		Observed State
+		Class    Class
+	}
+	var rows []row
+	for _, c := range got.Readiness {
+		r := row{c.Index, c.Verdict, c.Observed, ""}
+		for _, f := range c.Findings {
+			r.Class = f.Class
+		}
+		rows = append(rows, r)
+	}
+	want := []row{
+		{10, VerdictReady, StateReady, ""},
+		{11, VerdictDone, StateDone, ""},
+		{12, VerdictBlocked, StateReady, Refused},
+		{13, VerdictBlocked, StateUnknown, NotFound},
+		{14, VerdictBlocked, StateUnknown, Denied},
+		{15, VerdictBlocked, StateUnknown, InvalidInput},
+	}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("readiness (-want +got):\n%s", diff)
+	}
+	if l := got.Readiness[0].Lag; l == nil || *l != lagged {
+		t.Errorf("lag %v, want %g", l, lagged)
+	}
+
+	// What says something about the moment only is asked for again.
+	for _, class := range []Class{Throttled, Internal} {
+		s := &stub{err: map[string]error{"ready": Errorf(class, "later")}}
+		if _, got, _ := invoke[PreflightAnswer](t, adapter(s), event); got != class {
+			t.Errorf("class %q, want %s", got, class)
+		}
+	}
+	if got, class, _ := invoke[PreflightAnswer](t, adapter(&stub{}), Envelope{Operation: OperationPreflight}); class != "" || len(got.Readiness) != 0 {
+		t.Errorf("nothing to look at: %q, %+v", class, got)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	event := reconcileEvent(Drive{StartedAt: noon, Memo: map[string]string{}}, StateReady)
+	event.Resource.Parameters = json.RawMessage(`{"Name":"orders","Password":"` + reference + `"}`)
+	leaking := Progress{
+		Status: InProgress, Message: "connected with " + secret, Phase: secret,
+		Evidence: Evidence{"dsn": "root:" + secret}, Memo: map[string]string{"m": secret},
+	}
+
+	t.Run("in an answer", func(t *testing.T) {
+		s := &stub{progress: leaking}
+		a := adapter(s)
+		a.Secrets = vault{}
+		got, class, text := invoke[Answer](t, a, event)
+		if class != "" || strings.Contains(text, secret) || !strings.Contains(got.Message, "[secret]") {
+			t.Errorf("%s: %s", class, text)
+		}
+		if s.asked[0].Parameters.Password != secret {
+			t.Errorf("the reconciler got %q", s.asked[0].Parameters.Password)
+		}
+		if strings.Contains(string(s.asked[0].Resource.Parameters), secret) {
+			t.Error("the secret is in the resource, which is passed on")
+		}
+	})
+	t.Run("in an error", func(t *testing.T) {
+		a := adapter(&stub{err: map[string]error{"orders": Errorf(Denied, "login as root:%s", secret)}})
+		a.Secrets = vault{}
+		if _, class, text := invoke[Answer](t, a, event); class != Denied || strings.Contains(text, secret) || !strings.Contains(text, "[secret]") {
+			t.Errorf("%s: %s", class, text)
+		}
+	})
+	t.Run("in a preflight", func(t *testing.T) {
+		look := Envelope{Operation: OperationPreflight, Resources: []Resource{*event.Resource}}
+		a := adapter(&stub{ready: map[string]Readiness{"orders": {Findings: []Finding{{Verdict: VerdictWarning, Message: "saw " + secret}}}}})
+		a.Secrets = vault{}
+		if _, class, text := invoke[PreflightAnswer](t, a, look); class != "" || strings.Contains(text, secret) {
+			t.Errorf("%s: %s", class, text)
+		}
+		for _, class := range []Class{Denied, Unreachable} {
+			a = adapter(&stub{err: map[string]error{"orders": Errorf(class, "saw %s", secret)}})
+			a.Secrets = vault{}
+			if _, _, text := invoke[PreflightAnswer](t, a, look); strings.Contains(text, secret) {
+				t.Errorf("%s: %s", class, text)
+			}
+		}
+	})
+	t.Run("that cannot be read", func(t *testing.T) {
+		s := &stub{progress: leaking}
+		a := adapter(s)
+		a.Secrets = vault{err: answered(400, coded("AccessDeniedException"))}
+		if _, class, text := invoke[Answer](t, a, event); class != Denied {
+			t.Errorf("%s: %s", class, text)
+		}
+		if len(s.asked) > 0 {
+			t.Error("the reconciler was asked all the same")
+		}
+	})
+	t.Run("none in these parameters", func(t *testing.T) {
+		a := adapter(&stub{progress: Progress{Status: Done}})
+		a.Secrets = vault{}
+		if got, class, text := invoke[Answer](t, a, reconcileEvent(Drive{}, StateReady)); class != "" || got.Status != Done {
+			t.Errorf("%s: %s", class, text)
+		}
+	})
+}
+
+func TestStep(t *testing.T) {
+	type in struct{ A int }
+	type out struct{ B int }
+	double := Step[in, out](func(_ context.Context, i in) (out, error) {
+		switch i.A {
+		case 1:
+			return out{}, fmt.Errorf("outer: %w", Errorf(Throttled, "later"))
+		case 2:
+			panic("boom")
+		}
+		return out{2 * i.A}, nil
+	})
+	for _, tt := range []struct {
+		event, want string
+		class       Class
+	}{
+		{`{"A":21}`, `{"B":42}`, ""},
+		{`{"A":1}`, "", Throttled},
+		{`{"A":2}`, "", Internal},
+		{`{"A":3,"C":4}`, "", InvalidInput},
+		{`nothing`, "", InvalidInput},
+	} {
+		t.Run(tt.event, func(t *testing.T) {
+			got, err := double.Invoke(t.Context(), []byte(tt.event))
+			if tt.class == "" {
+				if err != nil || string(got) != tt.want {
+					t.Errorf("%s, %v", got, err)
+				}
+				return
+			}
+			if response, ok := err.(messages.InvokeResponse_Error); !ok || Class(response.Type) != tt.class { //nolint:errorlint // it must be outermost
+				t.Errorf("error %#v, want type %s", err, tt.class)
+			}
+		})
+	}
+	wrong := Step[in, func()](func(context.Context, in) (func(), error) { return func() {}, nil })
+	if _, err := wrong.Invoke(t.Context(), []byte(`{"A":1}`)); err == nil {
+		t.Error("an answer that is no JSON went out")
+	}
+}
+
+// What decodes input never panics, and a class is all that comes of bad input.
+func FuzzInvoke(f *testing.F) {
+	good, err := json.Marshal(reconcileEvent(Drive{StartedAt: noon, Changed: ChangeUnknown}, StateReady))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"operation":"preflight","resources":[{"parameters":{}}]}`))
+	f.Add([]byte(`{"operation":"reconcile","resource":{},"drive":{"memo":null}}`))
+	f.Fuzz(func(t *testing.T, event []byte) {
+		answer, err := adapter(&stub{progress: Progress{Status: Done}}).Invoke(t.Context(), event)
+		if err == nil {
+			if !json.Valid(answer) {
+				t.Errorf("answer %q", answer)
+			}
+			return
+		}
+		response, ok := err.(messages.InvokeResponse_Error) //nolint:errorlint // it must be outermost
+		if !ok || Class(response.Type) != InvalidInput {
+			t.Errorf("error %#v", err)
+		}
+	})
+}

@@ -1,0 +1,131 @@
+// Package catalog holds THE table: everything that is true of one resource
+// type stands in its row, and functions, permissions, validation, schema,
+// documentation and the lab follow from it.
+package catalog
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/cachegroup"
+	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/globalcluster"
+	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/replica"
+)
+
+// The machines that an entry may belong to.
+const (
+	Failover = "failover"
+	Failback = "failback"
+)
+
+// Entry is one row: a resource type and the action that drives it.
+type Entry struct {
+	Type       string       // resourceType in a payload
+	Function   string       // folder under functions, and suffix of the Lambda's name
+	Doc        string       // one sentence
+	Parameters reflect.Type // struct with the tags that package payload reads
+	Machines   []string     // the machines that accept it
+	TimeLimit  time.Duration
+	Sample     string // a file under payloads that uses it
+	Statements []Statement
+	New        func(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler
+}
+
+// Statement is what an action's function may do, and on what. Resources hold
+// ${Partition}, ${Account} and ${Region}. Reason is needed where AWS knows
+// nothing narrower than "*".
+type Statement struct {
+	Actions   []string
+	Resources []string
+	Reason    string
+}
+
+var both = []string{Failover, Failback}
+
+// readMetrics is the statement of every action that reads a lag.
+var readMetrics = Statement{
+	Actions: []string{"cloudwatch:GetMetricData"}, Resources: []string{"*"},
+	Reason: "GetMetricData knows no resource",
+}
+
+const (
+	anyInstance = "arn:${Partition}:rds:${Region}:${Account}:db:*"
+	// A switchover is called in the primary's region and a failover touches
+	// the clusters of every member region.
+	anyCluster       = "arn:${Partition}:rds:*:${Account}:cluster:*"
+	anyMember        = "arn:${Partition}:rds:*:${Account}:db:*"
+	anyGlobalCluster = "arn:${Partition}:rds::${Account}:global-cluster:*"
+)
+
+// Entries is the table, in the order in which documents list it.
+var Entries = []Entry{
+	{
+		Type: "PromoteRDSReadReplica", Function: "promote-read-replica",
+		Doc:        "Promotes an RDS read replica to a database of its own, with backups.",
+		Parameters: reflect.TypeFor[replica.PromoteParameters](), Machines: both,
+		TimeLimit: 2 * time.Hour, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica"}, Resources: []string{anyInstance}},
+			readMetrics,
+		},
+	},
+	{
+		Type: "PlannedFailoverAurora", Function: "switchover-global-cluster",
+		Doc:        "Switches an Aurora global database over to a secondary cluster; nothing is lost.",
+		Parameters: reflect.TypeFor[globalcluster.SwitchoverParameters](), Machines: both,
+		TimeLimit: time.Hour, Sample: "failover-aurora-planned.json", New: globalcluster.NewSwitchover,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeGlobalClusters", "rds:SwitchoverGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
+			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
+		},
+	},
+	{
+		Type: "UnPlannedFailoverAurora", Function: "failover-global-cluster",
+		Doc:        "Makes a secondary cluster of an Aurora global database take writes when its primary is lost.",
+		Parameters: reflect.TypeFor[globalcluster.FailoverParameters](), Machines: both,
+		TimeLimit: time.Hour, Sample: "failover-aurora-unplanned.json", New: globalcluster.NewFailover,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeGlobalClusters", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
+			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
+			readMetrics,
+		},
+	},
+	{
+		Type: "FailoverElastiCacheCluster", Function: "failover-replication-group",
+		Doc:        "Makes a replication group the primary of its ElastiCache global datastore.",
+		Parameters: reflect.TypeFor[cachegroup.FailoverParameters](), Machines: both,
+		TimeLimit: time.Hour, Sample: "failover-replica-and-cache.json", New: cachegroup.NewFailover,
+		Statements: []Statement{{
+			Actions: []string{"elasticache:DescribeGlobalReplicationGroups", "elasticache:DescribeReplicationGroups", "elasticache:FailoverGlobalReplicationGroup"},
+			Resources: []string{
+				"arn:${Partition}:elasticache::${Account}:globalreplicationgroup:*",
+				"arn:${Partition}:elasticache:*:${Account}:replicationgroup:*",
+			},
+		}},
+	},
+}
+
+// Find gives the row of a resource type.
+func Find(resourceType string) (Entry, bool) {
+	for _, e := range Entries {
+		if e.Type == resourceType {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Types gives the table as package payload reads it.
+func Types() payload.Types {
+	types := make(payload.Types, len(Entries))
+	for i, e := range Entries {
+		types[i] = payload.Type{Name: e.Type, Doc: e.Doc, Parameters: e.Parameters, Machines: slices.Clone(e.Machines)}
+	}
+	return types
+}

@@ -1,0 +1,112 @@
+// Package client builds AWS clients the way every function needs them: one
+// configuration per region, short time-outs, bounded retries of reads, and
+// mutating calls that are sent exactly once.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/middleware"
+)
+
+// Time-outs of the HTTP client. They are short, because a region that does
+// not answer must be known as such within one invocation.
+const (
+	DialTimeout     = 2 * time.Second
+	ResponseTimeout = 8 * time.Second
+)
+
+// Attempts is how often a read is tried, the first time included.
+const Attempts = 3
+
+// Factory gives the AWS configuration of each region.
+type Factory struct {
+	// Region is the region of the run: where the function itself runs.
+	Region string
+	base   aws.Config
+}
+
+// New makes a factory from a finished configuration; the lab uses it to put
+// its own transport, clock and credentials underneath.
+func New(base aws.Config) *Factory { return &Factory{Region: base.Region, base: base} }
+
+// Load makes a factory from the environment of a Lambda function.
+func Load(ctx context.Context) (*Factory, error) {
+	base, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(HTTPClient()), config.WithRetryer(Retryer(nil)))
+	if err != nil {
+		return nil, fmt.Errorf("loading the AWS configuration: %w", err)
+	}
+	if base.Region == "" {
+		return nil, fmt.Errorf("no AWS region is set")
+	}
+	return New(base), nil
+}
+
+// HTTPClient is the client that functions talk to AWS with.
+func HTTPClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: DialTimeout}).DialContext,
+		TLSHandshakeTimeout:   DialTimeout,
+		ResponseHeaderTimeout: ResponseTimeout,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   4,
+		IdleConnTimeout:       60 * time.Second,
+	}}
+}
+
+// Retryer gives the retry policy of all clients. A backoff other than nil
+// replaces the SDK's jittered exponential one.
+func Retryer(backoff retry.BackoffDelayer) func() aws.Retryer {
+	return func() aws.Retryer {
+		return once{retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = Attempts
+			o.MaxBackoff = 3 * time.Second
+			if backoff != nil {
+				o.Backoff = backoff
+			}
+		})}
+	}
+}
+
+// once lets the SDK resend only calls that are safe to repeat. A mutating call
+// whose answer is lost must not be sent again unseen: its resend would be
+// answered about the first sending, and the next look at the resource decides
+// better than a blind repetition.
+type once struct{ *retry.Standard }
+
+var errSentOnce = errors.New("a call that changes something is sent once")
+
+// GetRetryToken refuses the token where a resend is not wanted.
+func (o once) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
+	if !repeatable(middleware.GetOperationName(ctx)) {
+		return nil, errSentOnce
+	}
+	return o.Standard.GetRetryToken(ctx, err)
+}
+
+func repeatable(operation string) bool {
+	for _, prefix := range []string{"Describe", "Get", "List", "Head"} {
+		if strings.HasPrefix(operation, prefix) {
+			return true
+		}
+	}
+	return operation == "PutObject" // writes the whole object: the same again is the same
+}
+
+// Config gives the configuration of a region; empty means the run's own.
+func (f *Factory) Config(region string) aws.Config {
+	cfg := f.base.Copy()
+	if region != "" {
+		cfg.Region = region
+	}
+	return cfg
+}

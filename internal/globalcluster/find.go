@@ -1,0 +1,140 @@
+// Package globalcluster drives Amazon Aurora global databases.
+package globalcluster
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+
+	"dr-orchestrator/internal/action"
+)
+
+// Global is what a decision needs to know of a global cluster.
+type Global struct {
+	ID       string
+	Status   string
+	Endpoint string
+	Members  []Member
+	Failover *Operation // nil when no switchover or failover runs
+}
+
+// Member is one cluster of a global cluster.
+type Member struct {
+	ARN    string
+	Writer bool
+	Sync   string // SynchronizationStatus; empty where AWS shows none
+}
+
+// Operation is a switchover or failover that AWS is carrying out.
+type Operation struct{ Status, From, To string }
+
+// Local is the target cluster as its own region shows it.
+type Local struct {
+	ARN          string
+	Status       string
+	Engine       string
+	Version      string
+	Instances    int
+	Writer       string // identifier of its writer instance
+	WriterStatus string
+}
+
+// Finder is every read that finding takes.
+type Finder interface {
+	DescribeGlobalClusters(context.Context, *rds.DescribeGlobalClustersInput, ...func(*rds.Options)) (*rds.DescribeGlobalClustersOutput, error)
+	DescribeDBClusters(context.Context, *rds.DescribeDBClustersInput, ...func(*rds.Options)) (*rds.DescribeDBClustersOutput, error)
+	DescribeDBInstances(context.Context, *rds.DescribeDBInstancesInput, ...func(*rds.Options)) (*rds.DescribeDBInstancesOutput, error)
+}
+
+// findGlobal reads a global cluster. Every region answers with the same list,
+// so it is asked of the region of the run.
+func findGlobal(ctx context.Context, api Finder, id, region string) (Global, error) {
+	out, err := api.DescribeGlobalClusters(ctx, &rds.DescribeGlobalClustersInput{GlobalClusterIdentifier: aws.String(id)})
+	if err != nil {
+		return Global{}, action.Call("describing global cluster "+id+" in "+region, err)
+	}
+	if len(out.GlobalClusters) != 1 {
+		return Global{}, action.Errorf(action.NotFound, "global cluster %s is not known in %s", id, region)
+	}
+	found := out.GlobalClusters[0]
+	g := Global{ID: id, Status: aws.ToString(found.Status), Endpoint: aws.ToString(found.Endpoint)}
+	for _, m := range found.GlobalClusterMembers {
+		g.Members = append(g.Members, Member{ARN: aws.ToString(m.DBClusterArn), Writer: aws.ToBool(m.IsWriter), Sync: string(m.SynchronizationStatus)})
+	}
+	// AWS leaves the element in place, empty, when nothing runs.
+	if f := found.FailoverState; f != nil && (f.Status != "" || aws.ToString(f.ToDbClusterArn) != "") {
+		g.Failover = &Operation{Status: string(f.Status), From: aws.ToString(f.FromDbClusterArn), To: aws.ToString(f.ToDbClusterArn)}
+	}
+	return g, nil
+}
+
+// findLocal reads a cluster and its writer instance in the cluster's region.
+func findLocal(ctx context.Context, api Finder, arn, region string) (Local, error) {
+	out, err := api.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(arn)})
+	if err != nil {
+		return Local{}, action.Call("describing "+arn+" in "+region, err)
+	}
+	if len(out.DBClusters) != 1 {
+		return Local{}, action.Errorf(action.NotFound, "%s is not in %s", arn, region)
+	}
+	found := out.DBClusters[0]
+	l := Local{ARN: aws.ToString(found.DBClusterArn), Status: aws.ToString(found.Status), Engine: aws.ToString(found.Engine),
+		Version: aws.ToString(found.EngineVersion), Instances: len(found.DBClusterMembers)}
+	for _, m := range found.DBClusterMembers {
+		if aws.ToBool(m.IsClusterWriter) {
+			l.Writer = aws.ToString(m.DBInstanceIdentifier)
+		}
+	}
+	if l.Writer == "" || l.Status != statusAvailable {
+		return l, nil // the instance says nothing that the cluster has not said
+	}
+	instances, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(l.Writer)})
+	if err != nil {
+		return Local{}, action.Call("describing DB instance "+l.Writer+" in "+region, err)
+	}
+	for _, i := range instances.DBInstances {
+		l.WriterStatus = aws.ToString(i.DBInstanceStatus)
+	}
+	return l, nil
+}
+
+// member finds a cluster among the members.
+func (g Global) member(arn string) (Member, bool) {
+	for _, m := range g.Members {
+		if m.ARN == arn {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+// writer finds the member that takes writes.
+func (g Global) writer() (Member, bool) {
+	for _, m := range g.Members {
+		if m.Writer {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+func (g Global) evidence(local *Local) action.Evidence {
+	e := action.Evidence{"globalCluster": g.ID, "status": g.Status}
+	if w, ok := g.writer(); ok {
+		e["writer"] = w.ARN
+	}
+	if g.Endpoint != "" {
+		e["endpoint"] = g.Endpoint
+	}
+	if g.Failover != nil {
+		e["failover"] = g.Failover.Status + " to " + g.Failover.To
+	}
+	if local != nil {
+		e["cluster"] = local.ARN
+		e["clusterStatus"] = local.Status
+		e["writerInstance"] = local.Writer
+		e["writerInstanceStatus"] = local.WriterStatus
+	}
+	return e
+}

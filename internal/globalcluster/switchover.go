@@ -1,0 +1,104 @@
+package globalcluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/client"
+)
+
+// SwitchoverParameters are the parameters of PlannedFailoverAurora.
+type SwitchoverParameters struct {
+	GlobalClusterIdentifier string `param:"required" format:"global-cluster" identity:"global-cluster" doc:"Identifier of the Aurora global database."`
+	DBClusterIdentifier     string `param:"required" format:"rds-cluster-arn" doc:"ARN of the secondary cluster that is to become the primary."`
+}
+
+// SwitchoverAPI is every call to RDS that a switchover makes.
+type SwitchoverAPI interface {
+	Finder
+	SwitchoverGlobalCluster(context.Context, *rds.SwitchoverGlobalClusterInput, ...func(*rds.Options)) (*rds.SwitchoverGlobalClusterOutput, error)
+}
+
+// Switchover makes a secondary cluster the primary, on a planned day and
+// without losing anything.
+type Switchover struct {
+	RDS func(region string) SwitchoverAPI
+}
+
+// MinimumSeconds: AWS documents switchover and failover in minutes; none has
+// been reported below this.
+const MinimumSeconds = 20
+
+// NewSwitchover wires the action to AWS.
+func NewSwitchover(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
+	return &action.Adapter[SwitchoverParameters]{
+		Reconciler: Switchover{RDS: func(region string) SwitchoverAPI { return rds.NewFromConfig(f.Config(region)) }},
+		Secrets:    secrets, Now: now, MinimumSeconds: MinimumSeconds,
+	}
+}
+
+// Preflight tells whether the switchover could begin now. The region of the
+// current primary has to answer for that: AWS wants the call made there, and a
+// planned operation does not go ahead on what nobody could see.
+func (a Switchover) Preflight(ctx context.Context, req action.Request[SwitchoverParameters]) (action.Readiness, error) {
+	p := req.Parameters
+	region := regionOf(p.DBClusterIdentifier)
+	g, local, d, ready, err := look(ctx, a.RDS(region), req, p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true})
+	if err != nil || d.move != moveAct {
+		return ready, err
+	}
+	writer, ok := g.writer()
+	if !ok {
+		ready.Findings = blocked(ready.Findings, action.Refused, "%s shows no writer", g.ID)
+		return ready, nil
+	}
+	primary, err := findLocal(ctx, a.RDS(regionOf(writer.ARN)), writer.ARN, regionOf(writer.ARN))
+	switch {
+	case err != nil && action.ClassOf(err) == action.Unreachable:
+		ready.Findings = blocked(ready.Findings, action.Refused,
+			"the primary %s does not answer, and a switchover needs it; for a lost region use UnPlannedFailoverAurora (%v)", writer.ARN, err)
+	case err != nil:
+		return ready, err
+	case primary.Status != statusAvailable || primary.WriterStatus != statusAvailable:
+		ready.Findings = blocked(ready.Findings, action.Refused, "the primary %s is %s and its instance %s is %s: both must be available", writer.ARN, primary.Status, primary.Writer, primary.WriterStatus)
+	case primary.Version != local.Version:
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+			Message: "engine versions differ: " + primary.Version + " on the primary, " + local.Version + " on the target"})
+	}
+	return ready, nil
+}
+
+// Reconcile takes the next step of the switchover.
+func (a Switchover) Reconcile(ctx context.Context, req action.Request[SwitchoverParameters]) (action.Progress, error) {
+	p := req.Parameters
+	region := regionOf(p.DBClusterIdentifier)
+	d, progress, err := step(ctx, a.RDS(region), req, p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true})
+	if err != nil || d.move != moveAct {
+		return progress, err
+	}
+	writer, ok := progress.Evidence["writer"].(string)
+	if !ok {
+		return progress, action.Errorf(action.Refused, "%s shows no writer", p.GlobalClusterIdentifier)
+	}
+	// AWS takes a switchover in the region of the current primary only.
+	_, err = a.RDS(regionOf(writer)).SwitchoverGlobalCluster(ctx, &rds.SwitchoverGlobalClusterInput{
+		GlobalClusterIdentifier: aws.String(p.GlobalClusterIdentifier), TargetDbClusterIdentifier: aws.String(p.DBClusterIdentifier),
+	})
+	progress.Phase, progress.Message = "switching-over", "switchover asked for in "+regionOf(writer)
+	return action.Sent(req, progress, action.Mutation("switching "+p.GlobalClusterIdentifier+" over to "+p.DBClusterIdentifier, err))
+}
+
+// regionOf gives the region of an ARN whose form was checked before.
+func regionOf(clusterARN string) string {
+	parsed, err := arn.Parse(clusterARN)
+	if err != nil {
+		return ""
+	}
+	return parsed.Region
+}

@@ -1,0 +1,94 @@
+package lab_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/report"
+)
+
+// build makes a folder of every function, for this machine.
+func build(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	// One build of all folders is faster than one build each; it names each
+	// executable by its folder.
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", folder+"/all/", "dr-orchestrator/functions/...")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range lab.FunctionNames() {
+		if err := os.Mkdir(filepath.Join(folder, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(folder, "all", name), filepath.Join(folder, name, "bootstrap")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// TestBinaries runs a payload with the functions as processes of their own.
+func TestBinaries(t *testing.T) {
+	folder := build(t)
+	payload, err := os.ReadFile("../../payloads/failover-replica-and-cache.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, faults string }{
+		{"no fault", ""},
+		{"killed after the change", "kill@rds:PromoteReadReplica#1"},
+		{"invoked twice", "twice@function:failover-replication-group#1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			faults, err := lab.ParseFaults(tt.faults)
+			if err != nil {
+				t.Fatal(err)
+			}
+			estate := lab.DefaultEstate()
+			estate.Durations["PromoteReadReplica"], estate.Durations["FailoverGlobalReplicationGroup"] = 3, 2
+			result, err := lab.Run(lab.Options{
+				Payload: payload, Machine: "failover", Estate: estate, Faults: faults, Clock: lab.NewWallClock(lab.Epoch, 20), Binaries: folder,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Outcome != report.Succeeded {
+				t.Fatalf("%s: %s %+v", result.Outcome, result.Cause, result.Problems)
+			}
+			once := map[string]int{"rds:PromoteReadReplica": 1, "elasticache:FailoverGlobalReplicationGroup": 1}
+			if diff := cmp.Diff(once, result.Mutations); diff != "" {
+				t.Error(diff)
+			}
+			// The time of an operation is known only where calls are traced
+			// back to the invocation that made them.
+			for i, want := range []float64{3, 2} {
+				if got := result.Layers[0].Resources[i].AWSSeconds; got != want {
+					t.Errorf("resource %d: %g s of AWS, want %g", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestBinariesRefused(t *testing.T) {
+	o := lab.Options{Machine: "failover", Estate: lab.DefaultEstate(), Binaries: t.TempDir()}
+	if _, err := lab.Run(o); err == nil || !strings.Contains(err.Error(), "real time") {
+		t.Errorf("on a virtual clock: %v", err)
+	}
+	o.Clock = lab.NewWallClock(lab.Epoch, 1)
+	_, err := lab.Run(o)
+	for _, name := range lab.FunctionNames() {
+		if err == nil || !strings.Contains(err.Error(), "function "+name+" is not built") {
+			t.Errorf("of %s, which is missing: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package lab
+
+import "fmt"
+
+var defaultDurations = map[string]float64{
+	"PromoteReadReplica":             180,
+	"SwitchoverGlobalCluster":        90,
+	"FailoverGlobalCluster":          60,
+	"RemoveFromGlobalCluster":        60,
+	"FailoverGlobalReplicationGroup": 60,
+	"ModifyDBInstance":               30,
+	"Resync":                         300, // of an old primary, after a failover
+}
+
+func seconds(v float64) *float64 { return &v }
+
+// DefaultEstate is what the demo fails over: an RDS replica, two Aurora global
+// databases and an ElastiCache global datastore, between us-east-1 and
+// us-west-2, with the CloudFormation exports that the stacks of the Python
+// sample make.
+func DefaultEstate() *Estate {
+	const account, primary, recovery = "111122223333", "us-east-1", "us-west-2"
+	e := &Estate{
+		Account: account, Regions: []string{primary, recovery}, Recovery: recovery,
+		Durations:  map[string]float64{},
+		Latencies:  Latencies{API: 80, Invoke: 30, Transition: 20},
+		Exports:    map[string]map[string]string{primary: {}, recovery: {}},
+		Parameters: map[string][]Parameter{}, Secrets: map[string]map[string]string{},
+	}
+	for name, duration := range defaultDurations {
+		e.Durations[name] = duration
+	}
+	e.addReplica("rds-mysql-instance", "mysql", "8.0.42", primary, recovery)
+	e.addGlobal("dr-globaldb-cluster-mysql", "dbcluster", "aurora-mysql", "8.0.mysql_aurora.3.08.2", "3787", primary, recovery)
+	e.addGlobal("dr-globaldb-cluster-postgres", "dbcluster-postgres", "aurora-postgresql", "16.8", "3787", primary, recovery)
+	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
+	return e
+}
+
+var shortRegion = map[string]string{"us-east-1": "use1", "us-west-2": "usw2"}
+
+func (e *Estate) key(region string) string {
+	return fmt.Sprintf("arn:aws:kms:%s:%s:key/mrk-0123456789abcdef0123456789abcdef", region, e.Account)
+}
+
+func (e *Estate) export(region, name string, values map[string]string) {
+	for suffix, value := range values {
+		e.Exports[region][name+suffix] = value
+	}
+}
+
+func (e *Estate) addReplica(name, engine, version, primary, recovery string) {
+	id := func(region string) string { return name + "-" + shortRegion[region] }
+	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7}
+	e.Instances = append(e.Instances, source, &Instance{
+		Region: recovery, ID: id(recovery), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available",
+		Source: e.instanceARN(source), Replication: "replicating", LagSeconds: seconds(2),
+	})
+	for region, other := range map[string]string{primary: recovery, recovery: primary} {
+		e.export(region, name, map[string]string{
+			"-identifier": id(region), "-global-arn": fmt.Sprintf("arn:aws:rds:%s:%s:db:%s", region, e.Account, id(region)),
+			"-source-identifier": id(other), "-SourceRegion": other, "-MultiAZ": "true", "-DBInstanceClass": "db.m5.large",
+			"-DBSubnetGroup": name + "-subnets", "-DBSecurityGroup": "sg-0a1b2c3d4e5f60001", "-KmsKeyId": e.key(region),
+			"-DBPortNumber": "3788", "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
+		})
+	}
+}
+
+func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recovery string) {
+	g := &GlobalCluster{ID: name, Engine: engine, EngineVersion: version, Status: "available"}
+	ids := map[string]string{primary: cluster + "-01", recovery: cluster + "-02"}
+	arn := func(region string) string {
+		return fmt.Sprintf("arn:aws:rds:%s:%s:cluster:%s", region, e.Account, ids[region])
+	}
+	for position, region := range []string{primary, recovery} {
+		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available"}
+		if region == recovery {
+			c.LagSeconds = seconds(0.4)
+		}
+		e.Clusters = append(e.Clusters, c)
+		instance := fmt.Sprintf("%s-%s-instance-%d", ids[region], shortRegion[region], position+1)
+		e.Instances = append(e.Instances, &Instance{Region: region, ID: instance, Engine: engine, EngineVersion: version,
+			Class: "db.r5.large", Status: "available", Cluster: ids[region], Writer: true, Retention: 7})
+		g.Members = append(g.Members, GlobalMember{ARN: arn(region), Writer: region == primary, Sync: "connected"})
+		other := primary
+		if region == primary {
+			other = recovery
+		}
+		e.export(region, name, map[string]string{
+			"-global-identifier": name, "-cluster-identifier": arn(region), "-cluster-name": ids[region], "-cluster-region": region,
+			"-source-cluster-identifier": arn(other), "-source-region": other, "-instance-identifier": instance,
+			"-instance-class": "db.r5.large", "-port": port, "-subnet-group-name": name + "-subnets",
+			"-vpc-security-group-ids": "sg-0a1b2c3d4e5f60002", "-engine": engine, "-engine-version": version,
+			"-KmsKeyId": e.key(region), "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
+		})
+	}
+	e.Globals = append(e.Globals, g)
+}
+
+func (e *Estate) addDatastore(id, group, primary, recovery string) {
+	d := &Datastore{ID: id, Status: "available"}
+	for _, region := range []string{primary, recovery} {
+		role := "SECONDARY"
+		if region == primary {
+			role = "PRIMARY"
+		}
+		e.Groups = append(e.Groups, &ReplicationGroup{Region: region, ID: group, Status: "available", Datastore: id})
+		d.Members = append(d.Members, DatastoreMember{Region: region, Group: group, Role: role, Status: "associated"})
+		e.export(region, group, map[string]string{
+			"-global-replication-group-id": id, "-target-region": region, "-target-replication-group-id": group, "-port-no": "3789",
+		})
+	}
+	e.Datastores = append(e.Datastores, d)
+}

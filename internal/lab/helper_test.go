@@ -1,0 +1,169 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"dr-orchestrator/internal/asl"
+	"dr-orchestrator/internal/report"
+)
+
+type traced = asl.Event
+
+func faultsOf(t testing.TB, spec string) Faults {
+	t.Helper()
+	faults, err := ParseFaults(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return faults
+}
+
+func total(counts map[string]int) int {
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+// twoLayers promotes a replica and then fails a datastore over.
+func twoLayers(t testing.TB) []byte {
+	t.Helper()
+	return edited(t, "failover-replica-and-cache.json", func(doc map[string]any) {
+		layer := doc["StatePayload"].([]any)[0].(map[string]any)
+		resources := layer["resources"].([]any)
+		layer["resources"] = resources[:1]
+		doc["StatePayload"] = []any{map[string]any{"layer": 5, "resources": resources[1:]}, layer}
+	})
+}
+
+// impatient wants a replica that is no second behind.
+func impatient(t testing.TB) []byte {
+	t.Helper()
+	return edited(t, "failover-replica-and-cache.json", func(doc map[string]any) {
+		resources := doc["StatePayload"].([]any)[0].(map[string]any)["resources"].([]any)
+		resources[0].(map[string]any)["parameters"].(map[string]any)["MaxReplicaLagSeconds"] = "1"
+	})
+}
+
+func planned(t testing.TB, name string) []byte {
+	t.Helper()
+	return edited(t, name, func(doc map[string]any) { doc["Options"] = map[string]any{"Mode": "plan"} })
+}
+
+func edited(t testing.TB, name string, edit func(doc map[string]any)) []byte {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(sample(t, name), &doc); err != nil {
+		t.Fatal(err)
+	}
+	edit(doc)
+	out, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// replicas puts n replicas into an estate and gives the payload that promotes
+// them.
+func replicas(e *Estate, n int) []byte {
+	var resources []string
+	for i := range n {
+		id := fmt.Sprintf("replica-%04d", i)
+		x := &Instance{Region: "us-west-2", ID: id, Engine: "mysql", Status: "available", LagSeconds: seconds(1),
+			Source: "arn:aws:rds:us-east-1:111122223333:db:source-" + id, Replication: "replicating"}
+		e.Instances = append(e.Instances, x)
+		resources = append(resources, fmt.Sprintf(`{"resourceType":"PromoteRDSReadReplica","resourceName":"%s","parameters":{"RDSInstanceIdentifier":"%s","TargetClusterIdentifier":"%s"}}`, id, id, e.instanceARN(x)))
+	}
+	return []byte(`{"StatePayload":[{"layer":1,"resources":[` + strings.Join(resources, ",") + `]}]}`)
+}
+
+// untrue fails the test where what a run says is not what the lab knows.
+func untrue(t testing.TB, result Result, payload []byte) {
+	t.Helper()
+	for _, lie := range lies(result, payload, false) {
+		t.Error(lie)
+	}
+}
+
+// lies compares a result with the truth: the final estate, and the operations
+// that were really begun. Where every look at a resource is killed, nobody can
+// know whether it changed: then, and only then, "changed" may be said of one
+// that did not.
+func lies(result Result, payload []byte, blind bool) []string {
+	var all []string
+	lie := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	begun := map[string]int{}
+	for _, op := range result.Begun {
+		begun[op.Kind+" of "+op.Target]++
+	}
+	for what, n := range begun {
+		if n > 1 {
+			lie("%s was begun %d times", what, n)
+		}
+	}
+	changed := len(result.Begun) > 0
+	switch result.Outcome {
+	case report.Succeeded:
+		for what, reached := range goals(result.Final) {
+			if strings.Contains(string(payload), what) && !reached {
+				lie("Succeeded, and %s is not at its goal", what)
+			}
+		}
+	case report.Refused, report.FailedClean:
+		if changed {
+			lie("%s, and %v was begun", result.Outcome, begun)
+		}
+	case report.FailedDirty:
+		if !changed && !blind {
+			lie("FailedDirty, and nothing was changed: %s", result.Cause)
+		}
+	default:
+		lie("the end %q is none of the four", result.Outcome)
+	}
+	index := 0
+	for _, layer := range result.Layers {
+		for _, r := range layer.Resources {
+			really := false
+			for _, op := range result.Begun {
+				really = really || strings.HasSuffix(op.Owner, fmt.Sprintf("/%d", index))
+			}
+			if r.Changed != really && !(blind && r.Changed) {
+				lie("%s (%s): changed is %v, in truth %v", r.ResourceName, r.Status, r.Changed, really)
+			}
+			index++
+		}
+	}
+	if result.DurationSeconds > 3*3600 {
+		lie("the run took %.0f s", result.DurationSeconds)
+	}
+	return all
+}
+
+// goals tells of the things in the sample payloads, by the resource type that
+// moves them, whether the estate has them where the samples want them.
+func goals(e *Estate) map[string]bool {
+	i := e.instance("us-west-2", "rds-mysql-instance-usw2")
+	g := e.global("dr-globaldb-cluster-mysql")
+	d := e.datastore("ldgnf-demo-redis-global-datastore")
+	target := e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02")
+	writes := true
+	for _, m := range g.Members {
+		if m.ARN == e.clusterARN(target) {
+			writes = m.Writer
+		}
+	}
+	primary := false
+	for _, m := range d.Members {
+		primary = primary || (m.Region == "us-west-2" && m.Role == "PRIMARY")
+	}
+	return map[string]bool{
+		"PromoteRDSReadReplica":      i.Source == "" && i.Status == "available" && i.Retention > 0,
+		"FailoverAurora":             writes && g.Failover == nil && g.Status == "available" && target.Status == "available",
+		"FailoverElastiCacheCluster": primary && d.Status == "available",
+	}
+}

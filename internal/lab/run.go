@@ -1,0 +1,219 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"dr-orchestrator/internal/asl"
+	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/run"
+)
+
+// Epoch is when the virtual clock of a lab begins.
+var Epoch = time.Date(2026, time.January, 5, 3, 0, 0, 0, time.UTC)
+
+// Options say what to run in a lab.
+type Options struct {
+	Payload  json.RawMessage
+	Machine  string // failover or failback
+	Region   string // empty: the estate's recovery region
+	Estate   *Estate
+	Faults   Faults
+	Seed     uint64
+	Clock    *Clock // nil: a virtual one
+	Progress func(Progress)
+	// Trace sees every event of the execution and its children.
+	Trace func(asl.Event)
+	// Binaries is a folder of built functions (NAME/bootstrap); empty: the
+	// handlers run in this process.
+	Binaries string
+}
+
+// Result is what a run in the lab came to.
+type Result struct {
+	Outcome         report.Outcome    `json:"outcome"`
+	DurationSeconds float64           `json:"durationSeconds"`
+	Transitions     int               `json:"transitions"`
+	Layers          []ResultLayer     `json:"layers"`
+	APICalls        map[string]int    `json:"apiCalls"`
+	Mutations       map[string]int    `json:"mutations"` // the part of apiCalls that changes resources
+	Problems        []payload.Problem `json:"problems"`
+	Cause           string            `json:"cause,omitempty"`
+	Faults          string            `json:"faults,omitempty"`
+
+	Record report.Record `json:"-"`
+	Final  *Estate       `json:"-"` // the estate as the run left it
+	Path   []string      `json:"-"` // states of the execution itself, in order
+	Begun  []*Operation  `json:"-"` // operations that the run began
+	Log    []LoggedCall  `json:"-"`
+}
+
+// ResultLayer is one layer of a result.
+type ResultLayer struct {
+	Layer     int              `json:"layer"`
+	Resources []ResultResource `json:"resources"`
+}
+
+// ResultResource is one resource of a result. AWSSeconds is the time that the
+// simulated operation itself took: the rest of the duration is what the
+// orchestrator added.
+type ResultResource struct {
+	ResourceType    string        `json:"resourceType"`
+	ResourceName    string        `json:"resourceName"`
+	Status          report.Status `json:"status"`
+	Changed         bool          `json:"changed"`
+	DurationSeconds float64       `json:"durationSeconds"`
+	AWSSeconds      float64       `json:"awsSeconds"`
+	Polls           int           `json:"polls"`
+	LagSeconds      *float64      `json:"lagSeconds"`
+	Error           *report.Error `json:"error,omitempty"`
+}
+
+// Run runs one payload in a fresh lab, from start to end.
+func Run(o Options) (Result, error) {
+	clock := o.Clock
+	if clock == nil {
+		clock = NewClock(Epoch)
+	}
+	a := NewAccount(o.Estate.Clone(), clock, o.Seed, o.Faults)
+	if o.Binaries != "" {
+		stop, err := a.useBinaries(o.Binaries)
+		if err != nil {
+			return Result{}, err
+		}
+		defer stop()
+	}
+	region := o.Region
+	if region == "" {
+		region = a.Estate.Recovery
+	}
+	follow := newFollower(o.Progress)
+	a.runs.observe = func(e asl.Event) {
+		follow.see(e)
+		if o.Trace != nil {
+			o.Trace(e)
+		}
+	}
+	var out Result
+	var err error
+	clock.Run(func() {
+		var e *Execution
+		if e, err = a.runs.start(region, MachineName(o.Machine), "run-"+a.id()[:8], o.Payload); err != nil {
+			return
+		}
+		e.ended.Wait(0)
+		out, err = a.result(e)
+	})
+	out.Faults = o.Faults.String()
+	return out, err
+}
+
+// result puts the result of an execution together. The report that the run
+// wrote counts; where it could not be written, it is built from what the steps
+// left, by the same code.
+func (a *Account) result(e *Execution) (Result, error) {
+	out := Result{
+		Outcome: outcome(e.Result), Cause: e.Result.Cause, DurationSeconds: e.Ended.Sub(e.Started).Seconds(), Transitions: a.runs.transitions,
+		APICalls: a.Calls, Mutations: a.Mutations(), Problems: []payload.Problem{}, Layers: []ResultLayer{}, Final: a.Snapshot(), Begun: a.history, Log: a.log,
+	}
+	for _, event := range e.Events {
+		if event.Kind == asl.StateEntered && event.Execution.ARN == e.ARN {
+			out.Path = append(out.Path, event.State)
+		}
+	}
+	record, err := a.record(e, out)
+	if err != nil {
+		return out, err
+	}
+	out.Record = record
+	out.Problems = append(out.Problems, record.Problems...)
+	for _, layer := range record.Layers {
+		l := ResultLayer{Layer: layer.Layer}
+		for _, x := range layer.Resources {
+			l.Resources = append(l.Resources, ResultResource{
+				ResourceType: x.ResourceType, ResourceName: x.ResourceName, Status: x.Status, Changed: x.Changed, DurationSeconds: x.DurationSeconds,
+				AWSSeconds: a.awsSeconds(e.Name, x.Index), Polls: x.Polls, LagSeconds: x.LagSeconds, Error: x.Error,
+			})
+		}
+		out.Layers = append(out.Layers, l)
+	}
+	return out, nil
+}
+
+func (a *Account) record(e *Execution, out Result) (report.Record, error) {
+	var record report.Record
+	if body, ok := a.Object(a.Bucket(e.Region), run.ReportKey(e.Name)); ok {
+		err := json.Unmarshal(body, &record)
+		return record, err
+	}
+	in := run.ReportInput{Outcome: out.Outcome, Cause: out.Cause, Begun: len(a.begun(e))}
+	in.Execution.ID, in.Execution.Name, in.Execution.StartTime = e.ARN, e.Name, e.Started
+	return run.Store{S3: directObjects{a}, Bucket: a.Bucket(e.Region)}.Build(context.Background(), in, e.Ended)
+}
+
+// begun lists the layers that an execution began.
+func (a *Account) begun(e *Execution) []asl.Event {
+	var all []asl.Event
+	for _, event := range e.Events {
+		if event.Kind == asl.StateEntered && event.State == "RunLayer" {
+			all = append(all, event)
+		}
+	}
+	return all
+}
+
+func outcome(r asl.Result) report.Outcome {
+	if r.Status == asl.StatusSucceeded {
+		return report.Succeeded
+	}
+	switch o := report.Outcome(r.Error); o {
+	case report.Refused, report.FailedClean:
+		return o
+	}
+	return report.FailedDirty
+}
+
+// awsSeconds is how long the operations took that were begun on behalf of a
+// resource; one that did not end counts until now.
+func (a *Account) awsSeconds(run string, index int) float64 {
+	total := 0.0
+	for _, op := range a.history {
+		if op.Owner != ownerName(run, index) {
+			continue
+		}
+		if op.finished {
+			total += op.Seconds
+		} else {
+			total += a.clock.Now().Sub(op.started).Seconds()
+		}
+	}
+	return total
+}
+
+// directObjects reads the account's objects without a call being made.
+type directObjects struct{ account *Account }
+
+func (d directObjects) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	body, ok := d.account.Object(aws.ToString(in.Bucket), aws.ToString(in.Key))
+	if !ok {
+		return nil, &types.NoSuchKey{}
+	}
+	return &s3.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(body))}, nil
+}
+
+func (d directObjects) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	body, err := io.ReadAll(in.Body)
+	if err != nil {
+		return nil, err
+	}
+	d.account.PutObject(aws.ToString(in.Bucket), aws.ToString(in.Key), body)
+	return &s3.PutObjectOutput{}, nil
+}

@@ -1,0 +1,349 @@
+package lab
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/report"
+)
+
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("../../payloads", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func runLab(t testing.TB, o Options) Result {
+	t.Helper()
+	if o.Machine == "" {
+		o.Machine = catalog.Failover
+	}
+	if o.Estate == nil {
+		o.Estate = DefaultEstate()
+	}
+	result, err := Run(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// samples lists every sample payload: no file may go without being run.
+func samples(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("../../payloads/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range files {
+		if name := filepath.Base(file); name != "schema.json" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func TestEverySampleRunsAndRunsAgain(t *testing.T) {
+	for _, name := range samples(t) {
+		t.Run(name, func(t *testing.T) {
+			first := runLab(t, Options{Payload: sample(t, name)})
+			resources := 0
+			for _, layer := range first.Layers {
+				for _, r := range layer.Resources {
+					resources++
+					if r.Status != report.Done || !r.Changed || r.Error != nil {
+						t.Errorf("%s: %+v, want done and changed", r.ResourceName, r)
+					}
+				}
+			}
+			if first.Outcome != report.Succeeded || total(first.Mutations) != resources {
+				t.Fatalf("%s with mutations %v, want Succeeded with one mutation for each of %d resources\n%s", first.Outcome, first.Mutations, resources, first.Cause)
+			}
+			untrue(t, first, sample(t, name))
+
+			again := runLab(t, Options{Payload: sample(t, name), Estate: first.Final})
+			if again.Outcome != report.Succeeded || total(again.Mutations) != 0 {
+				t.Fatalf("second run: %s with mutations %v, want Succeeded without any\n%s", again.Outcome, again.Mutations, again.Cause)
+			}
+			for _, layer := range again.Layers {
+				for _, r := range layer.Resources {
+					if r.Changed || r.Status != report.Done {
+						t.Errorf("second run: %s: %+v, want done and unchanged", r.ResourceName, r)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestUnplannedFailoverNeedsNothingOfTheLostRegion(t *testing.T) {
+	for _, name := range []string{"failover-aurora-unplanned.json", "failover-aurora-detach.json", "failover-replica-and-cache.json"} {
+		t.Run(name, func(t *testing.T) {
+			result := runLab(t, Options{Payload: sample(t, name), Faults: faultsOf(t, "dead@region:us-east-1")})
+			if result.Outcome != report.Succeeded {
+				t.Fatalf("%s: %s", result.Outcome, result.Cause)
+			}
+			for _, call := range result.Log {
+				if call.Region != "us-west-2" {
+					t.Errorf("a call went to %s: %s", call.Region, call.Name)
+				}
+			}
+		})
+	}
+}
+
+func TestPlannedSwitchoverIsRefusedWhenThePrimaryIsSilent(t *testing.T) {
+	result := runLab(t, Options{Payload: sample(t, "failover-aurora-planned.json"), Faults: faultsOf(t, "dead@region:us-east-1")})
+	if result.Outcome != report.Refused || len(result.Begun) != 0 || total(result.Mutations) != 0 {
+		t.Fatalf("%s with %v, want Refused and nothing changed", result.Outcome, result.Mutations)
+	}
+	if !strings.Contains(result.Cause, "UnPlannedFailoverAurora") {
+		t.Errorf("the cause does not say what to do instead: %s", result.Cause)
+	}
+}
+
+func TestSameSeedGivesTheSameRun(t *testing.T) {
+	for _, faults := range []string{"", "throttle@rds:*#2-4,kill@function:promote-read-replica#3,lost@rds:PromoteReadReplica"} {
+		var runs [2]string
+		for i := range runs {
+			var trace strings.Builder
+			result := runLab(t, Options{Payload: sample(t, "failover-three-databases.json"), Seed: 7, Faults: faultsOf(t, faults),
+				Progress: func(p Progress) {
+					line, err := json.Marshal(p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					trace.Write(line)
+				}})
+			text, err := json.Marshal(result)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs[i] = string(text) + trace.String()
+		}
+		if diff := cmp.Diff(runs[0], runs[1]); diff != "" {
+			t.Errorf("faults %q: two runs differ:\n%s", faults, diff)
+		}
+	}
+}
+
+func TestPathsOfStates(t *testing.T) {
+	prepared := []string{"PrepareRun", "IsPayloadRight"}
+	looked := append(slices.Clone(prepared), "CheckReadiness", "RecordReadiness", "IsReady")
+	layer := []string{"HasNextLayer", "RunLayer", "RecordLayer", "IsLayerDone"}
+	end := func(path []string, last string) []string {
+		return append(slices.Clone(path), "RecordReport", "IsOutcome", last)
+	}
+	three := "failover-three-databases.json"
+	tests := []struct {
+		name, faults string
+		payload      []byte
+		want         []string
+	}{
+		{"succeeds", "", sample(t, three), end(slices.Concat(looked, layer, []string{"HasNextLayer"}), "Succeeded")},
+		{"two layers", "", twoLayers(t), end(slices.Concat(looked, layer, layer, []string{"HasNextLayer"}), "Succeeded")},
+		{"first layer fails, second does not start", "stuck@rds:PromoteReadReplica", twoLayers(t), end(slices.Concat(looked, layer), "FailedDirty")},
+		{"wrong payload", "", []byte(`{"StatePayload":[]}`), end(prepared, "FailedClean")},
+		{"missing export", "", []byte(strings.ReplaceAll(string(sample(t, three)), "rds-mysql-instance-identifier", "no-such-export")), end(prepared, "FailedClean")},
+		{"plan only", "", planned(t, three), end(looked, "Succeeded")},
+		{"blocked", "dead@region:us-east-1", sample(t, three), end(looked, "Refused")},
+		{"refused while driving", "", impatient(t), end(looked, "Refused")},
+		{"preparing fails for good", "error@function:prepare-run", sample(t, three), end([]string{"PrepareRun"}, "FailedClean")},
+		{"layer cannot be judged", "error@function:record-layer", sample(t, three), end(slices.Concat(looked, layer[:3]), "FailedDirty")},
+		{"no report", "error@function:record-report", sample(t, three), end(slices.Concat(looked, layer, []string{"HasNextLayer"}), "Succeeded")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := runLab(t, Options{Payload: tt.payload, Faults: faultsOf(t, tt.faults)})
+			if diff := cmp.Diff(tt.want, got.Path); diff != "" {
+				t.Errorf("path (-want +got):\n%s\n%s", diff, got.Cause)
+			}
+		})
+	}
+}
+
+func TestEveryProblemOfAPayloadIsNamedBeforeAnythingIsTouched(t *testing.T) {
+	text := strings.NewReplacer("rds-mysql-instance-identifier", "no-such-export", "demo-redis-cluster-target-region", "nor-this-one").
+		Replace(string(sample(t, "failover-three-databases.json")))
+	result := runLab(t, Options{Payload: []byte(text)})
+	if result.Outcome != report.FailedClean || total(result.Mutations) != 0 {
+		t.Fatalf("%s with %v", result.Outcome, result.Mutations)
+	}
+	for _, want := range []string{"no-such-export", "nor-this-one", "us-west-2", "RDSInstanceIdentifier", "TargetRegion"} {
+		if !strings.Contains(result.Cause, want) {
+			t.Errorf("the cause does not name %s:\n%s", want, result.Cause)
+		}
+	}
+}
+
+func TestOperationsOfOthersAreConflicts(t *testing.T) {
+	estate := DefaultEstate()
+	g := estate.global("dr-globaldb-cluster-mysql")
+	g.Status = "failing-over"
+	g.Failover = &FailoverState{Status: "failing-over", To: "arn:aws:rds:eu-west-1:111122223333:cluster:elsewhere"}
+	result := runLab(t, Options{Payload: sample(t, "failover-aurora-unplanned.json"), Estate: estate})
+	if result.Outcome != report.FailedClean || !strings.Contains(result.Cause, "elsewhere") {
+		t.Errorf("%s: %s", result.Outcome, result.Cause)
+	}
+}
+
+func TestUnknownResourceOfAWSFailsClean(t *testing.T) {
+	estate := DefaultEstate()
+	estate.Instances = slices.DeleteFunc(estate.Instances, func(i *Instance) bool { return i.ID == "rds-mysql-instance-usw2" })
+	result := runLab(t, Options{Payload: sample(t, "failover-three-databases.json"), Estate: estate})
+	if result.Outcome != report.FailedClean || !strings.Contains(result.Cause, "us-west-2") || len(result.Begun) != 0 {
+		t.Errorf("%s: %s", result.Outcome, result.Cause)
+	}
+}
+
+func TestAFailedResourceLetsItsSiblingsFinish(t *testing.T) {
+	result := runLab(t, Options{Payload: sample(t, "failover-three-databases.json"), Faults: faultsOf(t, "stuck@rds:PromoteReadReplica")})
+	if result.Outcome != report.FailedDirty {
+		t.Fatalf("%s", result.Outcome)
+	}
+	for _, r := range result.Layers[0].Resources {
+		want := report.Done
+		if r.ResourceType == "PromoteRDSReadReplica" {
+			want = report.Failed
+			if r.Error == nil || r.Error.Class != "TimeLimit" || !r.Changed {
+				t.Errorf("%s: %+v", r.ResourceName, r.Error)
+			}
+		}
+		if r.Status != want {
+			t.Errorf("%s: %s, want %s", r.ResourceName, r.Status, want)
+		}
+	}
+	entry, _ := catalog.Find("PromoteRDSReadReplica")
+	if result.DurationSeconds > entry.TimeLimit.Seconds()+60 {
+		t.Errorf("the run went on for %.0f s", result.DurationSeconds)
+	}
+}
+
+func TestSecretsNeverShow(t *testing.T) {
+	const secret = "rds-mysql-instance-usw2"
+	estate := DefaultEstate()
+	estate.Secrets["us-west-2"] = map[string]string{"db": `{"id":"` + secret + `"}`}
+	text := strings.ReplaceAll(string(sample(t, "failover-replica-and-cache.json")), "!Import rds-mysql-instance-identifier", "{{resolve:secretsmanager:db:SecretString:id}}")
+	var seen []string
+	result := runLab(t, Options{Payload: []byte(text), Estate: estate, Trace: func(e traced) {
+		for _, part := range []string{string(e.Input), string(e.Output), e.Cause} {
+			// The ARN in TargetClusterIdentifier was given in the open.
+			if strings.Contains(strings.ReplaceAll(part, "db:"+secret, ""), secret) {
+				seen = append(seen, e.State+": "+part)
+			}
+		}
+	}})
+	if result.Outcome != report.Succeeded {
+		t.Fatalf("%s: %s", result.Outcome, result.Cause)
+	}
+	record, err := json.Marshal(result.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(strings.ReplaceAll(string(record), "db:"+secret, ""), secret) {
+		t.Errorf("the report holds the secret: %s", record)
+	}
+	if len(seen) > 0 {
+		t.Errorf("%d events hold the secret, the first: %s", len(seen), seen[0])
+	}
+}
+
+// The orchestrator's own time and its describes, at any operation time. The
+// clock is virtual, so these are properties of the schedule and not of the
+// machine that runs the test.
+func TestWhatTheOrchestratorAdds(t *testing.T) {
+	for _, name := range samples(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			worst, sum, n := 0.0, 0.0, 0
+			for _, seconds := range operationTimes {
+				result := runLab(t, Options{Payload: sample(t, name), Estate: slowed(seconds)})
+				longest := 0.0
+				for _, r := range result.Layers[0].Resources {
+					added := r.DurationSeconds - r.AWSSeconds
+					worst, sum, n = max(worst, added), sum+added, n+1
+					longest = max(longest, r.AWSSeconds)
+				}
+				if added := result.DurationSeconds - longest; added > 10 {
+					t.Errorf("%s at %.0f s: the run adds %.1f s", name, seconds, added)
+				}
+				describes := map[string]int{}
+				for call, count := range result.APICalls {
+					if strings.Contains(call, ":Describe") {
+						describes[strings.Split(call, ":")[0]] += count
+					}
+				}
+				if len(result.Layers[0].Resources) == 1 && total(describes) > 400 {
+					t.Errorf("%s at %.0f s: %v describes", name, seconds, describes)
+				}
+				if burst := busiestSecond(result.Log); burst > 10 {
+					t.Errorf("%s at %.0f s: %d describes in one second", name, seconds, burst)
+				}
+			}
+			if worst > 5 || sum/float64(n) > 3 {
+				t.Errorf("%s: adds %.2f s at worst, %.2f s in the mean", name, worst, sum/float64(n))
+			}
+		})
+	}
+}
+
+// operationTimes are 30 s to 30 min, at steps that fall on no poll interval.
+var operationTimes = func() []float64 {
+	var times []float64
+	for s := 30.0; s <= 1800; s = s*1.41 + 1.7 {
+		times = append(times, s)
+	}
+	return append(times, 1800)
+}()
+
+func slowed(seconds float64) *Estate {
+	e := DefaultEstate()
+	for name := range e.Durations {
+		e.Durations[name] = seconds
+	}
+	return e
+}
+
+// busiestSecond gives the most describes that fell into any one second of a
+// region.
+func busiestSecond(log []LoggedCall) int {
+	most := 0
+	for i, first := range log {
+		count := 0
+		for _, call := range log[i:] {
+			if call.Time.Sub(first.Time) >= time.Second {
+				break
+			}
+			if call.Region == first.Region && strings.Contains(call.Name, ":Describe") {
+				count++
+			}
+		}
+		most = max(most, count)
+	}
+	return most
+}
+
+func TestALargeLayerStaysUnderTheRegionsLimits(t *testing.T) {
+	estate := DefaultEstate()
+	estate.Instances = nil
+	payload := replicas(estate, 60)
+	result := runLab(t, Options{Payload: payload, Estate: estate})
+	if result.Outcome != report.Succeeded || result.Mutations["rds:PromoteReadReplica"] != 60 {
+		t.Fatalf("%s, %v\n%s", result.Outcome, result.Mutations, result.Cause)
+	}
+	if burst := busiestSecond(result.Log); burst > 10 {
+		t.Errorf("%d describes in one second", burst)
+	}
+}

@@ -1,0 +1,234 @@
+package lab
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The services of which the product needs a few reads only.
+
+const exportsPage = 100
+
+var cloudFormationService = map[string]handler{"cloudformation:ListExports": func(a *Account, c *Call) (any, error) {
+	type export struct {
+		Stack string `xml:"ExportingStackId"`
+		Name  string `xml:"Name"`
+		Value string `xml:"Value"`
+	}
+	var out struct {
+		Exports   []export `xml:"Exports>member"`
+		NextToken string   `xml:"NextToken,omitempty"`
+	}
+	values := a.Estate.Exports[c.Region]
+	names := sortedKeys(values)
+	from := min(atoi(c.Params.str("NextToken")), len(names))
+	for _, name := range names[from:min(from+exportsPage, len(names))] {
+		out.Exports = append(out.Exports, export{"arn:aws:cloudformation:" + c.Region + ":" + a.Estate.Account + ":stack/app/0", name, values[name]})
+	}
+	if from+exportsPage < len(names) {
+		out.NextToken = strconv.Itoa(from + exportsPage)
+	}
+	return out, nil
+}}
+
+type jsonParameter struct {
+	ARN     string `json:"ARN"`
+	Name    string `json:"Name"`
+	Type    string `json:"Type"`
+	Value   string `json:"Value"`
+	Version int    `json:"Version"`
+}
+
+// parameter finds an SSM parameter by NAME or NAME:VERSION; the lab keeps one
+// version of each.
+func (a *Account) parameter(region, selector string, decrypt bool) (jsonParameter, bool) {
+	name, version, versioned := strings.Cut(selector, ":")
+	for _, p := range a.Estate.Parameters[region] {
+		if p.Name != name || (versioned && version != "1") {
+			continue
+		}
+		out := jsonParameter{"arn:aws:ssm:" + region + ":" + a.Estate.Account + ":parameter/" + strings.TrimPrefix(name, "/"), name, "String", p.Value, 1}
+		if p.Secure {
+			out.Type = "SecureString"
+			if !decrypt {
+				out.Value = "AQICAHenciphered"
+			}
+		}
+		return out, true
+	}
+	return jsonParameter{}, false
+}
+
+var systemsService = map[string]handler{
+	"ssm:GetParameters": func(a *Account, c *Call) (any, error) {
+		out := struct {
+			Parameters        []jsonParameter `json:"Parameters"`
+			InvalidParameters []string        `json:"InvalidParameters"`
+		}{[]jsonParameter{}, []string{}}
+		names := c.Params.list("Names", "")
+		if len(names) > 10 {
+			return nil, fail(400, "ValidationException", "at most 10 names")
+		}
+		for _, name := range names {
+			if p, ok := a.parameter(c.Region, name, c.Params.flag("WithDecryption")); ok {
+				out.Parameters = append(out.Parameters, p)
+			} else {
+				out.InvalidParameters = append(out.InvalidParameters, name)
+			}
+		}
+		return out, nil
+	},
+	"ssm:GetParameter": func(a *Account, c *Call) (any, error) {
+		p, ok := a.parameter(c.Region, c.Params.str("Name"), c.Params.flag("WithDecryption"))
+		if !ok {
+			return nil, fail(400, "ParameterNotFound", "")
+		}
+		return map[string]any{"Parameter": p}, nil
+	},
+}
+
+func (a *Account) secret(c *Call) (string, string, error) {
+	id := c.Params.str("SecretId")
+	if strings.HasPrefix(id, "arn:") {
+		id = lastName(id)
+		if cut := strings.LastIndex(id, "-"); cut > 0 {
+			id = id[:cut]
+		}
+	}
+	value, ok := a.Estate.Secrets[c.Region][id]
+	if !ok {
+		return "", "", fail(400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+	}
+	return id, value, nil
+}
+
+const secretVersion = "00000000-0000-4000-8000-000000000001"
+
+var secretsService = map[string]handler{
+	"secretsmanager:DescribeSecret": func(a *Account, c *Call) (any, error) {
+		id, _, err := a.secret(c)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{"ARN": a.secretARN(c.Region, id), "Name": id, "VersionIdsToStages": map[string][]string{secretVersion: {"AWSCURRENT"}}}, nil
+	},
+	"secretsmanager:GetSecretValue": func(a *Account, c *Call) (any, error) {
+		id, value, err := a.secret(c)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{"ARN": a.secretARN(c.Region, id), "Name": id, "SecretString": value, "VersionId": secretVersion, "VersionStages": []string{"AWSCURRENT"}}, nil
+	},
+}
+
+func (a *Account) secretARN(region, id string) string {
+	return "arn:aws:secretsmanager:" + region + ":" + a.Estate.Account + ":secret:" + id + "-AbCdEf"
+}
+
+// metric gives the value of a lag metric now; false: no datapoint.
+func (a *Account) metric(region, name string, dimensions map[string]string) (float64, bool) {
+	var lag *float64
+	scale := 1.0
+	switch name {
+	case "ReplicaLag":
+		if i := a.Estate.instance(region, dimensions["DBInstanceIdentifier"]); i != nil {
+			lag = i.LagSeconds
+		}
+	case "AuroraGlobalDBReplicationLag":
+		scale = 1000
+		arn := "arn:aws:rds:" + region + ":" + a.Estate.Account + ":cluster:" + dimensions["DBClusterIdentifier"]
+		g := a.Estate.globalOf(arn)
+		if c := a.Estate.cluster(arn); c != nil && g != nil && slices.ContainsFunc(g.Members, func(m GlobalMember) bool {
+			return m.Writer && regionOf(m.ARN) == dimensions["SourceRegion"]
+		}) {
+			lag = c.LagSeconds
+		}
+	}
+	if lag == nil {
+		return 0, false
+	}
+	return *lag * scale, true
+}
+
+var metricsService = map[string]handler{"cloudwatch:GetMetricData": func(a *Account, c *Call) (any, error) {
+	type result struct {
+		ID         string      `cbor:"Id" json:"Id"`
+		Label      string      `cbor:"Label" json:"Label"`
+		Timestamps []time.Time `cbor:"Timestamps" json:"Timestamps"`
+		Values     []float64   `cbor:"Values" json:"Values"`
+		Status     string      `cbor:"StatusCode" json:"StatusCode"`
+	}
+	out := struct {
+		Results []result `cbor:"MetricDataResults" json:"MetricDataResults"`
+	}{[]result{}}
+	queries, _ := c.Params.tree["MetricDataQueries"].([]any)
+	for _, q := range queries {
+		query := tree(q)
+		metric := tree(tree(query["MetricStat"])["Metric"])
+		dimensions := map[string]string{}
+		list, _ := metric["Dimensions"].([]any)
+		for _, d := range list {
+			name, _ := tree(d)["Name"].(string)
+			dimensions[name], _ = tree(d)["Value"].(string)
+		}
+		name, _ := metric["MetricName"].(string)
+		id, _ := query["Id"].(string)
+		r := result{ID: id, Label: name, Timestamps: []time.Time{}, Values: []float64{}, Status: "Complete"}
+		if value, ok := a.metric(c.Region, name, dimensions); ok {
+			r.Timestamps = []time.Time{a.clock.Now().Truncate(time.Minute)}
+			r.Values = []float64{value}
+		}
+		out.Results = append(out.Results, r)
+	}
+	return out, nil
+}}
+
+// tree reads an object of a decoded body: CBOR and JSON decode to different
+// maps.
+func tree(v any) map[string]any {
+	switch m := v.(type) {
+	case map[string]any:
+		return m
+	case map[any]any:
+		out := map[string]any{}
+		for k, value := range m {
+			if name, ok := k.(string); ok {
+				out[name] = value
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+var identityService = map[string]handler{"sts:GetCallerIdentity": func(a *Account, _ *Call) (any, error) {
+	return struct {
+		ARN     string `xml:"Arn"`
+		User    string `xml:"UserId"`
+		Account string `xml:"Account"`
+	}{"arn:aws:iam::" + a.Estate.Account + ":user/lab", "AIDALAB", a.Estate.Account}, nil
+}}
+
+var noticeService = map[string]handler{"sns:Publish": func(a *Account, c *Call) (any, error) {
+	a.notices = append(a.notices, c.Params.str("Subject"))
+	return struct {
+		ID string `xml:"MessageId"`
+	}{a.id()}, nil
+}}
+
+var eventService = map[string]handler{"events:PutEvents": func(a *Account, c *Call) (any, error) {
+	entries, _ := c.Params.tree["Entries"].([]any)
+	ids := []map[string]string{}
+	for _, entry := range entries {
+		e := tree(entry)
+		event := Event{Region: c.Region}
+		event.Source, _ = e["Source"].(string)
+		event.DetailType, _ = e["DetailType"].(string)
+		event.Detail, _ = e["Detail"].(string)
+		a.events = append(a.events, event)
+		ids = append(ids, map[string]string{"EventId": a.id()})
+	}
+	return map[string]any{"FailedEntryCount": 0, "Entries": ids}, nil
+}}

@@ -1,0 +1,55 @@
+package payload
+
+import (
+	"reflect"
+)
+
+// Bound is a resource with typed parameters.
+type Bound struct {
+	Resource Resource
+	// Parameters is a pointer to a new struct of the type's Parameters.
+	Parameters any
+}
+
+// Bind decodes the parameters of every resource, once package resolve has
+// replaced the references. What a reference brought is checked here as Parse
+// checks what stands in the payload. References to secrets stay in the structs
+// as they are. The resources come in the order of the document; either they or
+// the problems are nil.
+func Bind(doc *Document, types Types) ([]Bound, Problems) {
+	p := &parser{types: types, same: newIdentities()}
+	var bound []Bound
+	for _, layer := range doc.Layers {
+		for _, r := range layer.Resources {
+			if b, ok := p.bind(r); ok {
+				bound = append(bound, b)
+			}
+		}
+	}
+	if len(p.problems) > 0 {
+		return nil, p.problems
+	}
+	return bound, nil
+}
+
+func (p *parser) bind(r Resource) (Bound, bool) {
+	typ, ok := p.types.find(r.Type)
+	if !ok {
+		p.add(r.Pointer+"/resourceType", quote(r.Type), "there is no resource type "+quote(r.Type), "")
+		return Bound{}, false
+	}
+	fields := mustFields(typ.Parameters)
+	before := len(p.problems)
+	for _, f := range fields {
+		if _, given := r.Parameters[f.name]; f.required && !given {
+			p.missing(r.Pointer+"/parameters", typ.Name, f)
+		}
+	}
+	target := reflect.New(typ.Parameters)
+	p.assign(fields, r.Parameters, target.Elem(), secretReferences)
+	if len(p.problems) == before {
+		p.cross(target.Interface(), r)
+	}
+	p.problems = append(p.problems, p.same.add(r, fields)...)
+	return Bound{r, target.Interface()}, true
+}

@@ -1,0 +1,71 @@
+package payload
+
+import "regexp"
+
+// format is a form that the text of a parameter must have. The patterns keep
+// to what Go and ECMAScript regular expressions share, since they go to the
+// JSON Schema as they are.
+type format struct {
+	pattern *regexp.Regexp
+	max     int // characters, 0 for no limit of its own
+	words   string
+	example string
+}
+
+// Fragments of patterns. A name has no hyphen at its end and no two in a row.
+const (
+	namePattern    = `[A-Za-z](?:-?[A-Za-z0-9])*`
+	regionPattern  = `[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}`
+	arnPattern     = `arn:(?:aws|aws-cn|aws-us-gov):rds:` + regionPattern + `:[0-9]{12}:`
+	clockPattern   = `(?:[01][0-9]|2[0-3]):[0-5][0-9]`
+	nameWords      = "letters, digits and hyphens, starting with a letter, without a double or final hyphen"
+	positivePrefix = `[1-9][0-9]{0,8}`
+)
+
+// formats is the table of all formats by the name that the format tag uses.
+var formats = map[string]format{
+	"db-instance": {
+		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
+		words: "the identifier of a DB instance: 1 to 63 " + nameWords, example: "orders-replica",
+	},
+	"db-cluster": {
+		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
+		words: "the identifier of a DB cluster: 1 to 63 " + nameWords, example: "orders-cluster",
+	},
+	"global-cluster": {
+		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
+		words: "the identifier of a global cluster: 1 to 63 " + nameWords, example: "orders-global",
+	},
+	"rds-instance-arn": {
+		pattern: regexp.MustCompile(`^` + arnPattern + `db:` + namePattern + `$`),
+		words:   "the ARN of a DB instance", example: "arn:aws:rds:us-east-1:123456789012:db:orders",
+	},
+	"rds-cluster-arn": {
+		pattern: regexp.MustCompile(`^` + arnPattern + `cluster:` + namePattern + `$`),
+		words:   "the ARN of a DB cluster", example: "arn:aws:rds:us-west-2:123456789012:cluster:orders",
+	},
+	"region": {
+		pattern: regexp.MustCompile(`^` + regionPattern + `$`),
+		words:   "an AWS region", example: "us-west-2",
+	},
+	"replication-group": {
+		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 40,
+		words: "the ID of a replication group: 1 to 40 " + nameWords, example: "sessions",
+	},
+	"global-replication-group": {
+		pattern: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`), max: 255,
+		words: "the ID of a global replication group with its prefix: letters, digits and hyphens, starting with a letter", example: "ldgnf-sessions",
+	},
+	"backup-window": {
+		pattern: regexp.MustCompile(`^` + clockPattern + `-` + clockPattern + `$`),
+		words:   "a time window in UTC, hh24:mi-hh24:mi", example: "03:00-03:30",
+	},
+	"positive-seconds": {
+		pattern: regexp.MustCompile(`^` + positivePrefix + `$`),
+		words:   "a whole number of seconds, 1 or more", example: "900",
+	},
+}
+
+func (f format) matches(text string) bool {
+	return f.pattern.MatchString(text) && (f.max == 0 || len(text) <= f.max)
+}

@@ -1,0 +1,75 @@
+// Package replica drives Amazon RDS cross-region read replicas.
+package replica
+
+import (
+	"context"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+
+	"dr-orchestrator/internal/action"
+)
+
+// Instance is what a decision needs to know of a DB instance.
+type Instance struct {
+	ID          string
+	ARN         string
+	Engine      string
+	Status      string
+	Source      string // identifier or ARN of the instance it replicates; empty: none
+	Replication string // status of read replication; empty: none is shown
+	Retention   int    // days of automated backups
+	Pending     *int   // backup retention that is still to be applied
+	Endpoint    string
+}
+
+// Describer reads DB instances.
+type Describer interface {
+	DescribeDBInstances(context.Context, *rds.DescribeDBInstancesInput, ...func(*rds.Options)) (*rds.DescribeDBInstancesOutput, error)
+}
+
+// find reads one instance; its absence is an error of class NotFound that
+// names the region, because "not there" is only true of a region that answered.
+func find(ctx context.Context, api Describer, id, region string) (Instance, error) {
+	out, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(id)})
+	if err != nil {
+		return Instance{}, action.Call("describing DB instance "+id+" in "+region, err)
+	}
+	if len(out.DBInstances) != 1 {
+		return Instance{}, action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
+	}
+	return observed(out.DBInstances[0]), nil
+}
+
+func observed(db types.DBInstance) Instance {
+	i := Instance{
+		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Engine: aws.ToString(db.Engine),
+		Status: aws.ToString(db.DBInstanceStatus), Source: aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier),
+		Retention: int(aws.ToInt32(db.BackupRetentionPeriod)),
+	}
+	for _, info := range db.StatusInfos {
+		if strings.EqualFold(aws.ToString(info.StatusType), "read replication") {
+			i.Replication = aws.ToString(info.Status)
+		}
+	}
+	if db.PendingModifiedValues != nil && db.PendingModifiedValues.BackupRetentionPeriod != nil {
+		pending := int(*db.PendingModifiedValues.BackupRetentionPeriod)
+		i.Pending = &pending
+	}
+	if db.Endpoint != nil {
+		i.Endpoint = aws.ToString(db.Endpoint.Address)
+	}
+	return i
+}
+
+func (i Instance) evidence() action.Evidence {
+	e := action.Evidence{"instance": i.ARN, "status": i.Status, "backupRetentionPeriod": i.Retention}
+	for name, value := range map[string]string{"source": i.Source, "replication": i.Replication, "endpoint": i.Endpoint} {
+		if value != "" {
+			e[name] = value
+		}
+	}
+	return e
+}

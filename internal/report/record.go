@@ -1,0 +1,78 @@
+// Package report holds the record of a run: what happened to each resource,
+// when, on what evidence, and how the run ended.
+package report
+
+import (
+	"time"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/payload"
+)
+
+// Outcome is how a run ended. There is no other way to end.
+type Outcome string
+
+// The four ends of a run.
+const (
+	Succeeded   Outcome = "Succeeded"   // every resource is proved to be at its goal
+	Refused     Outcome = "Refused"     // a safety rule said no; nothing changed
+	FailedClean Outcome = "FailedClean" // something failed; nothing changed
+	FailedDirty Outcome = "FailedDirty" // something failed, and something changed or may have
+)
+
+// Status is the end of one resource.
+type Status string
+
+// The ends of a resource.
+const (
+	Done        Status = "DONE"
+	Failed      Status = "FAILED"
+	RefusedHere Status = "REFUSED"
+	Skipped     Status = "SKIPPED" // its layer was never started
+)
+
+// Record is the report of one run.
+type Record struct {
+	Version         int               `json:"version"`
+	Run             action.Run        `json:"run"`
+	Mode            string            `json:"mode"`
+	Outcome         Outcome           `json:"outcome"`
+	Cause           string            `json:"cause,omitempty"`
+	StartedAt       time.Time         `json:"startedAt"`
+	EndedAt         time.Time         `json:"endedAt"`
+	DurationSeconds float64           `json:"durationSeconds"`
+	Layers          []Layer           `json:"layers"`
+	Problems        []payload.Problem `json:"problems"`
+}
+
+// Layer is one layer of a record.
+type Layer struct {
+	Layer     int        `json:"layer"`
+	Resources []Resource `json:"resources"`
+}
+
+// Resource is one resource of a record.
+type Resource struct {
+	Index           int              `json:"index"`
+	ResourceType    string           `json:"resourceType"`
+	ResourceName    string           `json:"resourceName"`
+	Status          Status           `json:"status"`
+	Changed         bool             `json:"changed"`
+	Verdict         action.Verdict   `json:"verdict,omitempty"` // of the preflight
+	Findings        []action.Finding `json:"findings,omitempty"`
+	StartedAt       *time.Time       `json:"startedAt,omitempty"`
+	EndedAt         *time.Time       `json:"endedAt,omitempty"`
+	DurationSeconds float64          `json:"durationSeconds"`
+	Polls           int              `json:"polls"`
+	LagSeconds      *float64         `json:"lagSeconds"` // replication lag seen before acting: what may be lost
+	Phase           string           `json:"phase,omitempty"`
+	Message         string           `json:"message,omitempty"`
+	Evidence        action.Evidence  `json:"evidence,omitempty"`
+	Error           *Error           `json:"error,omitempty"`
+}
+
+// Error is why a resource did not reach its goal.
+type Error struct {
+	Class   string `json:"class"`
+	Message string `json:"message"`
+}

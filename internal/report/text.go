@@ -1,0 +1,42 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Text tells a record to a person in a few lines, the state of things first.
+func (r Record) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s after %.0f s: %s\n", r.Outcome, r.DurationSeconds, r.Outcome.Meaning())
+	if r.Cause != "" {
+		fmt.Fprintf(&b, "%s\n", r.Cause)
+	}
+	for _, layer := range r.Layers {
+		for _, x := range layer.Resources {
+			fmt.Fprintf(&b, "- layer %d, %s: %s", layer.Layer, x.ResourceName, x.Status)
+			if x.Changed {
+				b.WriteString(" (changed)")
+			}
+			if x.Error != nil {
+				fmt.Fprintf(&b, ": %s: %s", x.Error.Class, x.Error.Message)
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+// Meaning says in one sentence what an outcome means for whoever is on duty.
+func (o Outcome) Meaning() string {
+	switch o {
+	case Succeeded:
+		return "every resource is proved to be at its goal."
+	case Refused:
+		return "a safety rule said no; nothing was changed."
+	case FailedClean:
+		return "the run failed; nothing was changed."
+	default:
+		return "the run failed and something was changed, or may have been; start the same payload again to carry on."
+	}
+}

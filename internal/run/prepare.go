@@ -1,0 +1,192 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/pace"
+	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/report"
+)
+
+// Plan is a payload in its normal form: what the run is going to do. A plan
+// with problems does nothing.
+type Plan struct {
+	Run      action.Run        `json:"run"`
+	Mode     string            `json:"mode"`
+	Layers   []Layer           `json:"layers"`
+	Problems []payload.Problem `json:"problems"`
+}
+
+// Layer is one layer of a plan.
+type Layer struct {
+	Layer     int               `json:"layer"`
+	Resources []action.Resource `json:"resources"`
+}
+
+// Resolver puts values in place of the references of a payload.
+type Resolver interface {
+	Resolve(ctx context.Context, doc *payload.Document) (payload.Problems, error)
+}
+
+// PrepareInput is what the machine's first state sends.
+type PrepareInput struct {
+	Input     json.RawMessage `json:"input"`
+	Machine   string          `json:"machine"`
+	Execution struct {
+		ID        string    `json:"id"` // ARN
+		Name      string    `json:"name"`
+		StartTime time.Time `json:"startTime"`
+	} `json:"execution"`
+}
+
+// Prepared is its answer. Decision is "go", or "rejected" with the outcome.
+type Prepared struct {
+	Decision  string         `json:"decision"`
+	Outcome   report.Outcome `json:"outcome"`
+	Cause     string         `json:"cause"`
+	Run       action.Run     `json:"run"`
+	Mode      string         `json:"mode"`
+	Preflight Location       `json:"preflight"`
+	// PreflightConcurrency is how many batches are looked at at once.
+	PreflightConcurrency int    `json:"preflightConcurrency"`
+	Prefix               string `json:"prefix"`
+}
+
+// Batch is one preflight call: several resources of one function.
+type Batch struct {
+	Function string `json:"function"`
+	// PauseSeconds keeps the batches of a large payload apart.
+	PauseSeconds int               `json:"pauseSeconds"`
+	Resources    []action.Resource `json:"resources"`
+}
+
+// batchSize is how many resources are looked at in one second. A resource
+// takes up to three describes, and a region's limits are shared with everyone
+// who recovers on the same day.
+const batchSize = 3
+
+// Preparer reads the payload, resolves every reference of every layer, and
+// writes the plan. It touches nothing.
+type Preparer struct {
+	Store    Store
+	Resolver func(region string) Resolver
+	// FunctionPrefix is what the names of the deployed functions begin with.
+	FunctionPrefix string
+}
+
+// Prepare is the step PrepareRun.
+func (p Preparer) Prepare(ctx context.Context, in PrepareInput) (Prepared, error) {
+	execution, err := arn.Parse(in.Execution.ID)
+	if err != nil {
+		return Prepared{}, action.Errorf(action.InvalidInput, "execution id %q: %w", in.Execution.ID, err)
+	}
+	plan := Plan{Run: action.Run{
+		ID: in.Execution.Name, Execution: in.Execution.ID, Machine: in.Machine,
+		Region: execution.Region, Account: execution.AccountID, Partition: execution.Partition, StartedAt: in.Execution.StartTime,
+	}}
+	if err := p.fill(ctx, &plan, in); err != nil {
+		return Prepared{}, err
+	}
+	if err := p.Store.put(ctx, plan.Run.ID, docPlan, plan); err != nil {
+		return Prepared{}, err
+	}
+	out := Prepared{Decision: "go", Run: plan.Run, Mode: plan.Mode, Prefix: Prefix(plan.Run.ID),
+		Preflight: Location{Bucket: p.Store.Bucket, Key: Prefix(plan.Run.ID) + docPreflight}}
+	if len(plan.Problems) > 0 {
+		out.Decision, out.Outcome, out.Cause = "rejected", report.FailedClean, payload.Problems(plan.Problems).Error()
+		return out, nil
+	}
+	all := batches(plan)
+	out.PreflightConcurrency = 1
+	if all[len(all)-1].PauseSeconds == 0 {
+		out.PreflightConcurrency = len(all)
+	}
+	return out, p.Store.put(ctx, plan.Run.ID, docPreflight, all)
+}
+
+func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {
+	types := catalog.Types()
+	doc, problems := payload.Parse(in.Input, types, in.Machine)
+	if len(problems) == 0 {
+		var err error
+		if problems, err = p.Resolver(plan.Run.Region).Resolve(ctx, doc); err != nil {
+			return action.Call("resolving the references of the payload", err)
+		}
+	}
+	var bound []payload.Bound
+	if len(problems) == 0 {
+		bound, problems = payload.Bind(doc, types)
+	}
+	if len(problems) > 0 {
+		plan.Problems = problems
+		return nil
+	}
+	plan.Mode, plan.Run.Disaster = doc.Options.Mode, doc.Options.Disaster
+	return p.lay(plan, doc, bound)
+}
+
+// lay puts the bound resources into their layers.
+func (p Preparer) lay(plan *Plan, doc *payload.Document, bound []payload.Bound) error {
+	next := 0
+	for _, l := range doc.Layers {
+		layer := Layer{Layer: l.Number}
+		for position, r := range l.Resources {
+			entry, ok := catalog.Find(r.Type)
+			if !ok {
+				return fmt.Errorf("resource type %s is in no catalog row", r.Type)
+			}
+			parameters, err := json.Marshal(bound[next].Parameters)
+			if err != nil {
+				return fmt.Errorf("encoding the parameters of %s: %w", r.Name, err)
+			}
+			layer.Resources = append(layer.Resources, action.Resource{
+				Index: next, Layer: l.Number, Type: r.Type, Name: r.Name, Function: p.FunctionPrefix + entry.Function,
+				Parameters: parameters, TimeLimitSeconds: int(entry.TimeLimit / time.Second),
+				Watched: len(l.Resources), StartDelay: pace.StartDelay(position),
+			})
+			next++
+		}
+		plan.Layers = append(plan.Layers, layer)
+	}
+	return nil
+}
+
+// batches groups the resources of all layers by function. A payload of no more
+// than one batch's worth of resources is looked at all at once.
+func batches(plan Plan) []Batch {
+	var all []Batch
+	open := map[string]int{}
+	count := 0
+	for _, layer := range plan.Layers {
+		for _, r := range layer.Resources {
+			i, ok := open[r.Function]
+			if !ok || len(all[i].Resources) == batchSize {
+				i = len(all)
+				open[r.Function] = i
+				all = append(all, Batch{Function: r.Function})
+			}
+			all[i].Resources = append(all[i].Resources, r)
+			count++
+		}
+	}
+	for i := range all {
+		if i > 0 && count > batchSize {
+			all[i].PauseSeconds = 1
+		}
+	}
+	return all
+}
+
+// pointer names a resource of the payload by its name, for a problem that was
+// found in AWS and not in the text.
+func pointer(r action.Resource) string {
+	return fmt.Sprintf("layer %d, %s", r.Layer, strings.TrimSpace(r.Name))
+}

@@ -1,0 +1,144 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/report"
+)
+
+// ReadinessInput is what the machine sends after the preflight.
+type ReadinessInput struct {
+	Run     action.Run `json:"run"`
+	Mode    string     `json:"mode"`
+	Results Location   `json:"results"`
+}
+
+// Readiness is its answer: whether to go on, and the layers to run.
+type Readiness struct {
+	Decision string         `json:"decision"` // go, planned or blocked
+	Outcome  report.Outcome `json:"outcome"`
+	Cause    string         `json:"cause"`
+	Layers   []LayerRef     `json:"layers"`
+}
+
+// LayerRef is a layer as the machine knows it.
+type LayerRef struct {
+	Layer int    `json:"layer"`
+	Key   string `json:"key"`
+	Count int    `json:"count"`
+}
+
+// checkedBatch is the output of one preflight iteration: the answers, or why
+// there are none.
+type checkedBatch struct {
+	Readiness []action.Checked `json:"readiness"`
+	Failure   *failure         `json:"failure"`
+	Indexes   []int            `json:"indexes"`
+}
+
+// RecordReadiness is the step that judges the preflight: it writes what was
+// found, and the items of each layer.
+func (s Store) RecordReadiness(ctx context.Context, in ReadinessInput) (Readiness, error) {
+	var plan Plan
+	if err := s.get(ctx, in.Run.ID, docPlan, &plan); err != nil {
+		return Readiness{}, err
+	}
+	batches, err := results[checkedBatch](ctx, s, in.Results)
+	if err != nil {
+		return Readiness{}, err
+	}
+	checked := collect(plan, batches)
+	if err := s.put(ctx, in.Run.ID, docReadiness, checked); err != nil {
+		return Readiness{}, err
+	}
+	out := judgeReadiness(plan, checked)
+	if out.Decision != "go" {
+		return out, nil
+	}
+	for _, layer := range plan.Layers {
+		for i := range layer.Resources {
+			layer.Resources[i].Baseline = checked[layer.Resources[i].Index].Observed
+		}
+		if err := s.put(ctx, in.Run.ID, docLayer(layer.Layer), layer.Resources); err != nil {
+			return Readiness{}, err
+		}
+		out.Layers = append(out.Layers, LayerRef{Layer: layer.Layer, Key: Prefix(in.Run.ID) + docLayer(layer.Layer), Count: len(layer.Resources)})
+	}
+	return out, nil
+}
+
+// collect gives one entry per resource of the plan, in its order. A resource
+// that no answer speaks of is unknown, and unknown blocks.
+func collect(plan Plan, batches []checkedBatch) []action.Checked {
+	count := 0
+	for _, layer := range plan.Layers {
+		count += len(layer.Resources)
+	}
+	checked := make([]action.Checked, count)
+	for i := range checked {
+		checked[i] = unseen(i, &failure{Error: "NoAnswer", Cause: "the preflight gave no answer"})
+	}
+	for _, batch := range batches {
+		for _, c := range batch.Readiness {
+			if c.Index >= 0 && c.Index < count {
+				checked[c.Index] = c
+			}
+		}
+		for _, i := range batch.Indexes {
+			if batch.Failure != nil && i >= 0 && i < count {
+				checked[i] = unseen(i, batch.Failure)
+			}
+		}
+	}
+	return checked
+}
+
+func unseen(index int, f *failure) action.Checked {
+	e := f.read()
+	return action.Checked{Index: index, Verdict: action.VerdictBlocked, Observed: action.StateUnknown, Findings: []action.Finding{
+		{Verdict: action.VerdictBlocked, Class: action.Class(e.Class), Message: "could not be looked at: " + e.Message},
+	}}
+}
+
+// judgeReadiness decides from all findings together. Anything blocked ends
+// the run before anything is touched: as Refused when only safety rules said
+// no, otherwise as FailedClean.
+func judgeReadiness(plan Plan, checked []action.Checked) Readiness {
+	var lines []string
+	refused := true
+	for _, p := range blockers(plan, checked) {
+		lines = append(lines, p.Pointer+": "+p.Message)
+		refused = refused && p.Want == string(action.Refused)
+	}
+	switch {
+	case len(lines) > 0 && refused:
+		return Readiness{Decision: "blocked", Outcome: report.Refused, Cause: strings.Join(lines, "\n")}
+	case len(lines) > 0:
+		return Readiness{Decision: "blocked", Outcome: report.FailedClean, Cause: strings.Join(lines, "\n")}
+	case plan.Mode == "plan":
+		return Readiness{Decision: "planned", Outcome: report.Succeeded, Cause: fmt.Sprintf("planned only: all %d resources are ready, nothing was changed", len(checked))}
+	}
+	return Readiness{Decision: "go", Layers: []LayerRef{}}
+}
+
+// blockers lists every blocking finding; Want carries its class.
+func blockers(plan Plan, checked []action.Checked) []payload.Problem {
+	var problems []payload.Problem
+	for _, layer := range plan.Layers {
+		for _, r := range layer.Resources {
+			if r.Index >= len(checked) {
+				continue
+			}
+			findings := slices.DeleteFunc(slices.Clone(checked[r.Index].Findings), func(f action.Finding) bool { return f.Verdict != action.VerdictBlocked })
+			for _, f := range findings {
+				problems = append(problems, payload.Problem{Pointer: pointer(r), Message: f.Message, Want: string(f.Class)})
+			}
+		}
+	}
+	return problems
+}

@@ -1,0 +1,60 @@
+package run
+
+import (
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/resolve"
+)
+
+// Environment is what a deployment tells the steps.
+type Environment struct {
+	Bucket         string // of the documents of runs
+	FunctionPrefix string // begins the name of every function
+	Topic          string // ARN of the SNS topic for messages; empty: none
+}
+
+// Steps is every step function by its folder.
+var Steps = map[string]func(*client.Factory, Environment, func() time.Time) lambda.Handler{
+	"prepare-run": NewPrepare, "record-readiness": NewRecordReadiness, "record-layer": NewRecordLayer, "record-report": NewRecordReport,
+}
+
+func newStore(f *client.Factory, env Environment) Store {
+	return Store{S3: s3.NewFromConfig(f.Config("")), Bucket: env.Bucket}
+}
+
+// NewPrepare wires the step PrepareRun to AWS.
+func NewPrepare(f *client.Factory, env Environment, _ func() time.Time) lambda.Handler {
+	p := Preparer{Store: newStore(f, env), FunctionPrefix: env.FunctionPrefix, Resolver: func(region string) Resolver {
+		return resolve.Resolver{
+			Region: region, Exports: cloudformation.NewFromConfig(f.Config(region)),
+			Parameters: ssm.NewFromConfig(f.Config(region)), Secrets: secretsmanager.NewFromConfig(f.Config(region)),
+		}
+	}}
+	return action.Step[PrepareInput, Prepared](p.Prepare)
+}
+
+// NewRecordReadiness wires the step RecordReadiness to AWS.
+func NewRecordReadiness(f *client.Factory, env Environment, _ func() time.Time) lambda.Handler {
+	return action.Step[ReadinessInput, Readiness](newStore(f, env).RecordReadiness)
+}
+
+// NewRecordLayer wires the step RecordLayer to AWS.
+func NewRecordLayer(f *client.Factory, env Environment, _ func() time.Time) lambda.Handler {
+	return action.Step[LayerInput, LayerOutcome](newStore(f, env).RecordLayer)
+}
+
+// NewRecordReport wires the step RecordReport to AWS.
+func NewRecordReport(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
+	r := Reporter{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), Notices: sns.NewFromConfig(f.Config("")), Topic: env.Topic, Now: now}
+	return action.Step[ReportInput, Reported](r.Record)
+}

@@ -1,0 +1,118 @@
+// Package run holds the steps of a run that are not actions: reading the
+// payload and making the plan, judging the preflight, judging each layer, and
+// writing the report. What passes between them stands in the run's bucket, so
+// that three resources and ten thousand go the same way.
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"dr-orchestrator/internal/action"
+)
+
+// Objects is every call to S3 that the steps make.
+type Objects interface {
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+}
+
+// Store keeps the documents of runs in a bucket, under runs/EXECUTION/.
+type Store struct {
+	S3     Objects
+	Bucket string
+}
+
+// Location is a place in a bucket.
+type Location struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
+}
+
+// The documents of a run.
+const (
+	docPlan      = "plan.json"
+	docPreflight = "preflight-batches.json"
+	docReadiness = "readiness.json"
+	docReport    = "report.json"
+)
+
+func docLayer(layer int) string   { return fmt.Sprintf("layer-%d.json", layer) }
+func docResults(layer int) string { return fmt.Sprintf("layer-%d-results.json", layer) }
+
+// Prefix is where the documents of an execution stand.
+func Prefix(execution string) string { return "runs/" + execution + "/" }
+
+// ReportKey is where the report of an execution stands.
+func ReportKey(execution string) string { return Prefix(execution) + docReport }
+
+func (s Store) put(ctx context.Context, execution, doc string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", doc, err)
+	}
+	_, err = s.S3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: aws.String(s.Bucket), Key: aws.String(Prefix(execution) + doc),
+		Body: bytes.NewReader(body), ContentType: aws.String("application/json"),
+	})
+	return action.Call("writing "+doc+" of the run", err)
+}
+
+func (s Store) get(ctx context.Context, execution, doc string, into any) error {
+	return s.getKey(ctx, Prefix(execution)+doc, into)
+}
+
+func (s Store) getKey(ctx context.Context, key string, into any) error {
+	out, err := s.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(s.Bucket), Key: aws.String(key)})
+	if err != nil {
+		return action.Call("reading "+key, err)
+	}
+	defer out.Body.Close()
+	body, err := io.ReadAll(out.Body)
+	if err != nil {
+		return action.Errorf(action.Unreachable, "reading %s: %w", key, err)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("decoding %s: %w", key, err)
+	}
+	return nil
+}
+
+// manifest is what Step Functions writes beside the results of a distributed
+// map (Step Functions developer guide, "ResultWriter").
+type manifest struct {
+	ResultFiles struct {
+		Failed    []resultFile `json:"FAILED"`
+		Pending   []resultFile `json:"PENDING"`
+		Succeeded []resultFile `json:"SUCCEEDED"`
+	} `json:"ResultFiles"`
+}
+
+type resultFile struct {
+	Key string `json:"Key"`
+}
+
+// results reads the outputs of the iterations of a distributed map that
+// succeeded. Iterations that did not are missing from it: who reads it must
+// know how many to expect.
+func results[T any](ctx context.Context, s Store, at Location) ([]T, error) {
+	var m manifest
+	if err := s.getKey(ctx, at.Key, &m); err != nil {
+		return nil, err
+	}
+	var all []T
+	for _, file := range m.ResultFiles.Succeeded {
+		var some []T
+		if err := s.getKey(ctx, file.Key, &some); err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
