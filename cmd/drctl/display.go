@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -78,6 +80,7 @@ func (d *display) note(p lab.Progress) bool {
 		}
 	}
 	d.rows = append(d.rows, &row{p.Index, p})
+	slices.SortFunc(d.rows, func(a, b *row) int { return cmp.Compare(a.index, b.index) })
 	return true
 }
 
@@ -102,7 +105,11 @@ func (d *display) draw(now time.Time) {
 		shown = d.busiest(most - 1)
 	}
 	for _, r := range shown {
-		lines = append(lines, fmt.Sprintf("%s %-34s %6s  %-15s %s", mark(r.last), shorten(r.last.Resource, 34), r.last.Elapsed.Round(time.Second), shorten(r.last.Phase, 15), r.last.Message))
+		elapsed := r.last.Elapsed
+		if !r.last.Ended {
+			elapsed += now.Sub(r.last.Time)
+		}
+		lines = append(lines, fmt.Sprintf("%s %-34s %6s  %-15s %s", mark(r.last), shorten(r.last.Resource, 34), elapsed.Round(time.Second), shorten(r.last.Phase, 15), r.last.Message))
 	}
 	if hidden := len(d.rows) - len(shown); hidden > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more", hidden))
@@ -164,8 +171,19 @@ func shorten(s string, width int) string {
 	return string(r[:max(width-1, 0)]) + "…"
 }
 
+// nameWidth gives the columns that the table has for names.
+func nameWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(width-66, 16), 60)
+		}
+	}
+	return 60
+}
+
 // printResult tells a person how a run ended.
 func printResult(w io.Writer, result lab.Result) {
+	width := nameWidth(w)
 	fmt.Fprintf(w, "\n%s after %s: %s\n", result.Outcome, span(result.DurationSeconds), result.Outcome.Meaning())
 	if result.Cause != "" {
 		fmt.Fprintln(w, indent(result.Cause))
@@ -176,7 +194,7 @@ func printResult(w io.Writer, result lab.Result) {
 		fmt.Fprintln(t, "LAYER\tRESOURCE\tSTATUS\tCHANGED\tTOOK\tOF IT AWS\tADDED\tLAG")
 		for _, layer := range result.Layers {
 			for _, r := range layer.Resources {
-				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", layer.Layer, shorten(r.ResourceName, 60), r.Status, yes(r.Changed), span(r.DurationSeconds), span(r.AWSSeconds), added(r), lag(r.LagSeconds))
+				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", layer.Layer, shorten(r.ResourceName, width), r.Status, yes(r.Changed), span(r.DurationSeconds), span(r.AWSSeconds), added(r), lag(r.LagSeconds))
 			}
 		}
 		t.Flush()

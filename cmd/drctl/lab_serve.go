@@ -29,7 +29,9 @@ func (c *labServeCommand) Help() string {
   aws rds describe-global-clusters --region us-west-2
   aws stepfunctions start-execution --region us-west-2 \
       --state-machine-arn arn:aws:states:us-west-2:111122223333:stateMachine:dr-orchestrator-failover \
-      --input file://payloads/failover-three-databases.json`
+      --input file://payloads/failover-three-databases.json
+Version 1 of the AWS CLI ignores AWS_ENDPOINT_URL for rds in us-east-1: give it
+--endpoint-url there.`
 }
 
 func (c *labServeCommand) Run(s streams) error {

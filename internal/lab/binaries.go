@@ -9,10 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"dr-orchestrator/internal/bootstrap"
 	"dr-orchestrator/internal/lambdaruntime"
 )
 
@@ -36,13 +36,16 @@ type binaries struct {
 // useBinaries makes the functions of the account processes, of the executables
 // FOLDER/NAME/bootstrap. They call the account over HTTP on the loopback
 // interface. The function returned ends them all.
+//
+// Processes live in real time: on a clock sped up by n, a function has a
+// minute / n for an event, and its own time-outs seem n times as long.
 func (a *Account) useBinaries(folder string) (func(), error) {
 	if !a.clock.wall {
 		return nil, errors.New("functions that are processes need a clock that follows real time")
 	}
 	var missing []error
 	for _, name := range FunctionNames() {
-		if _, err := os.Stat(bootstrap(folder, name)); err != nil {
+		if _, err := os.Stat(bootstrap.Path(folder, name)); err != nil {
 			missing = append(missing, fmt.Errorf("the function %s is not built: %w", name, err))
 		}
 	}
@@ -72,8 +75,6 @@ func (a *Account) useBinaries(folder string) (func(), error) {
 	}, nil
 }
 
-func bootstrap(folder, name string) string { return filepath.Join(folder, name, "bootstrap") }
-
 // invoke is the Invoker of processes. The trace id that the process gets comes
 // back with every call that it makes, and so do its invocation's faults.
 func (b *binaries) invoke(inv *invocation, region, name string, event []byte) ([]byte, *Failure) {
@@ -92,8 +93,9 @@ func (b *binaries) invoke(inv *invocation, region, name string, event []byte) ([
 	b.running.Add(1)
 	a.clock.Block(func() { answer, failure = b.run(ctx, region, name, event, deadline, trace) })
 	inv.check()
-	// Calls of a dead process may still be on their way: those keep their owner.
-	delete(a.functions.traced, trace)
+	if failure == nil { // otherwise calls of a dead process may be on their way
+		delete(a.functions.traced, trace)
+	}
 	return answer, failure
 }
 
@@ -137,7 +139,7 @@ func (b *binaries) take(ctx context.Context, region, name string) (*lambdaruntim
 	}
 	a := b.account
 	return lambdaruntime.Start(ctx, lambdaruntime.Function{
-		Name: FunctionPrefix + name, Path: bootstrap(b.folder, name), Region: region,
+		Name: FunctionPrefix + name, Path: bootstrap.Path(b.folder, name), Region: region,
 		Env: map[string]string{
 			"AWS_ENDPOINT_URL": b.endpoint, "RUN_BUCKET": a.Bucket(region), "FUNCTION_PREFIX": FunctionPrefix, "NOTICE_TOPIC": a.topic(region),
 		},

@@ -2,42 +2,23 @@ package lab_test
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"dr-orchestrator/internal/bootstrap"
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/report"
 )
 
-// build makes a folder of every function, for this machine.
-func build(t *testing.T) string {
-	t.Helper()
-	folder := t.TempDir()
-	// One build of all folders is faster than one build each; it names each
-	// executable by its folder.
-	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", folder+"/all/", "dr-orchestrator/functions/...")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for _, name := range lab.FunctionNames() {
-		if err := os.Mkdir(filepath.Join(folder, name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(folder, "all", name), filepath.Join(folder, name, "bootstrap")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return folder
-}
-
 // TestBinaries runs a payload with the functions as processes of their own.
 func TestBinaries(t *testing.T) {
-	folder := build(t)
+	folder := t.TempDir()
+	if err := bootstrap.Build(t.Context(), folder, runtime.GOOS, runtime.GOARCH); err != nil {
+		t.Fatal(err)
+	}
 	payload, err := os.ReadFile("../../payloads/failover-replica-and-cache.json")
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +26,7 @@ func TestBinaries(t *testing.T) {
 	for _, tt := range []struct{ name, faults string }{
 		{"no fault", ""},
 		{"killed after the change", "kill@rds:PromoteReadReplica#1"},
+		{"killed at its time-out", "timeout@rds:PromoteReadReplica#1"},
 		{"invoked twice", "twice@function:failover-replication-group#1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Bucket is the run's bucket of a region, which stands in every lab.
@@ -97,6 +98,7 @@ var objectService = map[string]handler{
 		type content struct {
 			Key  string `xml:"Key"`
 			Size int    `xml:"Size"`
+			Time string `xml:"LastModified"`
 		}
 		var out struct {
 			XMLName  xml.Name  `xml:"ListBucketResult"`
@@ -107,7 +109,7 @@ var objectService = map[string]handler{
 		for name, body := range a.objects {
 			bucket, key, _ := strings.Cut(name, "/")
 			if bucket == out.Name && strings.HasPrefix(key, c.Params.str("Prefix")) {
-				out.Contents = append(out.Contents, content{key, len(body)})
+				out.Contents = append(out.Contents, content{key, len(body), a.clock.start.UTC().Format(time.RFC3339)})
 			}
 		}
 		sort.Slice(out.Contents, func(i, j int) bool { return out.Contents[i].Key < out.Contents[j].Key })

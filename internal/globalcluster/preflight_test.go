@@ -1,0 +1,130 @@
+package globalcluster
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+
+	"dr-orchestrator/internal/action"
+)
+
+func TestPreflight(t *testing.T) {
+	const blocks, warns, fine = action.VerdictBlocked, action.VerdictWarning, action.VerdictReady
+	with := func(s scene, change func(*scene)) scene { change(&s); return s }
+	lag := func(value float64, age time.Duration) func(*machine) {
+		return func(m *machine) { m.regions[west].lags(value, noon, age) }
+	}
+	sourceDown := with(idle, func(s *scene) { s.source = "stopped" })
+	for _, tt := range []struct {
+		name       string
+		parameters any
+		sees       scene
+		change     func(m *machine)
+		verdict    action.Verdict
+		class      action.Class
+	}{
+		{"planned", switchover, idle, nil, fine, ""},
+		{"planned, already done", switchover, over, nil, action.VerdictDone, ""},
+		{"planned, primary region unreachable", switchover, idle, func(m *machine) { m.regions[east].dead() }, blocks, action.Refused},
+		{"planned, primary region refuses", switchover, idle, func(m *machine) { m.regions[east].clusters.err = coded("AccessDenied") }, blocks, action.Denied},
+		{"planned, primary cluster not available", switchover, sourceDown, nil, blocks, action.Refused},
+		{"planned, other version", switchover, idle, func(m *machine) { m.regions[east].clusters.out.DBClusters[0].EngineVersion = aws.String("8.1") }, warns, ""},
+		{"planned, pending-resync", switchover, stale, nil, blocks, action.Refused},
+		{"planned, not a member", switchover, left, nil, blocks, action.Refused},
+		{"planned, no writer", switchover, with(idle, func(s *scene) { s.writer = "" }), nil, blocks, action.Refused},
+		{"planned, target stopped", switchover, with(idle, func(s *scene) { s.target = "stopped" }), nil, blocks, action.Refused},
+		{"planned, target instance rebooting", switchover, with(idle, func(s *scene) { s.instance = "rebooting" }), nil, blocks, action.Refused},
+		{"planned, headless", switchover, with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
+		{"planned, another operation", switchover, otherWay, nil, blocks, action.Conflict},
+		{"planned, ours runs", switchover, pendingThen, nil, warns, ""},
+		{"planned, no such global cluster", switchover, scene{absent: true}, nil, blocks, action.NotFound},
+
+		{"unplanned", failoverBy(MethodManaged, aws.Int(10)), idle, nil, fine, ""},
+		{"unplanned, lost region dead", failoverBy(MethodManaged, aws.Int(10)), idle, func(m *machine) { m.regions[east].dead() }, fine, ""},
+		{"unplanned, already done", failoverBy(MethodManaged, aws.Int(10)), over, nil, action.VerdictDone, ""},
+		{"unplanned, lag above the limit", failoverBy(MethodManaged, aws.Int(10)), idle, lag(11000, time.Minute), blocks, action.Refused},
+		{"unplanned, lag unknown with a limit", failoverBy(MethodManaged, aws.Int(10)), idle, lag(0, -1), blocks, action.Refused},
+		{"unplanned, lag -1 with a limit", failoverBy(MethodManaged, aws.Int(10)), idle, lag(-1, 0), blocks, action.Refused},
+		{"unplanned, lag stale with a limit", failoverBy(MethodManaged, aws.Int(10)), idle, lag(0, 6*time.Minute), blocks, action.Refused},
+		{"unplanned, lag unknown without a limit", failoverBy(MethodManaged, nil), idle, lag(0, -1), warns, ""},
+		{"unplanned, no writer, with a limit", failoverBy(MethodManaged, aws.Int(10)), with(idle, func(s *scene) { s.writer = "" }), nil, blocks, action.Refused},
+		{"unplanned, headless", failoverBy(MethodManaged, nil), with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
+		{"unplanned, target stopped", failoverBy(MethodManaged, nil), with(idle, func(s *scene) { s.target = "stopped" }), nil, blocks, action.Refused},
+		{"unplanned, another operation", failoverBy(MethodManaged, nil), otherWay, nil, blocks, action.Conflict},
+		{"unplanned, run in the wrong region", failoverBy(MethodManaged, nil), idle, func(m *machine) { m.event.Run.Region = east }, blocks, action.InvalidInput},
+		{"unplanned, global cluster deleting", failoverBy(MethodManaged, nil), with(idle, func(s *scene) { s.status = "deleting" }), nil, blocks, action.Terminal},
+
+		{"detach", failoverBy(MethodDetach, nil), idle, nil, fine, ""},
+		{"detach, lag above the limit", failoverBy(MethodDetach, aws.Int(10)), idle, lag(11000, time.Minute), blocks, action.Refused},
+		{"detach, headless", failoverBy(MethodDetach, nil), with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
+		{"detach, leaving", failoverBy(MethodDetach, nil), departing, nil, warns, ""},
+		{"detach, no cluster", failoverBy(MethodDetach, nil), idle, func(m *machine) { m.regions[west].clusters.err = coded("DBClusterNotFoundFault") }, blocks, action.NotFound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t, tt.parameters, "")
+			m.show(tt.sees)
+			if tt.change != nil {
+				tt.change(m)
+			}
+			got, class := m.preflight(t)
+			if class != "" || got.Verdict != tt.verdict {
+				t.Fatalf("class %q, verdict %q, want %q: %+v", class, got.Verdict, tt.verdict, got.Findings)
+			}
+			classes := map[action.Class]bool{}
+			for _, f := range got.Findings {
+				classes[f.Class] = true
+			}
+			if tt.class != "" && !classes[tt.class] {
+				t.Errorf("findings %+v, want class %s", got.Findings, tt.class)
+			}
+			if m.mutations() > 0 {
+				t.Error("a preflight changed something")
+			}
+		})
+	}
+}
+
+// The target's own region is the one that has to work: when it says nothing,
+// nothing is known.
+func TestPreflightDeadTargetRegion(t *testing.T) {
+	for name, parameters := range map[string]any{"switchover": switchover, "managed": failoverBy(MethodManaged, nil)} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, parameters, "")
+			m.show(idle)
+			m.regions[west].dead()
+			got, class := m.preflight(t)
+			if class != action.Unreachable && (class != "" || got.Verdict != action.VerdictBlocked || got.Observed != action.StateUnknown) {
+				t.Errorf("class %q, %+v", class, got)
+			}
+		})
+	}
+}
+
+// What a preflight observes is the baseline that a change is judged against.
+func TestPreflightObserves(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		parameters any
+		sees       scene
+		want       action.State
+	}{
+		{"idle", switchover, idle, action.StateReady},
+		{"running", switchover, pendingThen, action.StateUnderWay},
+		{"roles changed", switchover, turned, action.StateUnderWay},
+		{"not up", switchover, promoting, action.StateUnderWay},
+		{"done", switchover, over, action.StateDone},
+		{"detach: leaving", failoverBy(MethodDetach, nil), departing, action.StateUnderWay},
+		{"another operation", switchover, otherWay, action.StateUnknown},
+		{"unknown status", switchover, scene{status: "pondering", writer: primary, target: "available", instance: "available", failover: &types.FailoverState{}}, action.StateUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t, tt.parameters, "")
+			m.show(tt.sees)
+			if got, _ := m.preflight(t); got.Observed != tt.want {
+				t.Errorf("observed %s, want %s", got.Observed, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,87 @@
+// Package house holds the rules of who may import whom, as a test.
+package house
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "dr-orchestrator/"
+
+// rules: a package whose path begins with from must not depend on one whose
+// path begins with on, directly or through others.
+var rules = []struct{ from, on, why string }{
+	{"functions/", "infra", "a function is deployed by infra and knows nothing of it"},
+	{"functions/", "internal/lab", "what runs in AWS holds no simulation"},
+	{"internal/replica", "internal/lab", "a domain does not know the lab"},
+	{"internal/globalcluster", "internal/lab", "a domain does not know the lab"},
+	{"internal/cachegroup", "internal/lab", "a domain does not know the lab"},
+	{"internal/", "infra", "CDK is for infra only: building drctl or a function downloads none of it"},
+	{"cmd/", "infra", "CDK is for infra only: building drctl or a function downloads none of it"},
+	{"internal/replica", "internal/globalcluster", "domains stand beside each other"},
+	{"internal/globalcluster", "internal/replica", "domains stand beside each other"},
+	{"internal/cachegroup", "internal/globalcluster", "domains stand beside each other"},
+	{"internal/asl", "internal/lab", "the interpreter runs on any runtime"},
+	{"internal/payload", "internal/catalog", "the payload learns its types from its caller"},
+}
+
+func TestWhoMayImportWhom(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Deps", "../../cmd/...", "../../functions/...", "../../internal/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Deps       []string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		path, ours := strings.CutPrefix(p.ImportPath, module)
+		if !ours {
+			continue
+		}
+		for _, r := range rules {
+			if !strings.HasPrefix(path, r.from) {
+				continue
+			}
+			seen[r.from] = true
+			for _, dep := range p.Deps {
+				if name, ours := strings.CutPrefix(dep, module); ours && strings.HasPrefix(name, r.on) {
+					t.Errorf("%s depends on %s: %s", path, name, r.why)
+				}
+				if strings.Contains(dep, "aws-cdk-go") {
+					t.Errorf("%s depends on CDK", path)
+				}
+			}
+		}
+	}
+	for _, r := range rules {
+		if !seen[r.from] {
+			t.Errorf("no package begins with %s: the rule says nothing", r.from)
+		}
+	}
+}
+
+func TestPackageNamesSaySomething(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.Name}} {{.ImportPath}}", "../../internal/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		name, path, _ := strings.Cut(line, " ")
+		for _, banned := range []string{"util", "utils", "common", "helper", "helpers", "misc", "rds", "elasticache", "s3", "sfn", "ssm"} {
+			if name == banned {
+				t.Errorf("%s: a package named %s says nothing, or hides an SDK package", path, name)
+			}
+		}
+	}
+}

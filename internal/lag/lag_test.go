@@ -1,0 +1,154 @@
+package lag
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"dr-orchestrator/internal/action"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// metrics answers with datapoints, each a value and its age.
+type metrics struct {
+	values []float64
+	ages   []time.Duration
+	none   bool // not even a result
+	err    error
+	asked  []cloudwatch.GetMetricDataInput
+}
+
+func (m *metrics) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
+	m.asked = append(m.asked, *in)
+	if m.err != nil || m.none {
+		return &cloudwatch.GetMetricDataOutput{}, m.err
+	}
+	result := types.MetricDataResult{Id: aws.String("lag"), Values: m.values}
+	for _, age := range m.ages {
+		result.Timestamps = append(result.Timestamps, noon.Add(-age))
+	}
+	return &cloudwatch.GetMetricDataOutput{MetricDataResults: []types.MetricDataResult{result}}, nil
+}
+
+var replicaLag = Metric{Namespace: "AWS/RDS", Name: "ReplicaLag", Unit: time.Second, Dimensions: []Dimension{{"DBInstanceIdentifier", "orders"}}}
+
+func TestRead(t *testing.T) {
+	milliseconds := replicaLag
+	milliseconds.Unit = time.Millisecond
+	for _, tt := range []struct {
+		name   string
+		metric Metric
+		api    *metrics
+		known  bool
+		lag    time.Duration
+	}{
+		{"seconds", replicaLag, &metrics{values: []float64{12}, ages: []time.Duration{time.Minute}}, true, 12 * time.Second},
+		{"fractions of a second", replicaLag, &metrics{values: []float64{0.25}, ages: []time.Duration{time.Minute}}, true, 250 * time.Millisecond},
+		{"milliseconds", milliseconds, &metrics{values: []float64{1500}, ages: []time.Duration{time.Minute}}, true, 1500 * time.Millisecond},
+		{"zero", replicaLag, &metrics{values: []float64{0}, ages: []time.Duration{0}}, true, 0},
+		{"newest first", replicaLag, &metrics{values: []float64{3, 99}, ages: []time.Duration{time.Minute, 2 * time.Minute}}, true, 3 * time.Second},
+		{"newest last", replicaLag, &metrics{values: []float64{99, 3}, ages: []time.Duration{2 * time.Minute, time.Minute}}, true, 3 * time.Second},
+		{"just young enough", replicaLag, &metrics{values: []float64{3}, ages: []time.Duration{MaxAge}}, true, 3 * time.Second},
+		{"stale", replicaLag, &metrics{values: []float64{3}, ages: []time.Duration{MaxAge + time.Second}}, false, 0},
+		{"stale zero", replicaLag, &metrics{values: []float64{0}, ages: []time.Duration{MaxAge + time.Second}}, false, 0},
+		{"not replicating", replicaLag, &metrics{values: []float64{-1}, ages: []time.Duration{time.Minute}}, false, 0},
+		{"has stopped replicating", replicaLag, &metrics{values: []float64{-1, 3}, ages: []time.Duration{time.Minute, 2 * time.Minute}}, false, 0},
+		{"replicates again", replicaLag, &metrics{values: []float64{3, -1}, ages: []time.Duration{time.Minute, 2 * time.Minute}}, true, 3 * time.Second},
+		{"no datapoint", replicaLag, &metrics{}, false, 0},
+		{"no result", replicaLag, &metrics{none: true}, false, 0},
+		{"a value without a time", replicaLag, &metrics{values: []float64{3}}, false, 0},
+		{"denied", replicaLag, &metrics{err: &smithy.GenericAPIError{Code: "AccessDenied"}}, false, 0},
+		{"no answer", replicaLag, &metrics{err: context.DeadlineExceeded}, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Read(t.Context(), tt.api, tt.metric, noon)
+			if got.Known != tt.known || got.Lag != tt.lag {
+				t.Errorf("reading %+v, want known %t and %s", got, tt.known, tt.lag)
+			}
+			if seconds := got.Seconds(); (seconds != nil) != tt.known || seconds != nil && *seconds != tt.lag.Seconds() {
+				t.Errorf("%v seconds, want known %t and %s", seconds, tt.known, tt.lag)
+			}
+			if !tt.known && (got.Why == "" || !strings.HasPrefix(got.String(), "unknown")) {
+				t.Errorf("an unknown reading says %q because of %q", got, got.Why)
+			}
+		})
+	}
+}
+
+func TestReadAsks(t *testing.T) {
+	api := &metrics{}
+	Read(t.Context(), api, replicaLag, noon)
+	if len(api.asked) != 1 {
+		t.Fatalf("%d calls", len(api.asked))
+	}
+	in := api.asked[0]
+	if !in.EndTime.Equal(noon) || in.StartTime.After(noon.Add(-MaxAge)) {
+		t.Errorf("from %s to %s", in.StartTime, in.EndTime)
+	}
+	want := &types.MetricStat{
+		Metric: &types.Metric{
+			Namespace: aws.String("AWS/RDS"), MetricName: aws.String("ReplicaLag"),
+			Dimensions: []types.Dimension{{Name: aws.String("DBInstanceIdentifier"), Value: aws.String("orders")}},
+		},
+		Period: aws.Int32(60), Stat: aws.String("Maximum"),
+	}
+	ignore := cmpopts.IgnoreUnexported(types.MetricStat{}, types.Metric{}, types.Dimension{})
+	if diff := cmp.Diff(want, in.MetricDataQueries[0].MetricStat, ignore); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+}
+
+func TestGate(t *testing.T) {
+	known := func(d time.Duration) Reading { return Reading{Known: true, Lag: d, At: noon} }
+	unknown := Reading{Why: "ReplicaLag is -1"}
+	for _, tt := range []struct {
+		name    string
+		limit   *int
+		reading Reading
+		verdict action.Verdict // of the finding; empty: none
+	}{
+		{"below the limit", aws.Int(10), known(9 * time.Second), ""},
+		{"at the limit", aws.Int(10), known(10 * time.Second), ""},
+		{"above the limit", aws.Int(10), known(10*time.Second + time.Millisecond), action.VerdictBlocked},
+		{"limit of nothing, no lag", aws.Int(0), known(0), ""},
+		{"limit of nothing, some lag", aws.Int(0), known(time.Millisecond), action.VerdictBlocked},
+		{"unknown with a limit", aws.Int(10), unknown, action.VerdictBlocked},
+		{"never read, with a limit", aws.Int(10), Reading{}, action.VerdictBlocked},
+		{"unknown without a limit", nil, unknown, action.VerdictWarning},
+		{"large without a limit", nil, known(24 * time.Hour), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := Gate(tt.limit, tt.reading)
+			if refused := err != nil; refused != (tt.verdict == action.VerdictBlocked) {
+				t.Errorf("gate: %v", err)
+			}
+			if err != nil && action.ClassOf(err) != action.Refused {
+				t.Errorf("class %s, want %s", action.ClassOf(err), action.Refused)
+			}
+			var verdict action.Verdict
+			findings := Finding(tt.limit, tt.reading)
+			for _, f := range findings {
+				verdict = f.Verdict
+				if (f.Class == action.Refused) != (f.Verdict == action.VerdictBlocked) || f.Message == "" {
+					t.Errorf("finding %+v", f)
+				}
+			}
+			if verdict != tt.verdict || len(findings) > 1 {
+				t.Errorf("findings %+v, want %q", findings, tt.verdict)
+			}
+		})
+	}
+	if err := Gate(aws.Int(1), unknown); !errors.As(err, new(*action.Error)) || !strings.Contains(err.Error(), unknown.Why) {
+		t.Errorf("the refusal %v does not say why", err)
+	}
+}
