@@ -6,4 +6,4 @@ import (
 	"dr-orchestrator/internal/run"
 )
 
-func main() { function.StartStep(run.NewRecordReadiness) }
+func main() { function.Main(run.Deployed(run.NewRecordReadiness)) }

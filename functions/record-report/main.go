@@ -6,4 +6,4 @@ import (
 	"dr-orchestrator/internal/run"
 )
 
-func main() { function.StartStep(run.NewRecordReport) }
+func main() { function.Main(run.Deployed(run.NewRecordReport)) }

@@ -30,6 +30,9 @@ type Envelope struct {
 	Resource  *Resource  `json:"resource,omitempty"`
 	Drive     *Drive     `json:"drive,omitempty"`
 	Resources []Resource `json:"resources,omitempty"`
+	// Now is the time on the machine's clock, by which the times that it
+	// carries were taken; without it the function's own counts.
+	Now *time.Time `json:"now,omitempty"`
 }
 
 // Answer is the reply to a reconcile envelope. WaitSeconds is how long the
@@ -91,6 +94,8 @@ func (a *Adapter[P]) Invoke(ctx context.Context, event []byte) (answer []byte, e
 			answer, err = nil, Report(fmt.Errorf("panic: %v", p))
 		}
 	}()
+	ctx, cancel := inTime(ctx)
+	defer cancel()
 	var in Envelope
 	if err := decode(event, &in); err != nil {
 		return nil, Report(Errorf(InvalidInput, "the event is not what this function takes: %v", err))
@@ -105,13 +110,25 @@ func (a *Adapter[P]) Invoke(ctx context.Context, event []byte) (answer []byte, e
 		"operation %q: want %q with resources, or %q with resource and drive", in.Operation, OperationPreflight, OperationReconcile))
 }
 
+// inTime ends a little before Lambda would end the function, so that silence
+// of AWS is reported with its class: a function that is killed tells nothing.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-time.Second))
+	}
+	return ctx, func() {}
+}
+
 // Report makes an error the way the Lambda runtime passes it on unchanged.
 func Report(err error) error {
 	return messages.InvokeResponse_Error{Type: string(ClassOf(err)), Message: err.Error()}
 }
 
-func (a *Adapter[P]) request(ctx context.Context, run Run, resource Resource) (Request[P], []string, error) {
-	req := Request[P]{Run: run, Resource: resource, Now: a.Now()}
+func (a *Adapter[P]) request(ctx context.Context, in Envelope, resource Resource) (Request[P], []string, error) {
+	req := Request[P]{Run: in.Run, Resource: resource, Now: a.Now()}
+	if in.Now != nil {
+		req.Now = *in.Now
+	}
 	parameters, secrets := resource.Parameters, []string(nil)
 	if a.Secrets != nil {
 		var err error
@@ -129,7 +146,7 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 	out := PreflightAnswer{Readiness: make([]Checked, 0, len(in.Resources))}
 	var hidden []string
 	for _, resource := range in.Resources {
-		req, secrets, err := a.request(ctx, in.Run, resource)
+		req, secrets, err := a.request(ctx, in, resource)
 		hidden = append(hidden, secrets...)
 		var ready Readiness
 		if err == nil {
@@ -157,7 +174,7 @@ func passing(class Class) bool {
 }
 
 func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error) {
-	req, secrets, err := a.request(ctx, in.Run, *in.Resource)
+	req, secrets, err := a.request(ctx, in, *in.Resource)
 	if err != nil {
 		return nil, a.redacted(err, secrets)
 	}
@@ -258,6 +275,8 @@ func (s Step[In, Out]) Invoke(ctx context.Context, event []byte) (answer []byte,
 			answer, err = nil, Report(fmt.Errorf("panic: %v", p))
 		}
 	}()
+	ctx, cancel := inTime(ctx)
+	defer cancel()
 	var in In
 	if err := decode(event, &in); err != nil {
 		return nil, Report(Errorf(InvalidInput, "the event is not what this function takes: %v", err))

@@ -14,24 +14,15 @@ import (
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/resolve"
-	"dr-orchestrator/internal/run"
 )
 
 // Start runs the function of an action until Lambda ends it.
 func Start(newAction func(*client.Factory, action.Secrets, func() time.Time) lambda.Handler) {
-	start(func(f *client.Factory) lambda.Handler { return newAction(f, Secrets(f), time.Now) })
+	Main(func(f *client.Factory) lambda.Handler { return newAction(f, Secrets(f), time.Now) })
 }
 
-// StartStep runs the function of a step until Lambda ends it.
-func StartStep(newStep func(*client.Factory, run.Environment, func() time.Time) lambda.Handler) {
-	start(func(f *client.Factory) lambda.Handler {
-		return newStep(f, run.Environment{
-			Bucket: os.Getenv("RUN_BUCKET"), FunctionPrefix: os.Getenv("FUNCTION_PREFIX"), Topic: os.Getenv("NOTICE_TOPIC"),
-		}, time.Now)
-	})
-}
-
-func start(newHandler func(*client.Factory) lambda.Handler) {
+// Main runs any function until Lambda ends it.
+func Main(newHandler func(*client.Factory) lambda.Handler) {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 	f, err := client.Load(context.Background())
 	if err != nil {

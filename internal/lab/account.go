@@ -26,6 +26,8 @@ type Account struct {
 	before    map[string]any // state of a thing from before its last change
 	history   []*Operation   // operations begun in this lab
 	log       []LoggedCall
+	policies  Policies     // nil: everything is allowed
+	used      map[Use]bool // permissions that functions made use of
 	objects   map[string][]byte
 	fresh     map[string]bool // objects nobody has read yet
 	functions *functions
@@ -104,7 +106,7 @@ func init() {
 func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account {
 	a := &Account{
 		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), faults: newFaults(spec),
-		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{},
+		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{},
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))
@@ -129,6 +131,9 @@ func (a *Account) answer(c *Call) (any, error) {
 	h, ok := services[c.name()]
 	if !ok {
 		return nil, fail(400, "InvalidAction", "the lab does not know %s", c.name())
+	}
+	if err := a.permit(c); err != nil {
+		return nil, err
 	}
 	return h(a, c)
 }

@@ -50,6 +50,13 @@ func TestBinaries(t *testing.T) {
 			if diff := cmp.Diff(once, result.Mutations); diff != "" {
 				t.Error(diff)
 			}
+			// Functions judge by the machine's clock and not by their own.
+			if lag := result.Record.Layers[0].Resources[0].LagSeconds; lag == nil || *lag != 2 {
+				t.Errorf("the lag seen before the promotion: %v, want 2 s", lag)
+			}
+			if result.Record.DurationSeconds > result.DurationSeconds {
+				t.Errorf("the report says %g s of a run of %g s", result.Record.DurationSeconds, result.DurationSeconds)
+			}
 			// The time of an operation is known only where calls are traced
 			// back to the invocation that made them.
 			for i, want := range []float64{3, 2} {

@@ -29,6 +29,7 @@ type Clock struct {
 	wallStart time.Time
 	start     time.Time
 	kick      chan struct{} // something was queued from outside
+	ended     chan struct{} // closed when Run has returned
 	yielded   chan struct{} // the running task handed over
 }
 
@@ -43,7 +44,7 @@ type entry struct {
 
 // NewClock makes a virtual clock that starts at a time.
 func NewClock(start time.Time) *Clock {
-	return &Clock{now: start, start: start, parked: map[*task]bool{}, kick: make(chan struct{}, 1), yielded: make(chan struct{})}
+	return &Clock{now: start, start: start, parked: map[*task]bool{}, kick: make(chan struct{}, 1), ended: make(chan struct{}), yielded: make(chan struct{})}
 }
 
 // NewWallClock makes a clock that follows real time, sped up by a factor.
@@ -163,7 +164,8 @@ func (c *Clock) Block(f func()) {
 	c.await(t)
 }
 
-// Enter runs a task from a goroutine that is none, and waits for its end.
+// Enter runs a task from a goroutine that is none, and waits for its end, or
+// for the end of the clock.
 func (c *Clock) Enter(f func()) {
 	done := make(chan struct{})
 	c.Go(func() {
@@ -171,7 +173,10 @@ func (c *Clock) Enter(f func()) {
 		f()
 	})
 	c.poke()
-	<-done
+	select {
+	case <-done:
+	case <-c.ended:
+	}
 }
 
 // Run runs a first task and everything that it starts, until it ends; what is
@@ -198,6 +203,7 @@ func (c *Clock) Run(first func()) {
 	for t := range left {
 		close(t.wake)
 	}
+	close(c.ended)
 }
 
 // next gives the task whose turn it is, when its time has come.

@@ -30,6 +30,8 @@ type Options struct {
 	Seed     uint64
 	Clock    *Clock // nil: a virtual one
 	Progress func(Progress)
+	// Policies, if given, are enforced: a function may do nothing else.
+	Policies Policies
 	// Trace sees every event of the execution and its children.
 	Trace func(asl.Event)
 	// Binaries is a folder of built functions (NAME/bootstrap); empty: the
@@ -54,6 +56,7 @@ type Result struct {
 	Path   []string      `json:"-"` // states of the execution itself, in order
 	Begun  []*Operation  `json:"-"` // operations that the run began
 	Log    []LoggedCall  `json:"-"`
+	Used   map[Use]bool  `json:"-"` // permissions that functions made use of, where they are enforced
 }
 
 // ResultLayer is one layer of a result.
@@ -84,6 +87,7 @@ func Run(o Options) (Result, error) {
 		clock = NewClock(Epoch)
 	}
 	a := NewAccount(o.Estate.Clone(), clock, o.Seed, o.Faults)
+	a.policies = o.Policies
 	if o.Binaries != "" {
 		stop, err := a.useBinaries(o.Binaries)
 		if err != nil {
@@ -122,7 +126,7 @@ func Run(o Options) (Result, error) {
 func (a *Account) result(e *Execution) (Result, error) {
 	out := Result{
 		Outcome: outcome(e.Result), Cause: e.Result.Cause, DurationSeconds: e.Ended.Sub(e.Started).Seconds(), Transitions: a.runs.transitions,
-		APICalls: a.Calls, Mutations: a.Mutations(), Problems: []payload.Problem{}, Layers: []ResultLayer{}, Final: a.Snapshot(), Begun: a.history, Log: a.log,
+		APICalls: a.Calls, Mutations: a.Mutations(), Problems: []payload.Problem{}, Layers: []ResultLayer{}, Final: a.Snapshot(), Begun: a.history, Log: a.log, Used: a.used,
 	}
 	for _, event := range e.Events {
 		if event.Kind == asl.StateEntered && event.Execution.ARN == e.ARN {

@@ -25,6 +25,7 @@ type ReportInput struct {
 	Outcome report.Outcome `json:"outcome"`
 	Cause   string         `json:"cause"`
 	Begun   int            `json:"begun"` // layers that were begun
+	EndedAt *time.Time     `json:"endedAt,omitempty"`
 }
 
 // Reported is its answer. Undelivered names the messages that did not go out.
@@ -58,7 +59,11 @@ const EventSource = "dr-orchestrator"
 // Record is the step RecordReport. The report counts; that an event or a
 // message about it could not be sent is told in the answer and fails nothing.
 func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) {
-	record, err := r.Store.Build(ctx, in, r.Now())
+	now := r.Now()
+	if in.EndedAt != nil {
+		now = *in.EndedAt
+	}
+	record, err := r.Store.Build(ctx, in, now)
 	if err != nil {
 		return Reported{}, err
 	}

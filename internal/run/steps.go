@@ -1,6 +1,7 @@
 package run
 
 import (
+	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -21,6 +22,16 @@ type Environment struct {
 	Bucket         string // of the documents of runs
 	FunctionPrefix string // begins the name of every function
 	Topic          string // ARN of the SNS topic for messages; empty: none
+}
+
+// Deployed makes a step with what its deployment tells it in environment
+// variables.
+func Deployed(newStep func(*client.Factory, Environment, func() time.Time) lambda.Handler) func(*client.Factory) lambda.Handler {
+	return func(f *client.Factory) lambda.Handler {
+		return newStep(f, Environment{
+			Bucket: os.Getenv("RUN_BUCKET"), FunctionPrefix: os.Getenv("FUNCTION_PREFIX"), Topic: os.Getenv("NOTICE_TOPIC"),
+		}, time.Now)
+	}
 }
 
 // Steps is every step function by its folder.

@@ -1,0 +1,241 @@
+package cachegroup
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticache"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"dr-orchestrator/internal/action"
+)
+
+// The scenes through which a global datastore goes.
+var (
+	before  = [2]string{"PRIMARY", "SECONDARY"}
+	after   = [2]string{"SECONDARY", "PRIMARY"}
+	idle    = scene{status: "available", roles: before, group: "available", role: "SECONDARY"}
+	running = scene{status: "modifying", roles: before, group: "modifying", role: "SECONDARY"}
+	turned  = scene{status: "modifying", roles: after, group: "modifying", role: "PRIMARY"}
+	proving = scene{status: "available", roles: after, group: "available", role: "SECONDARY"}
+	over    = scene{status: "available", roles: after, group: "available", role: "PRIMARY"}
+	lower   = scene{status: "available", roles: [2]string{"secondary", "primary"}, group: "available", role: "primary"}
+	lonely  = scene{status: "primary-only", roles: before, group: "available", role: "SECONDARY"}
+)
+
+// step is one invocation: what AWS shows and answers, and what must come of it.
+type step struct {
+	after   time.Duration // since the invocation before
+	sees    scene
+	fails   error // of the first describe
+	sends   error // answer to the mutating call
+	status  action.Status
+	class   action.Class // instead of a status
+	changed action.Change
+	calls   int // mutating calls in this invocation
+}
+
+const (
+	going = action.InProgress
+	done  = action.Done
+	no    = action.ChangeNo
+	yes   = action.ChangeYes
+	maybe = action.ChangeUnknown
+)
+
+func TestFailover(t *testing.T) {
+	dialError := &smithyhttp.RequestSendError{Err: &net.OpError{Op: "dial", Err: net.ErrClosed}}
+	busy := coded("InvalidGlobalReplicationGroupState")
+	for _, tt := range []struct {
+		name     string
+		baseline action.State
+		steps    []step
+	}{
+		{"done", action.StateReady, []step{
+			{sees: idle, status: going, changed: yes, calls: 1},
+			{after: 20 * time.Second, sees: over, status: done, changed: yes},
+		}},
+		{"done, every phase seen", action.StateReady, []step{
+			{sees: idle, status: going, changed: yes, calls: 1},
+			{after: 20 * time.Second, sees: idle, status: going, changed: yes}, // an old state
+			{after: 5 * time.Second, sees: running, status: going, changed: yes},
+			{after: 5 * time.Second, sees: turned, status: going, changed: yes},
+			{after: 5 * time.Second, sees: proving, status: going, changed: yes},
+			{after: 5 * time.Second, sees: over, status: done, changed: yes},
+		}},
+		{"already done", action.StateDone, []step{{sees: over, status: done, changed: no}}},
+		{"already done, roles in lower case", action.StateDone, []step{{sees: lower, status: done, changed: no}}},
+		{"under way already, by someone else", action.StateUnderWay, []step{
+			{sees: running, status: going, changed: no},
+			{after: time.Minute, sees: over, status: done, changed: no},
+		}},
+		{"throttled", action.StateReady, []step{
+			{sees: idle, sends: coded("Throttling"), class: action.Throttled, changed: no, calls: 1},
+			{after: time.Second, sees: idle, status: going, changed: yes, calls: 1},
+		}},
+		{"answer lost, it had its effect", action.StateReady, []step{
+			{sees: idle, sends: serverError(), class: action.OutcomeUnknown, changed: maybe, calls: 1},
+			{after: time.Second, sees: idle, status: going, changed: maybe}, // an old state
+			{after: 5 * time.Second, sees: running, status: going, changed: yes},
+			{after: time.Minute, sees: over, status: done, changed: yes},
+		}},
+		{"answer lost, it had no effect", action.StateReady, []step{
+			{sees: idle, sends: serverError(), class: action.OutcomeUnknown, changed: maybe, calls: 1},
+			{after: time.Minute, sees: idle, status: going, changed: yes, calls: 1},
+		}},
+		{"answer lost, done at the next look", action.StateReady, []step{
+			{sees: idle, sends: serverError(), class: action.OutcomeUnknown, changed: maybe, calls: 1},
+			{after: time.Minute, sees: over, status: done, changed: yes},
+		}},
+		{"not even sent", action.StateReady, []step{
+			{sees: idle, sends: dialError, class: action.Unreachable, changed: no, calls: 1},
+			{after: time.Second, sees: idle, status: going, changed: yes, calls: 1},
+		}},
+		{"conflict, then visible", action.StateReady, []step{
+			{sees: idle, sends: busy, status: going, changed: maybe, calls: 1},
+			{after: 4 * time.Second, sees: running, status: going, changed: yes},
+			{after: time.Minute, sees: over, status: done, changed: yes},
+		}},
+		{"never began", action.StateReady, []step{
+			{sees: idle, status: going, changed: yes, calls: 1},
+			{after: 20 * time.Second, sees: idle, status: going, changed: yes},
+			{after: 10 * time.Minute, sees: idle, class: action.Terminal, changed: yes},
+		}},
+		{"denied", action.StateReady, []step{{sees: idle, sends: coded("AccessDenied"), class: action.Denied, changed: no, calls: 1}}},
+		{"not a member", action.StateReady, []step{{sees: scene{status: "available", roles: before, gone: true}, class: action.Refused, changed: no}}},
+		{"no secondary left", action.StateReady, []step{{sees: lonely, class: action.Terminal, changed: no}}},
+		{"target not associated", action.StateReady, []step{
+			{sees: scene{status: "available", roles: before, members: [2]string{"", "associating"}}, status: going, changed: no},
+			{after: time.Minute, sees: idle, status: going, changed: yes, calls: 1},
+		}},
+		{"unknown status", action.StateReady, []step{{sees: scene{status: "pondering", roles: before}, status: going, changed: no}}},
+		{"deleting", action.StateReady, []step{{sees: scene{status: "deleting", roles: before}, class: action.Terminal, changed: no}}},
+		{"absent", action.StateReady, []step{{sees: scene{absent: true}, class: action.NotFound, changed: no}}},
+		{"describe without an answer", action.StateReady, []step{{sees: idle, fails: serverError(), class: action.Unreachable, changed: no}}},
+		{"describe throttled", action.StateReady, []step{{sees: idle, fails: coded("Throttling"), class: action.Throttled, changed: no}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t, tt.baseline)
+			for n, s := range tt.steps {
+				m.now = m.now.Add(s.after)
+				m.show(s.sees)
+				m.regions[west].globals.err, m.regions[west].failover.err = s.fails, s.sends
+				sent := m.mutations()
+				answer, class := m.drive(t)
+				if class != s.class || answer.Status != s.status {
+					t.Fatalf("step %d: %q %s (%s), want %q %s", n, answer.Status, class, answer.Message, s.status, s.class)
+				}
+				if got := m.event.Drive.Changed; got != s.changed {
+					t.Errorf("step %d: changed %s, want %s", n, got, s.changed)
+				}
+				if got := m.mutations() - sent; got != s.calls {
+					t.Fatalf("step %d: %d mutating calls, want %d", n, got, s.calls)
+				}
+				if s.status == going && answer.WaitSeconds < 1 {
+					t.Errorf("step %d: does not wait", n)
+				}
+			}
+		})
+	}
+}
+
+// A conflict that stays ends the resource, and no invocation calls twice.
+func TestFailoverConflictStays(t *testing.T) {
+	m := newMachine(t, action.StateReady)
+	m.show(idle)
+	m.regions[west].failover.err = coded("InvalidGlobalReplicationGroupState")
+	for looks := 1; ; looks++ {
+		answer, class := m.drive(t)
+		if got := m.mutations(); got > looks {
+			t.Fatalf("%d calls in %d invocations", got, looks)
+		}
+		if class == action.Conflict {
+			break
+		}
+		if class != "" || answer.Status != going || looks > 500 {
+			t.Fatalf("look %d: %q %s", looks, answer.Status, class)
+		}
+		m.now = m.now.Add(time.Duration(answer.WaitSeconds) * time.Second)
+	}
+	if m.mutations() < 2 {
+		t.Error("the first conflict was believed")
+	}
+}
+
+// The new primary is named, and its region is asked, which is all that has to
+// work: the other one answers nothing.
+func TestFailoverInput(t *testing.T) {
+	m := newMachine(t, action.StateReady)
+	m.show(idle)
+	m.regions[east].dead()
+	if answer, class := m.drive(t); class != "" || answer.Changed != yes {
+		t.Errorf("%s: %+v", class, answer)
+	}
+	want := []elasticache.FailoverGlobalReplicationGroupInput{{
+		GlobalReplicationGroupId: aws.String("ldgnf-orders"), PrimaryRegion: aws.String(west), PrimaryReplicationGroupId: aws.String("orders-" + west),
+	}}
+	if diff := cmp.Diff(want, m.regions[west].failover.asks, cmpopts.IgnoreUnexported(elasticache.FailoverGlobalReplicationGroupInput{})); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	if r := m.regions[east]; len(r.globals.asks)+len(r.groups.asks)+len(r.failover.asks) > 0 {
+		t.Error("the other region was asked")
+	}
+}
+
+func TestFailoverPreflight(t *testing.T) {
+	const blocks, warns = action.VerdictBlocked, action.VerdictWarning
+	with := func(s scene, change func(*scene)) scene { change(&s); return s }
+	for _, tt := range []struct {
+		name     string
+		sees     scene
+		change   func(r *region)
+		verdict  action.Verdict
+		class    action.Class
+		observed action.State
+	}{
+		{"ready", idle, nil, action.VerdictReady, "", action.StateReady},
+		{"already done", over, nil, action.VerdictDone, "", action.StateDone},
+		{"roles changed, not proved", proving, nil, warns, "", action.StateUnderWay},
+		{"at work", running, nil, warns, "", action.StateUnderWay},
+		{"unknown status", scene{status: "pondering", roles: before}, nil, warns, "", action.StateUnknown},
+		{"not a member", scene{status: "available", roles: before, gone: true}, nil, blocks, action.Refused, action.StateUnknown},
+		{"no secondary left", lonely, nil, blocks, action.Terminal, action.StateUnknown},
+		{"its group is not available", with(idle, func(s *scene) { s.group = "snapshotting" }), nil, blocks, action.Refused, action.StateReady},
+		{"its group is absent", idle, func(r *region) { r.groups.err = coded("ReplicationGroupNotFoundFault") }, blocks, action.NotFound, action.StateUnknown},
+		{"absent", scene{absent: true}, nil, blocks, action.NotFound, action.StateUnknown},
+		{"denied", idle, func(r *region) { r.globals.err = coded("AccessDenied") }, blocks, action.Denied, action.StateUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t, "")
+			m.show(tt.sees)
+			if tt.change != nil {
+				tt.change(m.regions[west])
+			}
+			got, class := m.preflight(t)
+			if class != "" || got.Verdict != tt.verdict || got.Observed != tt.observed {
+				t.Fatalf("class %q, %q from %s, want %q from %s: %+v", class, got.Verdict, got.Observed, tt.verdict, tt.observed, got.Findings)
+			}
+			for _, f := range got.Findings {
+				if f.Class != tt.class {
+					t.Errorf("finding %+v, want class %q", f, tt.class)
+				}
+			}
+			if m.mutations() > 0 {
+				t.Error("a preflight changed something")
+			}
+		})
+	}
+	t.Run("without an answer", func(t *testing.T) {
+		m := newMachine(t, "")
+		m.show(idle)
+		m.regions[west].dead()
+		got, class := m.preflight(t)
+		if class != action.Unreachable && (class != "" || got.Verdict != blocks || got.Observed != action.StateUnknown) {
+			t.Errorf("class %q, %+v", class, got)
+		}
+	})
+}
