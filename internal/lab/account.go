@@ -30,6 +30,7 @@ type Account struct {
 	used      map[Use]bool // permissions that functions made use of
 	objects   map[string][]byte
 	fresh     map[string]bool // objects nobody has read yet
+	items     map[string]map[string]any
 	functions *functions
 	runs      *executions
 	events    []Event
@@ -78,6 +79,7 @@ type Failure struct {
 	Status  int
 	Code    string
 	Message string
+	Detail  map[string]any // further members of a JSON error
 }
 
 // Error makes a Failure an error.
@@ -95,7 +97,7 @@ var services = map[string]handler{}
 
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
-		metricsService, identityService, noticeService, eventService, objectService, statesService} {
+		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -106,7 +108,7 @@ func init() {
 func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account {
 	a := &Account{
 		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), faults: newFaults(spec),
-		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{},
+		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, items: map[string]map[string]any{},
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))
@@ -154,7 +156,7 @@ func (a *Account) Mutations() map[string]int {
 func Mutating(name string) bool {
 	service, operation, _ := strings.Cut(name, ":")
 	switch service {
-	case "s3", "sns", "events", "states", "logs":
+	case "s3", "sns", "events", "states", "logs", "dynamodb":
 		return false
 	}
 	for _, prefix := range []string{"Describe", "Get", "List", "Head"} {

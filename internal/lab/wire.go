@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -43,6 +44,7 @@ var signingNames = map[string]struct {
 	"secretsmanager": {"secretsmanager", ""},
 	"events":         {"events", ""},
 	"states":         {"states", ""},
+	"dynamodb":       {"dynamodb", ""},
 	"s3":             {"s3", ""},
 }
 
@@ -218,7 +220,8 @@ func (r *request) encodeError(err error, requestID string) response {
 		f = fail(500, "InternalFailure", "%v", err)
 	}
 	out := response{status: f.Status, header: http.Header{}}
-	fault := map[string]string{"__type": f.Code, "message": f.Message}
+	fault := map[string]any{"__type": f.Code, "message": f.Message}
+	maps.Copy(fault, f.Detail)
 	switch r.protocol {
 	case query:
 		out.header.Set("Content-Type", "text/xml")

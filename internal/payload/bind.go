@@ -9,6 +9,8 @@ type Bound struct {
 	Resource Resource
 	// Parameters is a pointer to a new struct of the type's Parameters.
 	Parameters any
+	// Identities name what the resource changes, as KIND/NAME.
+	Identities []string
 }
 
 // Bind decodes the parameters of every resource, once package resolve has
@@ -51,5 +53,5 @@ func (p *parser) bind(r Resource) (Bound, bool) {
 		p.cross(target.Interface(), r)
 	}
 	p.problems = append(p.problems, p.same.add(r, fields)...)
-	return Bound{r, target.Interface()}, true
+	return Bound{r, target.Interface(), identitiesOf(r, fields)}, true
 }

@@ -67,3 +67,21 @@ func arnTail(text string) (string, bool) {
 	}
 	return text[strings.LastIndexAny(text, ":/")+1:], true
 }
+
+// identitiesOf names what a resource changes: the identity tags and the names
+// of the things, without the rest of an ARN.
+func identitiesOf(r Resource, fields []field) []string {
+	var all []string
+	for _, f := range fields {
+		v, given := r.Parameters[f.name]
+		if f.identity == "" || !given {
+			continue
+		}
+		name := v.Text
+		if tail, arn := arnTail(name); arn {
+			name = tail
+		}
+		all = append(all, f.identity+"/"+name)
+	}
+	return all
+}

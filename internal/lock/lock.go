@@ -1,0 +1,169 @@
+// Package lock gives each resource to one running execution of a region.
+//
+// A lock is an item of a DynamoDB table, written on the condition that nobody
+// holds it. It is owned by an execution and not by time: a lock whose owner no
+// longer runs is taken over, and one whose owner runs is never broken.
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"dr-orchestrator/internal/action"
+)
+
+// Table is every call to DynamoDB that locking makes.
+type Table interface {
+	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
+}
+
+// Executions tells whether an owner still runs.
+type Executions interface {
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+}
+
+// Locks are the locks of one region.
+type Locks struct {
+	Table      Table
+	Executions Executions
+	Name       string // of the table
+}
+
+// Holder is a running execution that has a lock.
+type Holder struct {
+	Resource  string
+	Execution string    // ARN
+	Since     time.Time // when it took the lock
+}
+
+// keepFor is when DynamoDB may drop a lock that nobody released: long after
+// the longest life of an execution's own time limits.
+const keepFor = 30 * 24 * time.Hour
+
+// attributes of an item.
+const (
+	attrResource = "resource"
+	attrOwner    = "owner"
+	attrSince    = "since"
+	attrExpires  = "expires"
+)
+
+// Acquire takes the locks of resources for an execution, all or none. It goes
+// in the order of the names and stops at the first that somebody else holds:
+// of two executions with resources in common, the one that gets the first of
+// them gets them all. Asked again by the same execution, it succeeds again.
+// A holder other than nil is who is in the way.
+func (l Locks) Acquire(ctx context.Context, execution string, resources []string, now time.Time) (*Holder, error) {
+	sorted := slices.Compact(slices.Sorted(slices.Values(resources)))
+	for i, resource := range sorted {
+		holder, err := l.take(ctx, execution, resource, now)
+		if holder == nil && err == nil {
+			continue
+		}
+		if undo := l.Release(ctx, execution, sorted[:i]); undo != nil && err == nil {
+			err = undo
+		}
+		return holder, err
+	}
+	return nil, nil
+}
+
+// take takes one lock, from an owner that no longer runs if need be.
+func (l Locks) take(ctx context.Context, execution, resource string, now time.Time) (*Holder, error) {
+	previous := ""
+	for range 3 { // an owner may end, and another come, between two looks
+		holder, err := l.put(ctx, execution, resource, previous, now)
+		if holder == nil || err != nil {
+			return nil, err
+		}
+		running, err := l.running(ctx, holder.Execution)
+		if err != nil {
+			return nil, err
+		}
+		if running {
+			return holder, nil
+		}
+		previous = holder.Execution
+	}
+	return nil, action.Errorf(action.Conflict, "the lock of %s changes hands again and again", resource)
+}
+
+// put writes a lock on the condition that it is free, one's own, or that of a
+// given previous owner. Otherwise it gives the holder.
+func (l Locks) put(ctx context.Context, execution, resource, previous string, now time.Time) (*Holder, error) {
+	condition, values := "attribute_not_exists(#resource) OR #owner = :me", map[string]types.AttributeValue{":me": text(execution)}
+	if previous != "" {
+		condition += " OR #owner = :previous"
+		values[":previous"] = text(previous)
+	}
+	_, err := l.Table.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: aws.String(l.Name),
+		Item: map[string]types.AttributeValue{
+			attrResource: text(resource), attrOwner: text(execution), attrSince: text(now.UTC().Format(time.RFC3339)),
+			attrExpires: &types.AttributeValueMemberN{Value: fmt.Sprint(now.Add(keepFor).Unix())},
+		},
+		ConditionExpression:                 aws.String(condition),
+		ExpressionAttributeNames:            map[string]string{"#resource": attrResource, "#owner": attrOwner},
+		ExpressionAttributeValues:           values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	var held *types.ConditionalCheckFailedException
+	if errors.As(err, &held) {
+		since, _ := time.Parse(time.RFC3339, value(held.Item, attrSince))
+		return &Holder{Resource: resource, Execution: value(held.Item, attrOwner), Since: since}, nil
+	}
+	return nil, action.Call("locking "+resource, err)
+}
+
+// running reports whether an execution still runs. One that Step Functions no
+// longer knows ended long ago.
+func (l Locks) running(ctx context.Context, execution string) (bool, error) {
+	out, err := l.Executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(execution)})
+	var gone *sfntypes.ExecutionDoesNotExist
+	if errors.As(err, &gone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, action.Call("looking whether "+execution+" still runs", err)
+	}
+	return out.Status == sfntypes.ExecutionStatusRunning || out.Status == sfntypes.ExecutionStatusPendingRedrive, nil
+}
+
+// Release gives up the locks that an execution holds; those of others, and
+// those that are free, stay as they are.
+func (l Locks) Release(ctx context.Context, execution string, resources []string) error {
+	var failed []error
+	for _, resource := range resources {
+		_, err := l.Table.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: aws.String(l.Name), Key: map[string]types.AttributeValue{attrResource: text(resource)},
+			ConditionExpression:       aws.String("#owner = :me"),
+			ExpressionAttributeNames:  map[string]string{"#owner": attrOwner},
+			ExpressionAttributeValues: map[string]types.AttributeValue{":me": text(execution)},
+		})
+		var notOurs *types.ConditionalCheckFailedException
+		if err != nil && !errors.As(err, &notOurs) {
+			failed = append(failed, action.Call("unlocking "+resource, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+
+func value(item map[string]types.AttributeValue, name string) string {
+	s, _ := item[name].(*types.AttributeValueMemberS)
+	if s == nil {
+		return ""
+	}
+	return s.Value
+}

@@ -1,0 +1,62 @@
+package report
+
+import (
+	"strings"
+	"testing"
+)
+
+// Every outcome says whether something was changed, and no two say the same.
+func TestMeaning(t *testing.T) {
+	seen := map[string]Outcome{}
+	for outcome, want := range map[Outcome]string{
+		Succeeded: "goal", Refused: "nothing was changed", FailedClean: "nothing was changed", FailedDirty: "something was changed",
+	} {
+		got := outcome.Meaning()
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %q does not say %q", outcome, got, want)
+		}
+		if other, ok := seen[got]; ok {
+			t.Errorf("%s and %s mean the same", outcome, other)
+		}
+		seen[got] = outcome
+	}
+	// An outcome that nobody knows is taken for the worst.
+	for _, odd := range []Outcome{"", "Unknown"} {
+		if odd.Meaning() != FailedDirty.Meaning() {
+			t.Errorf("%q: %q", odd, odd.Meaning())
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	record := Record{
+		Outcome: FailedDirty, Cause: "layer 1 failed", DurationSeconds: 61.4,
+		Layers: []Layer{
+			{Layer: 1, Resources: []Resource{
+				{ResourceName: "orders", Status: Done, Changed: true},
+				{ResourceName: "billing", Status: Failed, Error: &Error{Class: "Terminal", Message: "storage-full"}},
+			}},
+			{Layer: 2, Resources: []Resource{{ResourceName: "cache", Status: Skipped}}},
+		},
+	}
+	lines := strings.Split(strings.TrimSpace(record.Text()), "\n")
+	if len(lines) < 5 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, want := range [][]string{
+		{"FailedDirty", "61 s", FailedDirty.Meaning()}, {"layer 1 failed"},
+		{"orders", "DONE", "changed"}, {"billing", "FAILED", "Terminal", "storage-full"}, {"cache", "SKIPPED"},
+	} {
+		for _, part := range want {
+			if !strings.Contains(lines[i], part) {
+				t.Errorf("line %d, %q, does not say %q", i, lines[i], part)
+			}
+		}
+	}
+	if strings.Contains(lines[3], "changed") || strings.Contains(lines[4], "changed") {
+		t.Error("something is said to be changed that was not")
+	}
+	if got := (Record{Outcome: Succeeded}).Text(); !strings.HasPrefix(got, "Succeeded") || strings.Count(got, "\n") != 1 {
+		t.Errorf("nothing to tell: %q", got)
+	}
+}

@@ -1,0 +1,227 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/report"
+)
+
+const (
+	executionARN = "arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:run-1"
+	replicaARN   = "arn:aws:rds:us-west-2:111122223333:db:orders"
+)
+
+func promotion(id string) string {
+	return fmt.Sprintf(`{"resourceType":"PromoteRDSReadReplica","resourceName":"db %s","parameters":{"RDSInstanceIdentifier":%q,"TargetClusterIdentifier":"arn:aws:rds:us-west-2:111122223333:db:%s"}}`, id, id, id)
+}
+
+func prepareInput(body string) PrepareInput {
+	in := PrepareInput{Input: json.RawMessage(body), Machine: "failover"}
+	in.Execution.ID, in.Execution.Name, in.Execution.StartTime = executionARN, "run-1", started
+	return in
+}
+
+func preparer(b *bucket, r references) Preparer {
+	return Preparer{Store: Store{S3: b, Bucket: "runs-bucket"}, Resolver: func(string) Resolver { return r }, FunctionPrefix: "dr-"}
+}
+
+func TestPrepare(t *testing.T) {
+	b := newBucket()
+	body := `{"StatePayload":[
+		{"layer":2,"resources":[` + promotion("c") + `]},
+		{"layer":1,"resources":[` + promotion("a") + `,{"resourceType":"UnPlannedFailoverAurora","resourceName":"aurora","parameters":{
+			"GlobalClusterIdentifier":"!Import global","DBClusterIdentifier":"!Import cluster","ClusterRegion":"us-west-2","MaxReplicaLagSeconds":"30"}}]}],
+		"Options":{"Mode":"plan","Disaster":true}}`
+	got, err := preparer(b, references{texts: map[string]string{
+		"!Import global": "orders", "!Import cluster": "arn:aws:rds:us-west-2:111122223333:cluster:orders-west",
+	}}).Prepare(t.Context(), prepareInput(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Decision != "go" || got.Mode != "plan" || got.Outcome != "" || got.Preflight.Bucket != "runs-bucket" {
+		t.Errorf("prepared %+v", got)
+	}
+	if r := got.Run; r.ID != "run-1" || r.Execution != executionARN || r.Machine != "failover" || r.Region != "us-west-2" ||
+		r.Account != "111122223333" || r.Partition != "aws" || !r.Disaster || !r.StartedAt.Equal(started) {
+		t.Errorf("run %+v", r)
+	}
+	plan := document[Plan](t, b, "runs/run-1/plan.json")
+	var order []string
+	for _, layer := range plan.Layers {
+		for _, r := range layer.Resources {
+			order = append(order, fmt.Sprintf("%d:%d:%s:%s", layer.Layer, r.Index, r.Name, r.Function))
+			if entry, _ := catalog.Find(r.Type); r.TimeLimitSeconds != int(entry.TimeLimit.Seconds()) || r.Layer != layer.Layer || r.Watched != len(layer.Resources) {
+				t.Errorf("resource %+v", r)
+			}
+		}
+	}
+	if want := "1:0:db a:dr-promote-read-replica 1:1:aurora:dr-failover-global-cluster 2:2:db c:dr-promote-read-replica"; strings.Join(order, " ") != want {
+		t.Errorf("plan %v, want %s", order, want)
+	}
+	// The parameters are typed, and references and defaults are in them.
+	var aurora struct {
+		GlobalClusterIdentifier, Method string
+		MaxReplicaLagSeconds            int
+	}
+	if err := json.Unmarshal(plan.Layers[0].Resources[1].Parameters, &aurora); err != nil || aurora.GlobalClusterIdentifier != "orders" || aurora.Method != "Managed" || aurora.MaxReplicaLagSeconds != 30 {
+		t.Errorf("parameters %s", plan.Layers[0].Resources[1].Parameters)
+	}
+	batches := document[[]Batch](t, b, got.Preflight.Key)
+	seen := map[int]bool{}
+	for _, batch := range batches {
+		for _, r := range batch.Resources {
+			if seen[r.Index] || r.Function != batch.Function {
+				t.Errorf("batch %+v", batch)
+			}
+			seen[r.Index] = true
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d resources in the batches, want 3", len(seen))
+	}
+}
+
+func TestPrepareRejects(t *testing.T) {
+	good := `{"StatePayload":[{"layer":1,"resources":[` + promotion("a") + `]}]}`
+	for _, tt := range []struct {
+		name, body string
+		problems   int
+	}{
+		{"no JSON", `{`, 1},
+		{"empty", `{}`, 1},
+		{"no layers", `{"StatePayload":[]}`, 1},
+		{"unknown type", strings.Replace(good, "PromoteRDSReadReplica", "PromoteRDSReadReplicas", 1), 1},
+		{"unknown parameter", strings.Replace(good, `"RDSInstanceIdentifier"`, `"RDSInstanceId"`, 1), 1},
+		{"contradiction", strings.Replace(good, `"RDSInstanceIdentifier":"a"`, `"RDSInstanceIdentifier":"b"`, 1), 1},
+		{"the same resource twice", `{"StatePayload":[{"layer":1,"resources":[` + promotion("a") + `]},{"layer":2,"resources":[` + promotion("a") + `]}]}`, 1},
+		{"unknown reference", strings.Replace(good, `"RDSInstanceIdentifier":"a"`, `"RDSInstanceIdentifier":"!Import none"`, 1), 1},
+		{"several at once", `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"A","resourceName":"x","parameters":{}},{"resourceType":"B","resourceName":"y","parameters":{}}]}]}`, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBucket()
+			got, err := preparer(b, references{}).Prepare(t.Context(), prepareInput(tt.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Decision == "go" || got.Outcome != report.FailedClean || got.Cause == "" {
+				t.Errorf("prepared %+v", got)
+			}
+			if plan := document[Plan](t, b, "runs/run-1/plan.json"); len(plan.Problems) < tt.problems || len(plan.Layers) != 0 {
+				t.Errorf("%d problems and %d layers, want %d problems: %v", len(plan.Problems), len(plan.Layers), tt.problems, plan.Problems)
+			}
+			if b.wrote("runs/run-1/preflight-batches.json") {
+				t.Error("there is something to look at all the same")
+			}
+		})
+	}
+}
+
+func TestPrepareFails(t *testing.T) {
+	good := prepareInput(`{"StatePayload":[{"layer":1,"resources":[` + promotion("a") + `]}]}`)
+	odd := good
+	odd.Execution.ID = "run-1"
+	for _, tt := range []struct {
+		name  string
+		in    PrepareInput
+		err   error // of the resolver
+		errs  map[string]error
+		class action.Class
+	}{
+		{"execution without an ARN", odd, nil, nil, action.InvalidInput},
+		{"references denied", good, coded("AccessDenied"), nil, action.Denied},
+		{"references throttled", good, coded("Throttling"), nil, action.Throttled},
+		{"plan not written", good, nil, map[string]error{"runs/run-1/plan.json": coded("SlowDown")}, action.Throttled},
+		{"batches not written", good, nil, map[string]error{"runs/run-1/preflight-batches.json": coded("NoSuchBucket")}, action.NotFound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBucket()
+			b.errs = tt.errs
+			if _, err := preparer(b, references{err: tt.err}).Prepare(t.Context(), tt.in); action.ClassOf(err) != tt.class {
+				t.Errorf("class %s, want %s (%v)", action.ClassOf(err), tt.class, err)
+			}
+		})
+	}
+}
+
+// Every sample payload can be prepared, once its references are known.
+func TestPrepareSamples(t *testing.T) {
+	files, err := filepath.Glob("../../payloads/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d samples, %v", len(files), err)
+	}
+	texts := map[string]string{
+		"!Import dr-globaldb-cluster-mysql-global-identifier":        "orders",
+		"!Import dr-globaldb-cluster-mysql-cluster-identifier":       "arn:aws:rds:us-west-2:111122223333:cluster:orders-west",
+		"!Import dr-globaldb-cluster-mysql-cluster-region":           "us-west-2",
+		"!Import rds-mysql-instance-identifier":                      "orders",
+		"!Import rds-mysql-instance-global-arn":                      replicaARN,
+		"!Import demo-redis-cluster-global-replication-group-id":     "ldgnf-orders",
+		"!Import demo-redis-cluster-target-region":                   "us-west-2",
+		"!Import demo-redis-cluster-target-replication-group-id":     "orders-west",
+		"!Import demo-redis-cluster-target-replication-group-region": "us-west-2",
+	}
+	prepared := 0
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(body), "StatePayload") || filepath.Base(file) == "schema.json" {
+			continue
+		}
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			in := prepareInput(string(body))
+			if strings.HasPrefix(filepath.Base(file), "failback") {
+				in.Machine = "failback"
+			}
+			got, err := preparer(newBucket(), references{texts: texts}).Prepare(t.Context(), in)
+			if err != nil || got.Decision != "go" {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+		prepared++
+	}
+	if prepared == 0 {
+		t.Error("no sample was prepared")
+	}
+}
+
+// Every resource is in one batch, of its own function, in whatever layer.
+func TestBatches(t *testing.T) {
+	for _, counts := range [][]int{{1}, {3}, {4}, {26}, {100, 100}, {1, 1, 1, 1, 1}} {
+		t.Run(fmt.Sprint(counts), func(t *testing.T) {
+			plan := planOf(counts...)
+			want := 0
+			for i := range plan.Layers {
+				for j := range plan.Layers[i].Resources {
+					if want%2 == 1 {
+						plan.Layers[i].Resources[j].Function = "dr-other"
+					}
+					want++
+				}
+			}
+			seen := map[int]bool{}
+			for _, batch := range batches(plan) {
+				if len(batch.Resources) == 0 || len(batch.Resources) > batchSize || batch.PauseSeconds < 0 {
+					t.Errorf("%d resources in a batch after %d s", len(batch.Resources), batch.PauseSeconds)
+				}
+				for _, r := range batch.Resources {
+					if seen[r.Index] || r.Function != batch.Function {
+						t.Errorf("resource %d of %s in a batch of %s", r.Index, r.Function, batch.Function)
+					}
+					seen[r.Index] = true
+				}
+			}
+			if len(seen) != want {
+				t.Errorf("%d resources in batches, want %d", len(seen), want)
+			}
+		})
+	}
+}
