@@ -35,12 +35,12 @@ demo: bin/drctl ## Fail three databases over in the embedded lab, with live prog
 	bin/drctl lab run --payload $(PAYLOAD) --clock real --speed 30 --report reports/demo
 
 .PHONY: setup
-setup: ## Download what the checks need
+setup: infra/node_modules ## Download what the checks need
 	$(GO) mod download
 	$(GO) mod download -modfile=tools/go.mod
 
 .PHONY: test
-test: lint test-race test-sweep ## Everything that continuous integration runs
+test: lint test-race test-sweep test-infra test-tools ## Everything that continuous integration runs
 
 .PHONY: test-race
 test-race:
@@ -50,11 +50,32 @@ test-race:
 test-sweep:
 	$(GO) test -run '$(SWEEPS)' ./internal/lab
 
+.PHONY: test-infra
+test-infra: functions infra/node_modules
+	$(GO) test -count=1 ./infra/...
+
+# Checks by tools written in Python, which a Go user need not have. Where one is
+# missing that is said as loudly as can be; `make deploy-check` alone fails.
+PYTOOLS := cfn-lint moto_server aws
+.PHONY: test-tools
+test-tools: functions infra/node_modules
+	@missing=; for tool in $(PYTOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory cfn-lint deploy-check; else \
+	printf '\n%s\n' '########################################################################' \
+	"##  NOT CHECKED: the templates by cfn-lint, and a deployment by moto.  ##" \
+	"##  Missing:$$missing" \
+	"##  pip install cfn-lint==1.51.0 'moto[server]==5.2.1' awscli==1.45.11" \
+	'########################################################################'; fi
+
+.PHONY: cfn-lint
+cfn-lint: functions infra/node_modules ## Check the templates with cfn-lint
+	$(GO) test -count=1 -tags pytools -run TestTemplatesPassLint ./infra/orchestrator
+
 .PHONY: lint
 lint: ## gofmt, go vet and staticcheck
-	@test -z "$$(gofmt -l cmd functions internal statemachine infra/*.go infra/*/*.go 2>/dev/null)" || { gofmt -l cmd functions internal statemachine; echo 'run gofmt -w on these files'; exit 1; }
-	$(GO) vet $(PACKAGES)
-	$(GO) tool -modfile=tools/go.mod staticcheck $(PACKAGES)
+	@test -z "$$(gofmt -l cmd functions internal statemachine infra/*.go infra/*/*.go 2>/dev/null)" || { gofmt -l cmd functions internal statemachine infra/*.go infra/*/*.go; echo 'run gofmt -w on these files'; exit 1; }
+	$(GO) vet $(PACKAGES) ./infra/...
+	$(GO) tool -modfile=tools/go.mod staticcheck $(PACKAGES) ./infra/...
 
 .PHONY: bench
 bench: ## Print the measured numbers: added time, describes, start, memory, size
@@ -63,6 +84,45 @@ bench: ## Print the measured numbers: added time, describes, start, memory, size
 .PHONY: schema
 schema: bin/drctl ## Write payloads/schema.json
 	bin/drctl schema > payloads/schema.json
+
+# The CDK command line and jsii both run the Node.js that package.json pins.
+CDK := PATH="$(CURDIR)/infra/node_modules/.bin:$$PATH" cdk
+DEPLOY_FLAGS ?=
+DESTROY_FLAGS ?=
+
+infra/node_modules: infra/package.json infra/package-lock.json
+	cd infra && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.PHONY: synth
+synth: functions infra/node_modules ## Write the templates of both regions to cdk.out
+	cd infra && $(CDK) synth --quiet
+
+.PHONY: diff
+diff: functions infra/node_modules ## Show what a deployment would change
+	cd infra && $(CDK) diff
+
+.PHONY: deploy
+deploy: functions infra/node_modules ## Deploy both regions; refuses while an execution runs
+	cd infra && $(GO) run ./stacks idle
+	cd infra && $(CDK) deploy --all $(DEPLOY_FLAGS)
+	cd infra && $(GO) run ./stacks seal
+
+.PHONY: deploy-secondary
+deploy-secondary: functions infra/node_modules ## Deploy the secondary region alone
+	cd infra && $(GO) run ./stacks -side secondary idle
+	cd infra && $(CDK) deploy '*-secondary' $(DEPLOY_FLAGS)
+	cd infra && $(GO) run ./stacks -side secondary seal
+
+.PHONY: destroy
+destroy: functions infra/node_modules ## Remove both stacks; refuses while an execution runs
+	cd infra && $(GO) run ./stacks idle
+	cd infra && $(GO) run ./stacks unprotect
+	cd infra && $(CDK) destroy --all $(DESTROY_FLAGS)
+
+.PHONY: deploy-check
+deploy-check: functions infra/node_modules ## Deploy both regions into a simulated account and read them back
+	PATH="$(CURDIR)/infra/node_modules/.bin:$$PATH" $(GO) test -count=1 -v -tags pytools -run TestDeploy ./infra/deploycheck
 
 .PHONY: clean
 clean: ## Remove what was built

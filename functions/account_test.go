@@ -22,6 +22,9 @@ import (
 )
 
 // Where the functions run, in the estate that every lab begins with.
+// started is when the execution of these tests began.
+var started = time.Now().UTC()
+
 const (
 	region    = "us-west-2"
 	bucket    = "dr-orchestrator-111122223333-us-west-2"
@@ -81,7 +84,7 @@ func (a account) get(t *testing.T, key string, into any) {
 // results stores the results of a distributed map as Step Functions does.
 func (a account) results(t *testing.T, all ...any) run.Location {
 	t.Helper()
-	key := run.Prefix(execution) + "map/"
+	key := run.Prefix(arn, started) + "map/"
 	a.put(t, key+"SUCCEEDED_0.json", all)
 	files := map[string]any{"FAILED": []any{}, "PENDING": []any{}, "SUCCEEDED": []any{map[string]any{"Key": key + "SUCCEEDED_0.json"}}}
 	a.put(t, key+"manifest.json", map[string]any{"ResultFiles": files})
@@ -96,7 +99,7 @@ func (a account) plan(t *testing.T, sample, machine string) run.Plan {
 		t.Fatalf("the sample %s was not prepared: %s", sample, prepared.Cause)
 	}
 	var plan run.Plan
-	a.get(t, run.Prefix(execution)+"plan.json", &plan)
+	a.get(t, run.Prefix(arn, started)+"plan.json", &plan)
 	return plan
 }
 
@@ -107,7 +110,7 @@ func prepareInput(t *testing.T, sample, machine string) run.PrepareInput {
 		t.Fatal(err)
 	}
 	in := run.PrepareInput{Input: input, Machine: machine}
-	in.Execution.ID, in.Execution.Name, in.Execution.StartTime = arn, execution, time.Now().UTC()
+	in.Execution.ID, in.Execution.Name, in.Execution.StartTime = arn, execution, started
 	return in
 }
 
@@ -142,7 +145,7 @@ var steps = map[string]struct {
 	"record-report": {"undelivered", "", func(t *testing.T, a account) any {
 		a.plan(t, sample, catalog.Failover)
 		in := run.ReportInput{Outcome: report.FailedClean, Begun: 0}
-		in.Execution.ID, in.Execution.Name, in.Execution.StartTime = arn, execution, time.Now().UTC()
+		in.Execution.ID, in.Execution.Name, in.Execution.StartTime = arn, execution, started
 		return in
 	}},
 }

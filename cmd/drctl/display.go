@@ -163,12 +163,14 @@ func (d *display) close() {
 	}
 }
 
+// shorten fits a text into a width, its end included: names differ there.
 func shorten(s string, width int) string {
 	r := []rune(s)
-	if len(r) <= width {
+	if len(r) <= width || width < 3 {
 		return s
 	}
-	return string(r[:max(width-1, 0)]) + "…"
+	tail := width / 4
+	return string(r[:width-1-tail]) + "…" + string(r[len(r)-tail:])
 }
 
 // nameWidth gives the columns that the table has for names.
@@ -184,8 +186,12 @@ func nameWidth(w io.Writer) int {
 // printResult tells a person how a run ended.
 func printResult(w io.Writer, result lab.Result) {
 	width := nameWidth(w)
-	fmt.Fprintf(w, "\n%s after %s: %s\n", result.Outcome, span(result.DurationSeconds), result.Outcome.Meaning())
-	if result.Cause != "" {
+	meaning := result.Outcome.Meaning()
+	if result.Mode == "plan" && result.Outcome == report.Succeeded {
+		meaning = "nothing stands in the way. Planned only, nothing was changed."
+	}
+	fmt.Fprintf(w, "\n%s after %s: %s\n", result.Outcome, span(result.DurationSeconds), meaning)
+	if result.Cause != "" && result.Outcome != report.Succeeded {
 		fmt.Fprintln(w, indent(result.Cause))
 	}
 	if len(result.Layers) > 0 {
@@ -198,6 +204,13 @@ func printResult(w io.Writer, result lab.Result) {
 			}
 		}
 		t.Flush()
+		for _, layer := range result.Layers {
+			for _, r := range layer.Resources {
+				for _, f := range r.Findings {
+					fmt.Fprintf(w, "\n%s: %s\n%s\n", shorten(r.ResourceName, 60), f.Verdict, indent(f.Message))
+				}
+			}
+		}
 		for _, layer := range result.Layers {
 			for _, r := range layer.Resources {
 				if r.Error != nil {
@@ -238,7 +251,7 @@ func added(r lab.ResultResource) string {
 	if r.Status == report.Skipped {
 		return "-"
 	}
-	return span(r.DurationSeconds - r.AWSSeconds)
+	return span(max(r.DurationSeconds-r.AWSSeconds, 0))
 }
 
 func lag(seconds *float64) string {

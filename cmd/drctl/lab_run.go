@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,7 +22,7 @@ type labRunCommand struct {
 	Region     string  `help:"Region of the run; by default the estate's recovery region."`
 	Estate     string  `help:"Estate file; by default the built-in one (drctl lab estate)."`
 	SaveEstate string  `help:"Write the estate as the run left it, to be the next run's --estate."`
-	Faults     string  `help:"What breaks: kind@target[#n[-m]], joined by commas, or random. Kinds: throttle, error, lost, timeout, stale, notfound, stuck, kill, twice, dead."`
+	Faults     string  `help:"What breaks: kind@target[#n[-m]], joined by commas, or random. Kinds: throttle, error, lost, timeout, stale, notfound, stuck, cancel, kill, twice, dead."`
 	Seed       uint64  `default:"1" help:"The same seed gives the same run."`
 	Clock      string  `default:"virtual" enum:"virtual,real" help:"virtual (hours pass in milliseconds) or real."`
 	Speed      float64 `default:"1" help:"How much faster than real time the real clock runs."`
@@ -28,6 +30,13 @@ type labRunCommand struct {
 	JSON       bool    `name:"json" help:"Print one JSON object; progress and logs go to standard error."`
 	Report     string  `help:"Folder to write report.json and report.txt to."`
 }
+
+// maxInput is what Step Functions takes as the input of an execution, less the
+// room that the first state needs around it.
+const maxInput = 262_144 - 1_024
+
+// maxProcessSpeed leaves functions that are processes the time they need.
+const maxProcessSpeed = 30
 
 // Help shows examples.
 func (c *labRunCommand) Help() string {
@@ -51,6 +60,7 @@ func (c *labRunCommand) Run(s streams) error {
 		}
 		fmt.Fprintln(s.err, "faults:", options.Faults)
 	}
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // the functions' log belongs to the lab's account
 	display := newDisplay(s, c.JSON)
 	options.Progress = display.progress
 	if c.Clock == "real" {
@@ -76,6 +86,9 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 	var err error
 	o.Payload, err = readFile(c.Payload, s)
 	note(err)
+	if len(o.Payload) > maxInput {
+		note(fmt.Errorf("%s has %d bytes: Step Functions starts an execution with at most %d", c.Payload, len(o.Payload), maxInput))
+	}
 	if c.Estate != "" {
 		o.Estate, err = lab.LoadEstate(c.Estate)
 		note(err)
@@ -90,8 +103,11 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 	if c.Speed <= 0 {
 		note(fmt.Errorf("--speed must be above 0"))
 	}
-	if c.Functions != "" && c.Clock != "real" {
-		note(fmt.Errorf("--functions needs --clock real: processes live in real time"))
+	if c.Clock != "real" && c.Speed != 1 {
+		note(fmt.Errorf("--speed goes with --clock real: virtual time takes none"))
+	}
+	if c.Functions != "" && (c.Clock != "real" || c.Speed > maxProcessSpeed) {
+		note(fmt.Errorf("--functions needs --clock real and a --speed of at most %d: processes live in real time", maxProcessSpeed))
 	}
 	if len(wrong) > 0 {
 		return o, wrongInput("%s", strings.Join(wrong, "\n"))
@@ -101,6 +117,7 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 
 // randomFaults draws a schedule over the calls that an undisturbed run makes.
 func randomFaults(o lab.Options) (lab.Faults, error) {
+	o.Binaries = "" // only the names of the calls are wanted
 	calm, err := lab.Run(o)
 	if err != nil {
 		return nil, environment("%w", err)
@@ -146,7 +163,13 @@ func (c *labRunCommand) finish(s streams, result lab.Result) error {
 			fmt.Fprintf(s.out, "Report: %s\n", filepath.Join(c.Report, "report.json"))
 		}
 	}
+	for _, fault := range result.Unfired {
+		fmt.Fprintln(s.err, "never came to pass:", fault)
+	}
 	if result.Outcome != report.Succeeded {
+		if !slices.Contains(result.Path, "CheckReadiness") && len(result.Problems) > 0 {
+			return &failure{code: exitInput, err: errors.New("the payload is wrong"), silent: true}
+		}
 		return &failure{code: exitRun, err: fmt.Errorf("the run ended %s", result.Outcome), silent: true}
 	}
 	return nil

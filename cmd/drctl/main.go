@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -98,5 +99,5 @@ func readFile(path string, s streams) ([]byte, error) {
 	if err != nil {
 		return nil, wrongInput("%w", err)
 	}
-	return data, nil
+	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }

@@ -12,7 +12,6 @@ package action
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"time"
 )
 
@@ -32,9 +31,11 @@ type State string
 const (
 	// StateUnknown: nothing could be observed.
 	StateUnknown State = "unknown"
-	// StateReady: the goal is not reached and no operation toward it runs.
+	// StateReady: the goal is not reached and nothing runs.
 	StateReady State = "ready"
-	// StateUnderWay: an operation toward the goal runs.
+	// StateBusy: something runs, and whether it leads to the goal cannot be seen.
+	StateBusy State = "busy"
+	// StateUnderWay: an operation that leads to the goal runs.
 	StateUnderWay State = "under_way"
 	// StateDone: the goal is proved.
 	StateDone State = "done"
@@ -51,13 +52,22 @@ const (
 	ChangeUnknown Change = "unknown"
 )
 
+// known reads a Change that came from elsewhere: what is none of the three
+// says nothing.
+func (c Change) known() Change {
+	if c == ChangeNo || c == ChangeYes {
+		return c
+	}
+	return ChangeUnknown
+}
+
 // Happened reports whether a person has to reckon with a change.
-func (c Change) Happened() bool { return c == ChangeYes || c == ChangeUnknown }
+func (c Change) Happened() bool { return c != ChangeNo }
 
 // Or joins what is known of two things: yes outweighs unknown outweighs no.
 func (c Change) Or(other Change) Change {
 	for _, v := range []Change{ChangeYes, ChangeUnknown} {
-		if c == v || other == v {
+		if c.known() == v || other.known() == v {
 			return v
 		}
 	}
@@ -86,9 +96,13 @@ type Resource struct {
 	Function         string          `json:"function"`
 	Parameters       json.RawMessage `json:"parameters"`
 	TimeLimitSeconds int             `json:"timeLimitSeconds"`
-	Baseline         State           `json:"baseline,omitempty"` // what the preflight saw
-	Watched          int             `json:"watched,omitempty"`  // resources of the layer, this one included
-	StartDelay       int             `json:"startDelaySeconds"`  // keeps the starts of a large layer apart
+	Baseline         State           `json:"baseline,omitempty"`         // what the preflight saw
+	Identities       []string        `json:"identities,omitempty"`       // what it changes, as KIND/NAME
+	Pointer          string          `json:"pointer,omitempty"`          // its place in the payload
+	Watched          int             `json:"watched,omitempty"`          // resources of the layer, this one included
+	ProofReads       int             `json:"proofReads,omitempty"`       // describes that it takes to prove their goals, together
+	LastStart        int             `json:"lastStartSeconds,omitempty"` // start delay of the layer's last resource
+	StartDelay       int             `json:"startDelaySeconds"`          // keeps the starts of a large layer apart
 }
 
 // Drive is what the machine carries from one invocation to the next. Only
@@ -98,6 +112,7 @@ type Drive struct {
 	Polls         int               `json:"polls"`
 	Changed       Change            `json:"changed"`
 	InterruptedAt *time.Time        `json:"interruptedAt,omitempty"` // when a call last ended without an answer
+	Interruptions int               `json:"interruptions,omitempty"` // how often one did
 	Memo          map[string]string `json:"memo,omitempty"`
 }
 
@@ -112,13 +127,22 @@ type Request[P any] struct {
 
 // settleTime is how long a read after a lost answer may still show the state
 // from before the call. AWS gives no figure; describes have been seen to lag a
-// change by some seconds.
+// change by some seconds. It grows with every further call without an answer,
+// so that a service that fails is not called again and again.
 const settleTime = 15 * time.Second
 
 // Unsure reports whether an earlier call of this run may have taken effect
 // without being visible yet. A decision to mutate must then wait.
 func (r Request[P]) Unsure() bool {
-	return r.Drive.InterruptedAt != nil && r.Now.Sub(*r.Drive.InterruptedAt) < settleTime
+	wait := settleTime * time.Duration(max(r.Drive.Interruptions, 1))
+	return r.silentFor(min(wait, patience))
+}
+
+// settling reports whether an effect of the last call could still be hidden.
+func (r Request[P]) settling() bool { return r.silentFor(settleTime) }
+
+func (r Request[P]) silentFor(d time.Duration) bool {
+	return r.Drive.InterruptedAt != nil && r.Now.Sub(*r.Drive.InterruptedAt) < d
 }
 
 func (r Request[P]) memoTime(name string) time.Time {
@@ -141,11 +165,14 @@ type Asked struct {
 	IdleSince time.Time // since when nothing is seen to run after it; zero: something is
 	Unsure    bool      // a call may have taken effect unseen
 	Now       time.Time
+
+	step string
 }
 
-// Asked reads the notes of earlier invocations.
-func (r Request[P]) Asked() Asked {
-	return Asked{Requested: r.memoTime(memoRequested), IdleSince: r.memoTime(memoIdle), Unsure: r.Unsure(), Now: r.Now}
+// Asked reads the notes of earlier invocations about a call. step tells the
+// calls of one action apart; an action with a single call leaves it empty.
+func (r Request[P]) Asked(step string) Asked {
+	return Asked{Requested: r.memoTime(step + memoRequested), IdleSince: r.memoTime(step + memoIdle), Unsure: r.Unsure(), Now: r.Now, step: step}
 }
 
 // Visibility is what an idle-looking resource means after a call of ours.
@@ -160,11 +187,12 @@ const (
 	NeverBegan
 )
 
-// patience is how long an operation that AWS accepted may stay invisible.
-const patience = time.Minute
+// patience is how long an operation that AWS accepted may stay invisible. A
+// failure for want of patience would be final in the middle of a recovery, so
+// it is long beside the seconds that describes have been seen to lag.
+const patience = 5 * time.Minute
 
-// Idle judges a resource on which nothing is seen to run.
-func (a Asked) Idle() Visibility {
+func (a Asked) visibility() Visibility {
 	switch {
 	case a.Requested.IsZero() && a.Unsure:
 		return PerhapsAsked
@@ -176,19 +204,19 @@ func (a Asked) Idle() Visibility {
 	return NeverBegan
 }
 
-// Note gives the memo of an invocation that called, or that waited while
-// nothing was seen to run.
-func (a Asked) Note(called, invisible bool) map[string]string {
-	memo := map[string]string{memoIdle: ""}
-	if called {
-		memo[memoRequested] = a.Now.Format(time.RFC3339)
+// note gives the memo of an invocation that calls, or that waits while nothing
+// is seen to run.
+func (a Asked) note(calls, invisible bool) map[string]string {
+	memo := map[string]string{a.step + memoIdle: ""}
+	if calls {
+		memo[a.step+memoRequested] = a.Now.Format(time.RFC3339)
 	}
 	if invisible {
 		since := a.IdleSince
 		if since.IsZero() {
 			since = a.Now
 		}
-		memo[memoIdle] = since.Format(time.RFC3339)
+		memo[a.step+memoIdle] = since.Format(time.RFC3339)
 	}
 	return memo
 }
@@ -259,32 +287,43 @@ type Reconciler[P any] interface {
 	Reconcile(ctx context.Context, req Request[P]) (Progress, error)
 }
 
-// maxConflicts is how often in a row AWS may turn a call away because of the
-// resource's state before that is believed.
-const maxConflicts = 5
+// A call that AWS turned away because of the resource's state, or of a value
+// that the state makes wrong, is made again for a while before that is
+// believed.
+const (
+	conflictTime = 5 * time.Minute
+	invalidTime  = 20 * time.Second
+)
 
-const memoConflicts = "conflicts"
+const memoConflict = "conflictSince"
 
 // Sent finishes an invocation that made its mutating call. A call that AWS
-// turned away because of the resource's state is not believed at once: the
-// state seen before may have been an old one, or an earlier call of ours whose
-// answer was lost may be at work. The machine looks again; a state that stays
-// in the way ends as Conflict.
+// turned away is not believed at once: the state seen before may have been an
+// old one, or an earlier call of ours whose answer was lost may be at work. The
+// machine looks again; a state that stays in the way ends as an error.
 func Sent[P any](req Request[P], progress Progress, err error) (Progress, error) {
 	if err == nil {
 		progress.Changed = true
 		return progress, nil
 	}
-	if ClassOf(err) != Conflict {
+	limit := conflictTime
+	switch ClassOf(err) {
+	case Conflict:
+	case InvalidInput:
+		limit = invalidTime
+	default:
 		return progress, err
 	}
-	conflicts, _ := strconv.Atoi(req.Drive.Memo[memoConflicts])
-	if conflicts++; conflicts > maxConflicts {
+	since := req.memoTime(memoConflict)
+	if since.IsZero() {
+		since = req.Now
+	}
+	if req.Now.Sub(since) >= limit {
 		return progress, err
 	}
 	progress.Contended = true
 	progress.Phase = "busy"
 	progress.Message = err.Error()
-	progress.Memo = map[string]string{memoConflicts: strconv.Itoa(conflicts)}
+	progress.Memo = map[string]string{memoConflict: since.Format(time.RFC3339)}
 	return progress, nil
 }

@@ -18,7 +18,7 @@ type Class string
 // The classes of error. Everything a function can fail with is one of these.
 const (
 	InvalidInput   Class = "InvalidInput"   // the payload is wrong
-	NotFound       Class = "NotFound"       // the resource is not there, in a region that answered
+	NotFound       Class = "NotFound"       // the resource is not there, in a region that awsAnswer
 	Denied         Class = "Denied"         // the role may not do this
 	Refused        Class = "Refused"        // a safety rule said no
 	Conflict       Class = "Conflict"       // an operation of someone else is in the way
@@ -68,8 +68,26 @@ func Call(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return Errorf(ClassOf(err), "%s: %w", what, err)
+	return Errorf(ClassOf(err), "%s: %w", what, plain(err))
 }
+
+// plain gives the answer of AWS without the SDK's words around it: a person
+// reads it in the cause of a run, where room is scarce.
+func plain(err error) error {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return err
+	}
+	return &awsAnswer{text: api.ErrorCode() + ": " + api.ErrorMessage(), err: err}
+}
+
+type awsAnswer struct {
+	text string
+	err  error
+}
+
+func (a *awsAnswer) Error() string { return a.text }
+func (a *awsAnswer) Unwrap() error { return a.err }
 
 // Mutation wraps the error of a mutating AWS call. Where the call may have
 // reached AWS and nobody knows what became of it, the class is OutcomeUnknown.
@@ -83,7 +101,7 @@ func Mutation(what string, err error) error {
 	if class == Unreachable && !neverSent(err) {
 		class = OutcomeUnknown
 	}
-	return Errorf(class, "%s: %w", what, err)
+	return Errorf(class, "%s: %w", what, plain(err))
 }
 
 // codes maps AWS error codes to classes; the order of precedence is: exact
@@ -99,7 +117,8 @@ var codes = map[string]Class{
 	"InvalidDBInstanceState": Conflict, "InvalidDBClusterStateFault": Conflict,
 	"InvalidGlobalClusterStateFault": Conflict, "InvalidGlobalReplicationGroupState": Conflict,
 	"InvalidReplicationGroupState": Conflict, "ResourceInUseException": Conflict,
-	"ConflictException": Conflict, "IncorrectInstanceState": Conflict,
+	"ConflictException": Conflict, "IncorrectInstanceState": Conflict, "InvalidChangeSetStatus": Conflict,
+	"IdempotentParameterMismatch": Conflict, "IdempotentParameterMismatchException": Conflict,
 
 	"DBInstanceNotFound": NotFound, "DBClusterNotFoundFault": NotFound, "GlobalClusterNotFoundFault": NotFound,
 	"GlobalReplicationGroupNotFoundFault": NotFound, "ReplicationGroupNotFoundFault": NotFound,
@@ -120,7 +139,7 @@ var codes = map[string]Class{
 var unanswered = map[string]bool{
 	"InternalFailure": true, "InternalError": true, "InternalServerError": true, "InternalServiceError": true,
 	"ServiceUnavailable": true, "ServiceUnavailableException": true, "RequestTimeout": true,
-	"RequestTimeoutException": true, "RequestExpired": true,
+	"RequestTimeoutException": true, "RequestExpired": true, "EndpointTemporarilyUnavailableException": true,
 }
 
 func classify(err error) Class {
@@ -135,8 +154,10 @@ func classify(err error) Class {
 			return Unreachable
 		case strings.HasPrefix(code, "AccessDenied"), strings.HasPrefix(code, "NotAuthorized"):
 			return Denied
-		case strings.Contains(code, "QuotaExceeded"):
+		case strings.Contains(code, "Quota") && strings.Contains(code, "Exceeded"), strings.HasPrefix(code, "Insufficient") && strings.Contains(code, "Capacity"):
 			return Capacity
+		case strings.Contains(code, "AlreadyExists"):
+			return Conflict
 		case strings.Contains(code, "NotFound"), strings.HasPrefix(code, "NoSuch"):
 			return NotFound
 		case strings.Contains(code, "Throttl"):

@@ -56,7 +56,9 @@ func TestClassOfCodes(t *testing.T) {
 		},
 		Conflict: {
 			"InvalidDBInstanceState", "InvalidDBClusterStateFault", "InvalidGlobalClusterStateFault", "InvalidGlobalReplicationGroupState",
-			"InvalidReplicationGroupState", "ConflictException", "ResourceInUseException", "IncorrectInstanceState",
+			"InvalidReplicationGroupState", "ConflictException", "ResourceInUseException", "IncorrectInstanceState", "InvalidChangeSetStatus",
+			"DBInstanceAlreadyExists", "ExecutionAlreadyExists", "GlobalClusterAlreadyExistsFault",
+			"IdempotentParameterMismatch", "IdempotentParameterMismatchException",
 		},
 		NotFound: {
 			"DBInstanceNotFound", "DBClusterNotFoundFault", "GlobalClusterNotFoundFault", "GlobalReplicationGroupNotFoundFault",
@@ -69,12 +71,13 @@ func TestClassOfCodes(t *testing.T) {
 		},
 		Capacity: {
 			"InsufficientDBInstanceCapacity", "InsufficientInstanceCapacity", "InstanceQuotaExceeded", "SnapshotQuotaExceeded",
-			"StorageQuotaExceeded", "ServiceQuotaExceededException", "LimitExceededException",
+			"StorageQuotaExceeded", "ServiceQuotaExceededException", "LimitExceededException", "NodeQuotaForCustomerExceeded",
+			"InsufficientCacheClusterCapacity", "InsufficientDBClusterCapacityFault",
 		},
 		InvalidInput: {"InvalidParameterValue", "InvalidParameterCombination", "ValidationException", "ValidationError", "MissingParameter"},
 		Unreachable: {
 			"InternalFailure", "InternalError", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException",
-			"RequestTimeout", "RequestTimeoutException",
+			"RequestTimeout", "RequestTimeoutException", "EndpointTemporarilyUnavailableException",
 		},
 	}
 	for class, codes := range table {
@@ -170,6 +173,7 @@ func TestClassOfMissingAnswers(t *testing.T) {
 		{"502 with an unknown code", answered(502, coded("UnknownError")), Unreachable, OutcomeUnknown},
 		{"500 InternalFailure", answered(500, coded("InternalFailure")), Unreachable, OutcomeUnknown},
 		{"200 that cannot be decoded", answered(200, &smithy.DeserializationError{Err: io.ErrUnexpectedEOF}), Unreachable, OutcomeUnknown},
+		{"503 with a code that no list has", answered(503, coded("ServiceUnavailableFault")), Unreachable, OutcomeUnknown},
 		{"503 SlowDown", answered(503, coded("SlowDown")), Throttled, Throttled},
 		{"500 ResourceContention", answered(500, coded("ResourceContention")), Throttled, Throttled},
 		{"400 with an unknown code", answered(400, coded("SomethingNew")), Terminal, Terminal},

@@ -6,14 +6,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
 	"dr-orchestrator/internal/pace"
+	"dr-orchestrator/internal/payload"
 )
 
 // The operations that an action's function answers.
@@ -56,11 +60,15 @@ type Checked struct {
 	Findings []Finding `json:"findings,omitempty"`
 	Evidence Evidence  `json:"evidence,omitempty"`
 	Lag      *float64  `json:"lagSeconds,omitempty"`
+	// Changed is said of a resource that is looked at after it was driven.
+	Changed Change `json:"changed,omitempty"`
 }
 
-// PreflightAnswer is the reply to a preflight envelope.
+// PreflightAnswer is the reply to a preflight envelope. Unanswered counts the
+// resources of which AWS gave no usable answer: the machine asks again.
 type PreflightAnswer struct {
-	Readiness []Checked `json:"readiness"`
+	Readiness  []Checked `json:"readiness"`
+	Unanswered int       `json:"unanswered"`
 }
 
 // MemoLag is where, in a memo, the lag seen before acting travels.
@@ -91,7 +99,7 @@ var _ lambda.Handler = (*Adapter[struct{}])(nil)
 func (a *Adapter[P]) Invoke(ctx context.Context, event []byte) (answer []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			answer, err = nil, Report(fmt.Errorf("panic: %v", p))
+			answer, err = nil, panicked(ctx)
 		}
 	}()
 	ctx, cancel := inTime(ctx)
@@ -101,13 +109,20 @@ func (a *Adapter[P]) Invoke(ctx context.Context, event []byte) (answer []byte, e
 		return nil, Report(Errorf(InvalidInput, "the event is not what this function takes: %v", err))
 	}
 	switch {
-	case in.Operation == OperationPreflight && in.Resource == nil && in.Drive == nil:
+	case in.Operation == OperationPreflight && in.Resource == nil && len(in.Resources) > 0:
 		return a.preflight(ctx, in)
 	case in.Operation == OperationReconcile && in.Resource != nil && in.Drive != nil && in.Resources == nil:
 		return a.reconcile(ctx, in)
 	}
 	return nil, Report(Errorf(InvalidInput,
 		"operation %q: want %q with resources, or %q with resource and drive", in.Operation, OperationPreflight, OperationReconcile))
+}
+
+// panicked reports a defect of ours. What the panic says may hold a secret, so
+// the stack alone goes to the log.
+func panicked(ctx context.Context) error {
+	slog.ErrorContext(ctx, "the function panicked", "stack", string(debug.Stack()))
+	return Report(Errorf(Internal, "the function panicked: its log has the stack"))
 }
 
 // inTime ends a little before Lambda would end the function, so that silence
@@ -133,11 +148,18 @@ func (a *Adapter[P]) request(ctx context.Context, in Envelope, resource Resource
 	if a.Secrets != nil {
 		var err error
 		if parameters, secrets, err = a.Secrets.Replace(ctx, parameters); err != nil {
-			return req, nil, Call("reading the secrets that the parameters name", err)
+			class := ClassOf(err)
+			if class == Internal { // not AWS's answer, but what the reference says
+				class = InvalidInput
+			}
+			return req, nil, Errorf(class, "reading the secrets that the parameters name: %w", err)
 		}
 	}
 	if err := decode(parameters, &req.Parameters); err != nil {
 		return req, secrets, Errorf(InvalidInput, "parameters of %q: %v", resource.Name, err)
+	}
+	if missing := payload.Missing(req.Parameters); len(missing) > 0 {
+		return req, secrets, Errorf(InvalidInput, "parameters of %q: %s must be given", resource.Name, strings.Join(missing, ", "))
 	}
 	return req, secrets, nil
 }
@@ -153,23 +175,35 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 			ready, err = a.Reconciler.Preflight(ctx, req)
 		}
 		if err != nil {
-			if passing(ClassOf(err)) {
-				return nil, a.redacted(err, hidden)
+			if Passing(ClassOf(err)) {
+				out.Unanswered++
 			}
 			ready.Observed = StateUnknown
 			ready.Findings = append(ready.Findings, Finding{Verdict: VerdictBlocked, Class: ClassOf(err), Message: err.Error()})
 		}
-		out.Readiness = append(out.Readiness, Checked{
+		checked := Checked{
 			Index: resource.Index, Verdict: ready.Verdict(), Observed: ready.Observed,
 			Findings: ready.Findings, Evidence: ready.Evidence, Lag: ready.Lag,
-		})
+		}
+		if in.Drive != nil {
+			req.Drive = *in.Drive
+			checked.Changed, _ = changed(req.Drive, resource.Baseline, Progress{Observed: ready.Observed}, req.settling())
+		}
+		out.Readiness = append(out.Readiness, checked)
 	}
-	return a.encode(out, hidden)
+	for i := range out.Readiness {
+		c := &out.Readiness[i]
+		for j := range c.Findings {
+			c.Findings[j].Message = a.redact(c.Findings[j].Message, hidden)
+		}
+		c.Evidence = a.redactEvidence(c.Evidence, hidden)
+	}
+	return encode(out)
 }
 
-// passing reports whether a failure says something about the moment and not
+// Passing reports whether a failure says something about the moment and not
 // about the resource: the machine then asks again.
-func passing(class Class) bool {
+func Passing(class Class) bool {
 	return class == Throttled || class == Unreachable || class == Internal
 }
 
@@ -188,9 +222,15 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		Status: progress.Status, Phase: progress.Phase, Message: progress.Message,
 		Evidence: progress.Evidence, Memo: maps.Clone(in.Drive.Memo),
 	}
-	answer.Changed, answer.InterruptedAt = changed(req.Drive, in.Resource.Baseline, progress, req.Unsure())
+	answer.Changed, answer.InterruptedAt = changed(req.Drive, in.Resource.Baseline, progress, req.settling())
 	if answer.Memo == nil {
 		answer.Memo = map[string]string{}
+	}
+	if !progress.Contended {
+		delete(answer.Memo, memoConflict)
+	}
+	if progress.Observed == StateReady || progress.Observed == StateBusy {
+		answer.Memo[memoReady] = "yes"
 	}
 	maps.Copy(answer.Memo, progress.Memo)
 	if progress.Lag != nil {
@@ -200,68 +240,102 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		answer.WaitSeconds = pace.Wait(pace.Poll{
 			Elapsed: req.Now.Sub(req.Drive.StartedAt), Minimum: time.Duration(a.MinimumSeconds) * time.Second,
 			Final: progress.Final || progress.Observed == StateReady && !progress.Changed,
-			First: progress.Changed, Watched: in.Resource.Watched,
+			First: progress.Changed, Watched: in.Resource.Watched, Reads: in.Resource.ProofReads,
+			Starts: time.Duration(in.Resource.LastStart) * time.Second,
 		})
 	}
-	return a.encode(answer, secrets)
+	answer.Message, answer.Phase = a.redact(answer.Message, secrets), a.redact(answer.Phase, secrets)
+	answer.Evidence = a.redactEvidence(answer.Evidence, secrets)
+	for name, text := range answer.Memo {
+		answer.Memo[name] = a.redact(text, secrets)
+	}
+	return encode(answer)
 }
 
+// memoReady notes that this run has seen the resource in a state from which an
+// action of its own could have been taken.
+const memoReady = "seenReady"
+
 // changed joins what the machine knew with what this invocation did and saw.
-// After a call without an answer, an operation under way (or a goal reached)
-// that was not there before the run can only be the work of that call.
+//
+// After a call without an answer, an operation toward the goal (or the goal
+// itself) that was not there before the run is taken for the work of that
+// call. A resource that is idle short of its goal, a while after the silence,
+// was not changed by it. What is merely busy says nothing.
 func changed(drive Drive, baseline State, p Progress, unsure bool) (Change, *time.Time) {
-	before := drive.Changed
-	if before == "" {
-		before = ChangeNo
-	}
-	if p.Changed {
+	before := drive.Changed.known()
+	arrived := p.Observed == StateUnderWay || p.Observed == StateDone
+	fromReady := baseline == StateReady || baseline == StateBusy
+	switch {
+	case p.Changed:
 		return ChangeYes, nil
-	}
-	if p.Contended && before == ChangeNo {
+	case before == ChangeYes:
+		return ChangeYes, nil
+	case p.Contended:
 		// A duplicate of this very invocation may have been the one that won.
 		return ChangeUnknown, drive.InterruptedAt
-	}
-	if before != ChangeUnknown {
-		return before, nil
-	}
-	switch {
-	case unsure && p.Observed == StateReady:
-		return ChangeUnknown, drive.InterruptedAt
-	case p.Observed == StateReady:
+	case before == ChangeNo && drive.Polls == 0 && arrived && fromReady:
+		// Somebody has acted since the preflight: this run, if its layer was
+		// begun a second time.
+		return ChangeUnknown, nil
+	case before == ChangeNo:
 		return ChangeNo, nil
-	case baseline == StateReady:
+	case p.Observed == StateReady && !unsure:
+		return ChangeNo, nil
+	case arrived && fromReady:
 		return ChangeYes, nil
-	case baseline == p.Observed, baseline == StateUnderWay && p.Observed == StateDone:
+	case arrived && (baseline == StateUnderWay || baseline == StateDone) && drive.Memo[memoReady] == "":
+		// It was on its way before the run and never seen off it.
 		return ChangeNo, nil
 	}
 	return ChangeUnknown, drive.InterruptedAt
 }
 
-func (a *Adapter[P]) encode(v any, secrets []string) ([]byte, error) {
+func encode(v any) ([]byte, error) {
 	out, err := json.Marshal(v)
 	if err != nil {
 		return nil, Report(fmt.Errorf("encoding the answer: %w", err))
 	}
-	if a.Secrets != nil && len(secrets) > 0 {
-		out = a.Secrets.Redact(out, secrets)
-	}
 	return out, nil
 }
 
-func (a *Adapter[P]) redacted(err error, secrets []string) error {
-	reported := Report(err)
-	var response messages.InvokeResponse_Error
-	if a.Secrets != nil && len(secrets) > 0 && errors.As(reported, &response) {
-		response.Message = string(a.Secrets.Redact([]byte(response.Message), secrets))
-		return response
+// redact takes secrets out of a text that is meant for a person. What the
+// machine reads by name is ours, and never made of parameters.
+func (a *Adapter[P]) redact(text string, secrets []string) string {
+	if a.Secrets == nil || len(secrets) == 0 {
+		return text
 	}
-	return reported
+	return string(a.Secrets.Redact([]byte(text), secrets))
+}
+
+func (a *Adapter[P]) redactEvidence(e Evidence, secrets []string) Evidence {
+	if a.Secrets == nil || len(secrets) == 0 || e == nil {
+		return e
+	}
+	out := Evidence{}
+	for name, value := range e {
+		if text, ok := value.(string); ok {
+			value = a.redact(text, secrets)
+		}
+		out[a.redact(name, secrets)] = value
+	}
+	return out
+}
+
+func (a *Adapter[P]) redacted(err error, secrets []string) error {
+	return messages.InvokeResponse_Error{Type: string(ClassOf(err)), Message: a.redact(err.Error(), secrets)}
 }
 
 func decode(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	return d.Decode(into)
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON value")
+	}
+	return nil
 }
 
 // Step makes a Lambda handler of a function that is no action: a step of the
@@ -272,7 +346,7 @@ type Step[In, Out any] func(ctx context.Context, in In) (Out, error)
 func (s Step[In, Out]) Invoke(ctx context.Context, event []byte) (answer []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			answer, err = nil, Report(fmt.Errorf("panic: %v", p))
+			answer, err = nil, panicked(ctx)
 		}
 	}()
 	ctx, cancel := inTime(ctx)

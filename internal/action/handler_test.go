@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 type parameters struct {
-	Name     string
+	Name     string `param:"required"`
 	Password string
 }
 
@@ -114,7 +115,7 @@ func reconcileEvent(drive Drive, baseline State) Envelope {
 // What is said of a change, for every way in which an invocation can go. That
 // of an invocation which gave no answer is said by the state machine: unknown.
 func TestChanged(t *testing.T) {
-	within, past := ago(settleTime-time.Second), ago(settleTime+time.Second)
+	within, past := ago(settleTime-time.Second), ago(settleTime)
 	called := Progress{Changed: true, Observed: StateReady}
 	turnedAway := Progress{Contended: true, Observed: StateReady}
 	saw := func(s State) Progress { return Progress{Observed: s} }
@@ -127,11 +128,17 @@ func TestChanged(t *testing.T) {
 		want        Change
 		kept        bool // interruptedAt goes on
 	}{
-		{"nothing said before counts as no", "", nil, StateReady, saw(StateReady), ChangeNo, false},
+		{"nothing said before is not no", "", nil, StateReady, saw(StateBusy), ChangeUnknown, false},
+		{"nonsense said before is not no", "maybe", nil, StateReady, saw(StateBusy), ChangeUnknown, false},
+		{"nothing said before, and nothing came of it", "", nil, StateReady, saw(StateReady), ChangeNo, false},
 		{"waited", ChangeNo, nil, StateReady, saw(StateReady), ChangeNo, false},
+		{"waited for something else", ChangeNo, nil, StateReady, saw(StateBusy), ChangeNo, false},
 		{"was under way before the run", ChangeNo, nil, StateUnderWay, saw(StateUnderWay), ChangeNo, false},
 		{"was done before the run", ChangeNo, nil, StateDone, saw(StateDone), ChangeNo, false},
 		{"under way ended by itself", ChangeNo, nil, StateUnderWay, saw(StateDone), ChangeNo, false},
+		{"begun since the preflight", ChangeNo, nil, StateReady, saw(StateUnderWay), ChangeUnknown, false},
+		{"done since the preflight", ChangeNo, nil, StateReady, saw(StateDone), ChangeUnknown, false},
+		{"busy at the preflight, done since", ChangeNo, nil, StateBusy, saw(StateDone), ChangeUnknown, false},
 		{"called", ChangeNo, nil, StateReady, called, ChangeYes, false},
 		{"called, nothing said before", "", nil, StateReady, called, ChangeYes, false},
 		{"called after an unknown", ChangeUnknown, past, StateReady, called, ChangeYes, false},
@@ -140,15 +147,17 @@ func TestChanged(t *testing.T) {
 		{"yes stays: ready", ChangeYes, nil, StateReady, saw(StateReady), ChangeYes, false},
 		{"yes stays: under way", ChangeYes, nil, StateUnderWay, saw(StateUnderWay), ChangeYes, false},
 		{"yes stays: done", ChangeYes, nil, StateDone, saw(StateDone), ChangeYes, false},
-		{"yes stays: interrupted", ChangeYes, within, StateReady, saw(StateReady), ChangeYes, false},
 		{"yes stays: turned away", ChangeYes, nil, StateReady, turnedAway, ChangeYes, false},
 
 		{"turned away: a duplicate may have won", ChangeNo, nil, StateReady, turnedAway, ChangeUnknown, false},
 		{"turned away, nothing said before", "", nil, StateReady, turnedAway, ChangeUnknown, false},
+		{"turned away again", ChangeUnknown, nil, StateReady, turnedAway, ChangeUnknown, false},
+		{"turned away soon after a silence", ChangeUnknown, within, StateReady, turnedAway, ChangeUnknown, true},
 
 		{"unknown: too early to tell", ChangeUnknown, within, StateReady, saw(StateReady), ChangeUnknown, true},
 		{"unknown: nothing came of it", ChangeUnknown, past, StateReady, saw(StateReady), ChangeNo, false},
 		{"unknown by a conflict: nothing came of it", ChangeUnknown, nil, StateReady, saw(StateReady), ChangeNo, false},
+		{"unknown: something runs", ChangeUnknown, past, StateReady, saw(StateBusy), ChangeUnknown, true},
 		{"unknown: it works", ChangeUnknown, within, StateReady, saw(StateUnderWay), ChangeYes, false},
 		{"unknown: it works, seen late", ChangeUnknown, past, StateReady, saw(StateUnderWay), ChangeYes, false},
 		{"unknown: it worked", ChangeUnknown, within, StateReady, saw(StateDone), ChangeYes, false},
@@ -175,11 +184,68 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// Whatever comes in, the answer is one of the three, a call is never denied
-// and a yes never taken back.
+// Every pair of what was seen before the run and what is seen now, of an
+// invocation that makes no call.
+func TestChangedSeen(t *testing.T) {
+	const no, yes, unknown = ChangeNo, ChangeYes, ChangeUnknown
+	baselines := []State{StateUnknown, StateReady, StateBusy, StateUnderWay, StateDone}
+	observed := []State{StateUnknown, StateReady, StateBusy, StateUnderWay, StateDone}
+	type rows [5][5]Change // by observed, then by baseline
+	same := func(c Change) rows {
+		var all rows
+		for i := range all {
+			for j := range all[i] {
+				all[i][j] = c
+			}
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		name   string
+		drive  Drive
+		unsure bool
+		want   rows
+	}{
+		{"no, at the first look", Drive{Changed: no}, false, rows{
+			{no, no, no, no, no}, {no, no, no, no, no}, {no, no, no, no, no}, {no, unknown, unknown, no, no}, {no, unknown, unknown, no, no}}},
+		{"no, later", Drive{Changed: no, Polls: 1}, false, same(no)},
+		{"yes", Drive{Changed: yes}, false, same(yes)},
+		{"yes, unsure", Drive{Changed: yes, Polls: 1}, true, same(yes)},
+		{"unknown", Drive{Changed: unknown, Polls: 1}, false, rows{
+			{unknown, unknown, unknown, unknown, unknown}, {no, no, no, no, no}, {unknown, unknown, unknown, unknown, unknown},
+			{unknown, yes, yes, no, no}, {unknown, yes, yes, no, no}}},
+		{"unknown, unsure", Drive{Changed: unknown, Polls: 1}, true, rows{
+			{unknown, unknown, unknown, unknown, unknown}, {unknown, unknown, unknown, unknown, unknown}, {unknown, unknown, unknown, unknown, unknown},
+			{unknown, yes, yes, no, no}, {unknown, yes, yes, no, no}}},
+		// What was on its way before the run and was seen idle since may be on
+		// its way by a call of this run.
+		{"unknown, seen ready", Drive{Changed: unknown, Polls: 1, Memo: map[string]string{memoReady: "yes"}}, false, rows{
+			{unknown, unknown, unknown, unknown, unknown}, {no, no, no, no, no}, {unknown, unknown, unknown, unknown, unknown},
+			{unknown, yes, yes, unknown, unknown}, {unknown, yes, yes, unknown, unknown}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for i, seen := range observed {
+				for j, baseline := range baselines {
+					got, _ := changed(tt.drive, baseline, Progress{Observed: seen}, tt.unsure)
+					if got != tt.want[i][j] {
+						t.Errorf("%s before the run, %s now: changed %s, want %s", baseline, seen, got, tt.want[i][j])
+					}
+					if baseline == StateUnknown {
+						if none, _ := changed(tt.drive, "", Progress{Observed: seen}, tt.unsure); none != got {
+							t.Errorf("no baseline, %s now: changed %s, want %s", seen, none, got)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// Whatever comes in, the answer is one of the three, a call is never denied,
+// a yes never taken back, and a no never made of what cannot be seen.
 func TestChangedAlways(t *testing.T) {
-	states := []State{"", StateUnknown, StateReady, StateUnderWay, StateDone}
-	for _, before := range []Change{"", ChangeNo, ChangeYes, ChangeUnknown} {
+	states := []State{"", StateUnknown, StateReady, StateBusy, StateUnderWay, StateDone}
+	for _, before := range []Change{"", "maybe", ChangeNo, ChangeYes, ChangeUnknown} {
 		for _, interrupted := range []*time.Time{nil, ago(time.Second), ago(time.Hour)} {
 			for _, baseline := range states {
 				for _, observed := range states {
@@ -196,13 +262,50 @@ func TestChangedAlways(t *testing.T) {
 						if (p.Changed || before == ChangeYes) && got.Changed != ChangeYes {
 							t.Errorf("%s: changed is %q, want yes", at, got.Changed)
 						}
-						if p.Contended && (before == ChangeNo || before == "") && !got.Changed.Happened() {
+						if p.Contended && !got.Changed.Happened() {
+							t.Errorf("%s: changed is %q", at, got.Changed)
+						}
+						blind := observed == "" || observed == StateUnknown || observed == StateBusy
+						if blind && before != ChangeNo && !got.Changed.Happened() {
 							t.Errorf("%s: changed is %q", at, got.Changed)
 						}
 					}
 				}
 			}
 		}
+	}
+}
+
+// The note of having seen the resource ready goes from invocation to
+// invocation; that of a conflict ends with the first look that has none.
+func TestReconcileMemo(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		memo     map[string]string
+		progress Progress
+		want     map[string]string
+	}{
+		{"ready", nil, Progress{Observed: StateReady}, map[string]string{memoReady: "yes"}},
+		{"busy", nil, Progress{Observed: StateBusy}, map[string]string{memoReady: "yes"}},
+		{"under way", nil, Progress{Observed: StateUnderWay}, map[string]string{}},
+		{"done", nil, Progress{Observed: StateDone}, map[string]string{}},
+		{"unknown", nil, Progress{Observed: StateUnknown}, map[string]string{}},
+		{"under way, seen ready before", map[string]string{memoReady: "yes"}, Progress{Observed: StateUnderWay}, map[string]string{memoReady: "yes"}},
+		{"a conflict", nil, Progress{Observed: StateReady, Contended: true, Memo: map[string]string{memoConflict: "x"}}, map[string]string{memoReady: "yes", memoConflict: "x"}},
+		{"a conflict goes on", map[string]string{memoConflict: "x"}, Progress{Observed: StateUnderWay, Contended: true}, map[string]string{memoConflict: "x"}},
+		{"a conflict is over", map[string]string{memoConflict: "x"}, Progress{Observed: StateUnderWay}, map[string]string{}},
+		{"a conflict ends with a call", map[string]string{memoConflict: "x"}, Progress{Observed: StateReady, Changed: true}, map[string]string{memoReady: "yes"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.progress.Status = InProgress
+			got, class, text := invoke[Answer](t, adapter(&stub{progress: tt.progress}), reconcileEvent(Drive{StartedAt: noon, Changed: ChangeNo, Memo: tt.memo}, StateReady))
+			if class != "" {
+				t.Fatalf("%s: %s", class, text)
+			}
+			if diff := cmp.Diff(tt.want, got.Memo); diff != "" {
+				t.Errorf("memo (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -218,7 +321,7 @@ func TestReconcileAnswer(t *testing.T) {
 	}
 	want := Answer{
 		Status: InProgress, Phase: "promoting", Message: "asked for", WaitSeconds: 20, Changed: ChangeYes,
-		Evidence: Evidence{"status": "available"}, Memo: map[string]string{"a": "new", "b": "kept", MemoLag: "1.5"},
+		Evidence: Evidence{"status": "available"}, Memo: map[string]string{"a": "new", "b": "kept", MemoLag: "1.5", memoReady: "yes"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
@@ -234,7 +337,7 @@ func TestReconcileAnswer(t *testing.T) {
 	}
 
 	s.progress = Progress{Status: Done, Observed: StateDone}
-	got, _, text = invoke[Answer](t, adapter(s), reconcileEvent(Drive{StartedAt: noon}, StateDone))
+	got, _, text = invoke[Answer](t, adapter(s), reconcileEvent(Drive{StartedAt: noon, Changed: ChangeNo}, StateDone))
 	if got.Status != Done || got.WaitSeconds != 0 || got.Memo == nil || got.Changed != ChangeNo {
 		t.Errorf("done: %s", text)
 	}
@@ -245,6 +348,7 @@ func TestReconcileWaits(t *testing.T) {
 	for _, p := range []Progress{
 		{Observed: StateReady},
 		{Observed: StateReady, Changed: true},
+		{Observed: StateBusy},
 		{Observed: StateUnderWay},
 		{Observed: StateUnderWay, Final: true},
 		{Observed: StateUnknown, Contended: true},
@@ -259,8 +363,51 @@ func TestReconcileWaits(t *testing.T) {
 	}
 }
 
+// The first look at an operation comes after its least duration, and not on
+// top of the starts of the layer's others; a look in the last phase takes as
+// many describes as the proof does.
+func TestReconcilePaces(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		progress Progress
+		resource Resource
+		want     int
+	}{
+		{"just started", Progress{Observed: StateReady, Changed: true}, Resource{Watched: 1}, 20},
+		{"just started, the layer is short", Progress{Observed: StateReady, Changed: true}, Resource{Watched: 2, LastStart: 3}, 20},
+		{"just started, the layer is long", Progress{Observed: StateReady, Changed: true}, Resource{Watched: 20, LastStart: 49}, 49},
+		{"one of many", Progress{Observed: StateUnderWay}, Resource{Watched: 80, ProofReads: 240}, 20},
+		{"one of many, last phase", Progress{Observed: StateUnderWay, Final: true}, Resource{Watched: 80, ProofReads: 240}, 60},
+		{"about to start", Progress{Observed: StateReady}, Resource{Watched: 1, ProofReads: 3}, 4},
+		{"busy with something else", Progress{Observed: StateBusy}, Resource{Watched: 1, ProofReads: 3}, 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.progress.Status = InProgress
+			event := reconcileEvent(Drive{StartedAt: noon, Changed: ChangeNo}, StateReady)
+			event.Resource.Watched, event.Resource.ProofReads, event.Resource.LastStart = tt.resource.Watched, tt.resource.ProofReads, tt.resource.LastStart
+			if got, class, text := invoke[Answer](t, adapter(&stub{progress: tt.progress}), event); class != "" || got.WaitSeconds != tt.want {
+				t.Errorf("%s: wait %d s, want %d: %s", class, got.WaitSeconds, tt.want, text)
+			}
+		})
+	}
+}
+
+// The times that an event carries are of the machine's clock, and so is now.
+func TestNowOfTheMachine(t *testing.T) {
+	s := &stub{progress: Progress{Status: InProgress, Observed: StateReady}}
+	event := reconcileEvent(Drive{StartedAt: noon, Changed: ChangeUnknown, InterruptedAt: ago(0)}, StateReady)
+	event.Now = ago(-settleTime)
+	if got, _, text := invoke[Answer](t, adapter(s), event); got.Changed != ChangeNo || !s.asked[0].Now.Equal(*event.Now) {
+		t.Errorf("at %s: %s", s.asked[0].Now, text)
+	}
+}
+
 func TestInvokeErrors(t *testing.T) {
 	preflight := Envelope{Operation: OperationPreflight, Resources: []Resource{{Name: "orders", Parameters: json.RawMessage(`{"Name":"x"}`)}}}
+	good, err := json.Marshal(reconcileEvent(Drive{}, StateReady))
+	if err != nil {
+		t.Fatal(err)
+	}
 	reconcile := reconcileEvent(Drive{}, StateReady)
 	with := func(change func(e *Envelope)) Envelope {
 		e := reconcileEvent(Drive{}, StateReady)
@@ -291,7 +438,13 @@ func TestInvokeErrors(t *testing.T) {
 		{"reconcile without a resource", with(func(e *Envelope) { e.Resource = nil }), &stub{}, InvalidInput},
 		{"reconcile without a drive", with(func(e *Envelope) { e.Drive = nil }), &stub{}, InvalidInput},
 		{"reconcile of several", with(func(e *Envelope) { e.Resources = []Resource{{}} }), &stub{}, InvalidInput},
-		{"preflight with a drive", with(func(e *Envelope) { e.Operation, e.Resource = OperationPreflight, nil }), &stub{}, InvalidInput},
+		{"preflight of nothing", Envelope{Operation: OperationPreflight}, &stub{}, InvalidInput},
+		{"preflight of nothing, with a drive", with(func(e *Envelope) { e.Operation, e.Resource = OperationPreflight, nil }), &stub{}, InvalidInput},
+		{"preflight of a resource to drive", with(func(e *Envelope) { e.Operation = OperationPreflight }), &stub{}, InvalidInput},
+		{"a second event behind the first", string(good) + `{"operation":"destroy"}`, &stub{}, InvalidInput},
+		{"rubbish behind the event", string(good) + `}`, &stub{}, InvalidInput},
+		{"required parameter missing", with(func(e *Envelope) { e.Resource.Parameters = json.RawMessage(`{}`) }), &stub{}, InvalidInput},
+		{"required parameter empty", with(func(e *Envelope) { e.Resource.Parameters = json.RawMessage(`{"Name":"","Password":"x"}`) }), &stub{}, InvalidInput},
 		{"unknown parameter", with(func(e *Envelope) { e.Resource.Parameters = json.RawMessage(`{"Nmae":"x"}`) }), &stub{}, InvalidInput},
 		{"parameter of another type", with(func(e *Envelope) { e.Resource.Parameters = json.RawMessage(`{"Name":1}`) }), &stub{}, InvalidInput},
 		{"panic", reconcile, &stub{panics: "boom"}, Internal},
@@ -361,15 +514,84 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("lag %v, want %g", l, lagged)
 	}
 
-	// What says something about the moment only is asked for again.
-	for _, class := range []Class{Throttled, Internal} {
-		s := &stub{err: map[string]error{"ready": Errorf(class, "later")}}
-		if _, got, _ := invoke[PreflightAnswer](t, adapter(s), event); got != class {
-			t.Errorf("class %q, want %s", got, class)
-		}
+	if got.Unanswered != 0 {
+		t.Errorf("%d unanswered, want none", got.Unanswered)
 	}
-	if got, class, _ := invoke[PreflightAnswer](t, adapter(&stub{}), Envelope{Operation: OperationPreflight}); class != "" || len(got.Readiness) != 0 {
-		t.Errorf("nothing to look at: %q, %+v", class, got)
+}
+
+// What says something about the moment only is counted, so that the machine
+// asks again, and takes nothing from what was learned of the others.
+func TestPreflightUnanswered(t *testing.T) {
+	for _, class := range Classes {
+		t.Run(string(class), func(t *testing.T) {
+			passing := class == Throttled || class == Unreachable || class == Internal
+			if got := Passing(class); got != passing {
+				t.Errorf("passing: %t, want %t", got, passing)
+			}
+			s := &stub{ready: map[string]Readiness{"good": {Observed: StateReady}}, err: map[string]error{"bad": Errorf(class, "later")}}
+			event := Envelope{Operation: OperationPreflight}
+			for i, name := range []string{"bad", "good", "bad"} {
+				event.Resources = append(event.Resources, Resource{Index: i, Name: name, Parameters: json.RawMessage(`{"Name":"x"}`)})
+			}
+			got, failed, text := invoke[PreflightAnswer](t, adapter(s), event)
+			if failed != "" || len(got.Readiness) != 3 {
+				t.Fatalf("%s: %s", failed, text)
+			}
+			want := 0
+			if passing {
+				want = 2
+			}
+			if got.Unanswered != want {
+				t.Errorf("%d unanswered, want %d", got.Unanswered, want)
+			}
+			for i, verdict := range []Verdict{VerdictBlocked, VerdictReady, VerdictBlocked} {
+				c := got.Readiness[i]
+				if c.Index != i || c.Verdict != verdict || (c.Observed == StateUnknown) != (verdict == VerdictBlocked) {
+					t.Errorf("resource %d: %+v", i, c)
+				}
+				for _, f := range c.Findings {
+					if f.Class != class {
+						t.Errorf("resource %d: finding %+v, want class %s", i, f, class)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Looked at after it was driven, a resource is said to be changed or not.
+func TestPreflightChanged(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		drive    *Drive
+		baseline State
+		observed State
+		err      error
+		want     Change
+	}{
+		{"before it is driven", nil, "", StateReady, nil, ""},
+		{"nothing came of it", &Drive{Changed: ChangeUnknown, Polls: 3, InterruptedAt: ago(time.Minute)}, StateReady, StateReady, nil, ChangeNo},
+		{"too early to tell", &Drive{Changed: ChangeUnknown, Polls: 3, InterruptedAt: ago(time.Second)}, StateReady, StateReady, nil, ChangeUnknown},
+		{"it works", &Drive{Changed: ChangeUnknown, Polls: 3, InterruptedAt: ago(time.Minute)}, StateReady, StateUnderWay, nil, ChangeYes},
+		{"something runs", &Drive{Changed: ChangeUnknown, Polls: 3, InterruptedAt: ago(time.Minute)}, StateReady, StateBusy, nil, ChangeUnknown},
+		{"it was on its way before", &Drive{Changed: ChangeUnknown, Polls: 3}, StateUnderWay, StateDone, nil, ChangeNo},
+		{"it was on its way before and seen ready since", &Drive{Changed: ChangeUnknown, Polls: 3, Memo: map[string]string{memoReady: "yes"}}, StateUnderWay, StateDone, nil, ChangeUnknown},
+		{"no answer", &Drive{Changed: ChangeUnknown, Polls: 3}, StateReady, "", Errorf(Unreachable, "no"), ChangeUnknown},
+		{"absent", &Drive{Changed: ChangeUnknown, Polls: 3}, StateReady, "", Errorf(NotFound, "no"), ChangeUnknown},
+		{"yes stays", &Drive{Changed: ChangeYes, Polls: 3}, StateReady, StateReady, nil, ChangeYes},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &stub{ready: map[string]Readiness{"orders": {Observed: tt.observed}}, err: map[string]error{"orders": tt.err}}
+			got, class, text := invoke[PreflightAnswer](t, adapter(s), Envelope{Operation: OperationPreflight, Drive: tt.drive, Resources: []Resource{
+				{Name: "orders", Parameters: json.RawMessage(`{"Name":"x"}`), Baseline: tt.baseline},
+			}})
+			if class != "" || len(got.Readiness) != 1 {
+				t.Fatalf("%s: %s", class, text)
+			}
+			if c := got.Readiness[0].Changed; c != tt.want {
+				t.Errorf("changed %q, want %q", c, tt.want)
+			}
+		})
 	}
 }
 
@@ -421,12 +643,39 @@ func TestSecrets(t *testing.T) {
 	t.Run("that cannot be read", func(t *testing.T) {
 		s := &stub{progress: leaking}
 		a := adapter(s)
-		a.Secrets = vault{err: answered(400, coded("AccessDeniedException"))}
-		if _, class, text := invoke[Answer](t, a, event); class != Denied {
-			t.Errorf("%s: %s", class, text)
+		for _, tt := range []struct {
+			err  error
+			want Class
+		}{
+			{answered(400, coded("AccessDeniedException")), Denied},
+			{coded("ThrottlingException"), Throttled},
+			{context.DeadlineExceeded, Unreachable},
+			{errors.New("the secret has no such key"), InvalidInput}, // what the reference says, and no defect of ours
+			{Errorf(NotFound, "no such secret"), NotFound},
+		} {
+			a.Secrets = vault{err: tt.err}
+			if _, class, text := invoke[Answer](t, a, event); class != tt.want || !strings.Contains(text, tt.err.Error()) {
+				t.Errorf("class %s (%s), want %s", class, text, tt.want)
+			}
 		}
 		if len(s.asked) > 0 {
 			t.Error("the reconciler was asked all the same")
+		}
+	})
+	t.Run("in a panic", func(t *testing.T) {
+		var log bytes.Buffer
+		before := slog.Default()
+		slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+		defer slog.SetDefault(before)
+		for _, panics := range []any{"cannot connect with " + secret, fmt.Errorf("cannot connect with %s", secret)} {
+			a := adapter(&stub{panics: panics})
+			a.Secrets = vault{}
+			if _, class, text := invoke[Answer](t, a, event); class != Internal || strings.Contains(text, secret) {
+				t.Errorf("%s: %s", class, text)
+			}
+		}
+		if got := log.String(); strings.Contains(got, secret) || !strings.Contains(got, "handler_test.go") {
+			t.Errorf("the log is to tell where it panicked and not the secret: %s", got)
 		}
 	})
 	t.Run("none in these parameters", func(t *testing.T) {
@@ -458,6 +707,7 @@ func TestStep(t *testing.T) {
 		{`{"A":1}`, "", Throttled},
 		{`{"A":2}`, "", Internal},
 		{`{"A":3,"C":4}`, "", InvalidInput},
+		{`{"A":3}{"A":4}`, "", InvalidInput},
 		{`nothing`, "", InvalidInput},
 	} {
 		t.Run(tt.event, func(t *testing.T) {
@@ -468,7 +718,7 @@ func TestStep(t *testing.T) {
 				}
 				return
 			}
-			if response, ok := err.(messages.InvokeResponse_Error); !ok || Class(response.Type) != tt.class { //nolint:errorlint // it must be outermost
+			if response, ok := err.(messages.InvokeResponse_Error); !ok || Class(response.Type) != tt.class || strings.Contains(response.Message, "boom") { //nolint:errorlint // it must be outermost
 				t.Errorf("error %#v, want type %s", err, tt.class)
 			}
 		})

@@ -62,7 +62,7 @@ func TestDistributedMapIsolation(t *testing.T) {
 	m := machine(t, `"A":{"Type":"Pass","Assign":{"x":10},"Next":"M"},
 		"M":{"Type":"Map","Label":"Resources","Items":[1],"End":true,"ItemProcessor":{
 			"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},"StartAt":"B","States":{
-			"B":{"Type":"Pass","Assign":{"x":1},"Output":{
+			"B":{"Type":"Pass","Assign":{"y":1},"Output":{
 				"x":"{% $exists($x) %}","item":"{% $exists($states.context.Map) %}",
 				"id":"{% $states.context.Execution.Id %}","machine":"{% $states.context.StateMachine.Id %}"},"End":true}}}}`)
 	w := newWorld()

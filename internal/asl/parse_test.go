@@ -99,14 +99,11 @@ func TestParseAssignToOuterScope(t *testing.T) {
 		"A":{"Type":"Pass","Assign":{"x":1},"Next":"M"},
 		"M":{"Type":"Map","End":true,"ItemProcessor":{"ProcessorConfig":{"Mode":"MODE"TYPE},"StartAt":"B","States":{
 			"B":{"Type":"Pass","Assign":{"x":2},"End":true}}}}}}`
-	inline := strings.NewReplacer("MODE", "INLINE", "TYPE", "").Replace(definition)
-	_, err := Parse([]byte(inline))
-	if err == nil || err.Error() != "M/B: Assign: the variable x belongs to an outer scope" {
-		t.Errorf("inline: %v", err)
-	}
-	distributed := strings.NewReplacer("MODE", "DISTRIBUTED", "TYPE", `,"ExecutionType":"STANDARD"`).Replace(definition)
-	if _, err := Parse([]byte(distributed)); err != nil {
-		t.Errorf("distributed: %v", err)
+	for mode, executions := range map[string]string{"INLINE": "", "DISTRIBUTED": `,"ExecutionType":"STANDARD"`} {
+		_, err := Parse([]byte(strings.NewReplacer("MODE", mode, "TYPE", executions).Replace(definition)))
+		if err == nil || err.Error() != "M/B: Assign: the variable x belongs to an outer scope" {
+			t.Errorf("%s: %v", mode, err)
+		}
 	}
 }
 

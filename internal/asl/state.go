@@ -206,11 +206,10 @@ func (p *parser) mapping(n *node, st *state, visible map[string]bool) {
 			config.finish()
 		}
 		processor.path = n.path
-		seen := maps.Clone(visible)
-		if m.distributed {
-			seen = nil // its children are executions of their own
-		}
-		m.processor = p.flow(processor, n.path, seen)
+		// The children of a distributed Map see no outer variable, and yet
+		// may not assign one of its name (Step Functions developer guide,
+		// "Passing data between states with variables").
+		m.processor = p.flow(processor, n.path, maps.Clone(visible))
 		processor.finish()
 	}
 	m.items = n.template("Items")

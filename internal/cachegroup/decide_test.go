@@ -22,21 +22,23 @@ func global(status, primary string) Global {
 
 // Every status: as the one of the global datastore while the target is a
 // secondary and while it is the primary, and as the one of the target's own
-// group. A status that is new in the list has to be put here too.
+// group in either role. A status that is new in the list has to be put here
+// too.
 func TestDecideEveryStatus(t *testing.T) {
-	type moves struct{ secondary, primary, group move }
+	const wait, finish, act, fail = action.MoveWait, action.MoveFinish, action.MoveAct, action.MoveFail
+	type moves struct{ secondary, primary, group, primaryGroup action.Move }
 	want := map[string]moves{
-		"available":     {moveAct, moveFinish, moveFinish},
-		"primary-only":  {moveFail, moveFinish, moveFail},
-		"create-failed": {moveFail, moveFail, moveFail},
-		"deleted":       {moveFail, moveFail, moveFail},
-		"deleting":      {moveFail, moveFail, moveFail},
+		"available":     {act, finish, act, finish},
+		"primary-only":  {fail, finish, fail, fail},
+		"create-failed": {fail, fail, fail, fail},
+		"deleted":       {fail, fail, fail, fail},
+		"deleting":      {fail, fail, fail, fail},
 	}
 	for _, status := range []string{
 		"creating", "modifying", "snapshotting",
 		"", "something-new", "Available", // unknown
 	} {
-		want[status] = moves{moveWait, moveWait, moveWait}
+		want[status] = moves{wait, wait, wait, wait}
 	}
 	for status := range conditions {
 		if _, ok := want[status]; !ok {
@@ -44,28 +46,33 @@ func TestDecideEveryStatus(t *testing.T) {
 		}
 	}
 	asked := action.Asked{Now: noon}
-	up := &Local{Status: statusAvailable, Primary: true}
 	for status, want := range want {
 		t.Run(status, func(t *testing.T) {
-			secondary := decide(global(status, east), up, parameters, asked)
-			if secondary.move != want.secondary {
-				t.Errorf("secondary: move %d, want %d", secondary.move, want.secondary)
+			decisions := map[string]action.Decision{
+				"secondary":     decide(global(status, east), &Local{Status: statusAvailable}, parameters, asked),
+				"primary":       decide(global(status, west), &Local{Status: statusAvailable, Primary: true}, parameters, asked),
+				"group":         decide(global(statusAvailable, east), &Local{Status: status}, parameters, asked),
+				"primary group": decide(global(statusAvailable, west), &Local{Status: status, Primary: true}, parameters, asked),
 			}
-			primary := decide(global(status, west), up, parameters, asked)
-			if primary.move != want.primary {
-				t.Errorf("primary: move %d, want %d", primary.move, want.primary)
-			}
-			group := decide(global(statusAvailable, west), &Local{Status: status, Primary: true}, parameters, asked)
-			if group.move != want.group {
-				t.Errorf("group: move %d, want %d", group.move, want.group)
-			}
-			for _, d := range []decision{secondary, primary, group} {
-				if (d.move == moveFinish) != (d.state == action.StateDone) || d.move == moveAct && d.state != action.StateReady {
-					t.Errorf("move %d with the state %s", d.move, d.state)
+			for name, want := range map[string]action.Move{"secondary": want.secondary, "primary": want.primary, "group": want.group, "primary group": want.primaryGroup} {
+				d := decisions[name]
+				if d.Move != want {
+					t.Errorf("%s: move %d, want %d", name, d.Move, want)
 				}
-				if (d.move == moveFail) != (d.class != "") || d.reason == "" {
-					t.Errorf("%+v", d)
+				if (d.Move == finish) != (d.State == action.StateDone) || d.Move == act && d.State != action.StateReady {
+					t.Errorf("%s: move %d with the state %s", name, d.Move, d.State)
 				}
+				if (d.Move == fail) != (d.Class != "") || d.Reason == "" {
+					t.Errorf("%s: %+v", name, d)
+				}
+			}
+			states := map[action.Condition][2]action.State{
+				// A datastore at work may be so for another reason than a failover.
+				action.StatusPending: {action.StateBusy, action.StateUnderWay},
+				action.StatusUnknown: {action.StateUnknown, action.StateUnknown},
+			}
+			if want, ok := states[conditions[status]]; ok && (decisions["secondary"].State != want[0] || decisions["primary"].State != want[1]) {
+				t.Errorf("the secondary is %s, the primary %s, want %v", decisions["secondary"].State, decisions["primary"].State, want)
 			}
 		})
 	}
@@ -74,7 +81,11 @@ func TestDecideEveryStatus(t *testing.T) {
 func TestDecideRules(t *testing.T) {
 	now := action.Asked{Now: noon}
 	up := &Local{Status: statusAvailable, Primary: true}
+	second := &Local{Status: statusAvailable}
 	with := func(g Global, change func(*Global)) Global { change(&g); return g }
+	member := func(i int, status string) Global {
+		return with(global("available", east), func(g *Global) { g.Members[i].Status = status })
+	}
 	requested := func(idleFor time.Duration) action.Asked {
 		a := action.Asked{Now: noon, Requested: noon.Add(-time.Hour)}
 		if idleFor > 0 {
@@ -82,40 +93,52 @@ func TestDecideRules(t *testing.T) {
 		}
 		return a
 	}
+	const wait, look, finish, act, fail = action.MoveWait, action.MoveLook, action.MoveFinish, action.MoveAct, action.MoveFail
+	const ready, busy, underWay, done, unknown = action.StateReady, action.StateBusy, action.StateUnderWay, action.StateDone, action.StateUnknown
 	for _, tt := range []struct {
 		name  string
 		g     Global
 		local *Local
 		asked action.Asked
-		want  move
+		want  action.Move
+		state action.State
 		class action.Class
 	}{
-		{"secondary, idle", global("available", east), nil, now, moveAct, ""},
-		{"target not a member", with(global("available", east), func(g *Global) { g.Members = g.Members[:1] }), nil, now, moveFail, action.Refused},
-		{"no members at all", Global{ID: "ldgnf-orders", Status: "available"}, nil, now, moveFail, action.Refused},
-		{"a group of that name in another region", with(global("available", east), func(g *Global) { g.Members[1].Region = "eu-west-1" }), nil, now, moveFail, action.Refused},
-		{"target not associated", with(global("available", east), func(g *Global) { g.Members[1].Status = "associating" }), nil, now, moveWait, ""},
-		{"target dissociating", with(global("available", east), func(g *Global) { g.Members[1].Status = "disassociating" }), nil, now, moveWait, ""},
+		{"secondary, not looked at its group", global("available", east), nil, now, look, unknown, ""},
+		{"secondary, idle", global("available", east), second, now, act, ready, ""},
+		{"secondary, its group at work", global("available", east), &Local{Status: "snapshotting"}, now, wait, ready, ""},
+		{"secondary, its group deleting", global("available", east), &Local{Status: "deleting"}, now, fail, ready, action.Refused},
+		{"secondary, its group unknown", global("available", east), &Local{Status: "pondering"}, now, wait, unknown, ""},
+		{"target not a member", with(global("available", east), func(g *Global) { g.Members = g.Members[:1] }), nil, now, fail, unknown, action.Refused},
+		{"no members at all", Global{ID: "ldgnf-orders", Status: "available"}, nil, now, fail, unknown, action.Refused},
+		{"a group of that name in another region", with(global("available", east), func(g *Global) { g.Members[1].Region = "eu-west-1" }), nil, now, fail, unknown, action.Refused},
+		{"target not associated", member(1, "associating"), second, now, wait, ready, ""},
+		{"target dissociating", member(1, "disassociating"), second, now, wait, ready, ""},
+		// The primary may be what is lost.
+		{"primary not associated", member(0, "unavailable"), second, now, act, ready, ""},
+		{"another secondary not associated", with(global("available", east), func(g *Global) {
+			g.Members = append(g.Members, Member{Group: "orders-eu", Region: "eu-west-1", Status: "disassociating"})
+		}), second, now, act, ready, ""},
 
-		{"primary, not looked at its group", global("available", west), nil, now, moveProve, ""},
-		{"primary, all available", global("available", west), up, now, moveFinish, ""},
-		{"primary, the datastore still at work", global("modifying", west), up, now, moveWait, ""},
-		{"primary, its own region does not show it", global("available", west), &Local{Status: statusAvailable}, now, moveWait, ""},
-		{"primary, its group at work", global("available", west), &Local{Status: statusModifying, Primary: true}, now, moveWait, ""},
-		{"primary and the only one left", global("primary-only", west), up, now, moveFinish, ""},
-		{"the other is the only one left", global("primary-only", east), up, now, moveFail, action.Terminal},
+		{"primary, not looked at its group", global("available", west), nil, now, look, unknown, ""},
+		{"primary, all available", global("available", west), up, now, finish, done, ""},
+		{"primary, the datastore still at work", global("modifying", west), up, now, wait, underWay, ""},
+		{"primary, its own region does not show it", global("available", west), second, now, wait, underWay, ""},
+		{"primary, its group at work", global("available", west), &Local{Status: statusModifying, Primary: true}, now, wait, underWay, ""},
+		{"primary and the only one left", global("primary-only", west), up, now, finish, done, ""},
+		{"the other is the only one left", global("primary-only", east), up, now, fail, unknown, action.Terminal},
 
-		{"asked for and not yet visible", global("available", east), nil, requested(0), moveWait, ""},
-		{"asked for and invisible for a little", global("available", east), nil, requested(5 * time.Second), moveWait, ""},
-		{"asked for and never began", global("available", east), nil, requested(10 * time.Minute), moveFail, action.Terminal},
-		{"never began by the memo, and yet done", global("available", west), up, requested(10 * time.Minute), moveFinish, ""},
-		{"perhaps asked for", global("available", east), nil, action.Asked{Now: noon, Unsure: true}, moveWait, ""},
-		{"at work", global("modifying", east), nil, requested(0), moveWait, ""},
+		{"asked for and not yet visible", global("available", east), second, requested(0), wait, underWay, ""},
+		{"asked for and invisible for a little", global("available", east), second, requested(5*time.Minute - time.Second), wait, underWay, ""},
+		{"asked for and never began", global("available", east), second, requested(5 * time.Minute), fail, ready, action.Terminal},
+		{"never began by the memo, and yet done", global("available", west), up, requested(10 * time.Minute), finish, done, ""},
+		{"perhaps asked for", global("available", east), second, action.Asked{Now: noon, Unsure: true}, wait, ready, ""},
+		{"at work", global("modifying", east), nil, requested(0), wait, busy, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := decide(tt.g, tt.local, parameters, tt.asked)
-			if got.move != tt.want || got.class != tt.class {
-				t.Errorf("move %d %s, want %d %s (%s)", got.move, got.class, tt.want, tt.class, got.reason)
+			if got.Move != tt.want || got.State != tt.state || got.Class != tt.class {
+				t.Errorf("move %d %s from %s, want %d %s from %s (%s)", got.Move, got.Class, got.State, tt.want, tt.class, tt.state, got.Reason)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package cachegroup
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -44,113 +43,98 @@ func NewFailover(f *client.Factory, secrets action.Secrets, now func() time.Time
 	}
 }
 
-type move int
-
-const (
-	moveWait   move = iota // look again later
-	moveProve              // the roles are right: look at the replication group too
-	moveFinish             // the goal is proved
-	moveAct                // ask AWS
-	moveFail               // nothing that may be done leads to the goal
-)
-
-type decision struct {
-	move   move
-	state  action.State
-	class  action.Class // of a failure
-	final  bool
-	phase  string
-	reason string
-}
-
 // decide says what to do about a global datastore. Roles and status do not
 // change in one moment, so the goal is proved only by all of them together,
-// and by the replication group's own view.
-func decide(g Global, local *Local, p FailoverParameters, asked action.Asked) decision {
+// and by the replication group's own view. local is nil while that has not
+// been looked at; a decision that needs it says MoveLook.
+func decide(g Global, local *Local, p FailoverParameters, asked action.Asked) action.Decision {
 	target, member := g.member(p.TargetReplicationGroupId, p.TargetRegion)
 	name := p.TargetReplicationGroupId + " in " + p.TargetRegion
 	if !member {
-		return decision{moveFail, action.StateUnknown, action.Refused, false, "not a member", fmt.Sprintf("%s is not a member of %s", name, g.ID)}
+		return action.Fail(action.Refused, action.StateUnknown, "not a member", "%s is not a member of %s", name, g.ID)
 	}
 	if target.Primary && (g.Status == statusAvailable || g.Status == statusPrimaryOnly) {
 		return prove(g, local, name)
 	}
-	switch conditions[g.Status] {
-	case pending:
-		return decision{moveWait, action.StateUnderWay, "", target.Primary, g.Status, fmt.Sprintf("%s is %s", g.ID, g.Status)}
-	case unknown:
-		return decision{moveWait, action.StateUnknown, "", false, g.Status, fmt.Sprintf("%s has the status %q, which is not known here: waiting", g.ID, g.Status)}
-	case terminal:
-		return decision{moveFail, action.StateUnknown, action.Terminal, false, g.Status, fmt.Sprintf("%s is %s: it has no secondary to fail over to", g.ID, g.Status)}
-	}
-	for _, m := range g.Members {
-		if m.Status != memberAssociated {
-			return decision{moveWait, action.StateReady, "", true, m.Status, fmt.Sprintf("%s in %s is %s: waiting until it is associated", m.Group, m.Region, m.Status)}
+	switch action.ConditionOf(conditions, g.Status) {
+	case action.StatusPending:
+		if target.Primary {
+			return action.WaitFinal(action.StateUnderWay, g.Status, "%s is %s", g.ID, g.Status)
 		}
+		return action.Wait(action.StateBusy, g.Status, "%s is %s", g.ID, g.Status)
+	case action.StatusUnknown:
+		return action.Wait(action.StateUnknown, g.Status, "%s has the status %q, which is not known here: waiting", g.ID, g.Status)
+	case action.StatusTerminal:
+		return action.Fail(action.Terminal, action.StateUnknown, g.Status, "%s is %s: it has no secondary to fail over to", g.ID, g.Status)
 	}
-	switch asked.Idle() {
-	case action.NotYetVisible:
-		return decision{moveWait, action.StateUnderWay, "", true, phaseInvisible, "AWS has accepted the call and shows nothing running"}
-	case action.NeverBegan:
-		return decision{moveFail, action.StateReady, action.Terminal, false, "cancelled",
-			fmt.Sprintf("AWS accepted the failover at %s and the roles in %s are as before", asked.Requested.Format(time.RFC3339), g.ID)}
-	case action.PerhapsAsked:
-		return decision{moveWait, action.StateReady, "", true, "confirming", "an earlier call had no answer: making sure that it had no effect"}
-	}
-	return decision{moveAct, action.StateReady, "", false, "asking", name + " is a secondary and nothing runs"}
+	return decideSecondary(local, target, name, asked)
 }
 
-const phaseInvisible = "not visible"
+// decideSecondary judges a secondary of a datastore at rest. Only the target
+// has to be well: the primary may be what is lost.
+func decideSecondary(local *Local, target Member, name string, asked action.Asked) action.Decision {
+	switch {
+	case target.Status != memberAssociated:
+		return action.WaitFinal(action.StateReady, target.Status, "%s is %s: waiting until it is associated", name, target.Status)
+	case local == nil:
+		return action.Look(phaseAsking)
+	case action.ConditionOf(conditions, local.Status) == action.StatusTerminal:
+		return action.Fail(action.Refused, action.StateReady, local.Status, "%s is %s: it could not take writes", name, local.Status)
+	case action.ConditionOf(conditions, local.Status) == action.StatusUnknown:
+		return action.Wait(action.StateUnknown, local.Status, "%s has the status %q, which is not known here: waiting", name, local.Status)
+	case local.Status != statusAvailable:
+		return action.WaitFinal(action.StateReady, local.Status, "%s is %s: waiting until it is available", name, local.Status)
+	}
+	if d, ok := asked.Idle(); ok {
+		return d
+	}
+	return action.Act(phaseAsking, "%s is a secondary and nothing runs", name)
+}
 
-func prove(g Global, local *Local, name string) decision {
+const phaseAsking = "asking"
+
+func prove(g Global, local *Local, name string) action.Decision {
 	switch {
 	case local == nil:
-		return decision{move: moveProve, state: action.StateUnknown, final: true, phase: "proving"}
-	case local.Status != statusAvailable && conditions[local.Status] == terminal:
-		return decision{moveFail, action.StateUnknown, action.Terminal, false, local.Status, fmt.Sprintf("%s is the primary of %s and is %s", name, g.ID, local.Status)}
+		d := action.Look("proving")
+		d.Final = true
+		return d
+	case action.ConditionOf(conditions, local.Status) == action.StatusTerminal:
+		return action.Fail(action.Terminal, action.StateUnknown, local.Status, "%s is the primary of %s and is %s", name, g.ID, local.Status)
 	case local.Status != statusAvailable || !local.Primary:
-		return decision{moveWait, action.StateUnderWay, "", true, local.Status, fmt.Sprintf("%s is the primary of %s; its own region shows it %s", name, g.ID, local.Status)}
+		return action.WaitFinal(action.StateUnderWay, local.Status, "%s is the primary of %s; its own region shows it %s", name, g.ID, local.Status)
 	}
-	return decision{moveFinish, action.StateDone, "", true, "primary", fmt.Sprintf("%s is the primary of %s and available", name, g.ID)}
+	return action.Finish("primary", "%s is the primary of %s and available", name, g.ID)
 }
 
 // observe reads as little as the decision needs.
-func (a Failover) observe(ctx context.Context, p FailoverParameters, asked action.Asked) (decision, Global, *Local, error) {
+func (a Failover) observe(ctx context.Context, p FailoverParameters, asked action.Asked) (action.Decision, action.Evidence, error) {
 	api := a.ElastiCache(p.TargetRegion)
 	g, err := findGlobal(ctx, api, p.GlobalReplicationGroupId, p.TargetRegion)
 	if err != nil {
-		return decision{}, g, nil, err
+		return action.Decision{}, nil, err
 	}
 	d := decide(g, nil, p, asked)
-	if d.move != moveProve {
-		return d, g, nil, nil
+	if d.Move != action.MoveLook {
+		return d, g.evidence(nil), nil
 	}
 	local, err := findLocal(ctx, api, p.TargetReplicationGroupId, p.TargetRegion)
-	return decide(g, &local, p, asked), g, &local, err
+	if err != nil {
+		return action.Decision{}, nil, err
+	}
+	return decide(g, &local, p, asked), g.evidence(&local), nil
 }
 
 // Preflight tells whether the failover could begin now.
 func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverParameters]) (action.Readiness, error) {
-	p := req.Parameters
-	d, g, local, err := a.observe(ctx, p, action.Asked{Now: req.Now})
+	d, evidence, err := a.observe(ctx, req.Parameters, action.Asked{Now: req.Now})
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: d.state, Evidence: g.evidence(local)}
-	switch d.move {
-	case moveFail:
-		ready.Findings = []action.Finding{{Verdict: action.VerdictBlocked, Class: d.class, Message: d.reason}}
-	case moveWait:
-		ready.Findings = []action.Finding{{Verdict: action.VerdictWarning, Message: d.reason}}
-	case moveAct:
-		found, err := findLocal(ctx, a.ElastiCache(p.TargetRegion), p.TargetReplicationGroupId, p.TargetRegion)
-		if err != nil {
-			return ready, err
-		}
-		if found.Status != statusAvailable {
-			ready.Findings = []action.Finding{{Verdict: action.VerdictBlocked, Class: action.Refused,
-				Message: fmt.Sprintf("replication group %s is %s: it must be available", p.TargetReplicationGroupId, found.Status)}}
-		}
+	ready := action.Readiness{Observed: d.State, Evidence: evidence, Findings: d.Findings()}
+	if target := req.Parameters.TargetRegion; target != req.Run.Region {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+			Message: "TargetRegion is " + target + " and this run is in " + req.Run.Region + ": it depends on both"})
 	}
 	return ready, nil
 }
@@ -158,23 +142,14 @@ func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverPara
 // Reconcile takes the next step of the failover.
 func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverParameters]) (action.Progress, error) {
 	p := req.Parameters
-	asked := req.Asked()
-	d, g, local, err := a.observe(ctx, p, asked)
+	asked := req.Asked("")
+	d, evidence, err := a.observe(ctx, p, asked)
 	if err != nil {
 		return action.Progress{}, err
 	}
-	progress := action.Progress{
-		Status: action.InProgress, Observed: d.state, Phase: d.phase, Message: d.reason, Final: d.final,
-		Evidence: g.evidence(local), Memo: asked.Note(d.move == moveAct, d.phase == phaseInvisible),
-	}
-	switch d.move {
-	case moveFail:
-		return progress, action.Errorf(d.class, "%s", d.reason)
-	case moveFinish:
-		progress.Status = action.Done
-		return progress, nil
-	case moveWait:
-		return progress, nil
+	progress, err := d.Progress(asked, evidence)
+	if err != nil || d.Move != action.MoveAct {
+		return progress, err
 	}
 	_, err = a.ElastiCache(p.TargetRegion).FailoverGlobalReplicationGroup(ctx, &elasticache.FailoverGlobalReplicationGroupInput{
 		GlobalReplicationGroupId:  aws.String(p.GlobalReplicationGroupId),

@@ -27,6 +27,9 @@ var (
 	lonely  = scene{status: "primary-only", roles: before, group: "available", role: "SECONDARY"}
 )
 
+// with is a scene in which something is different.
+func with(s scene, change func(*scene)) scene { change(&s); return s }
+
 // step is one invocation: what AWS shows and answers, and what must come of it.
 type step struct {
 	after   time.Duration // since the invocation before
@@ -70,8 +73,23 @@ func TestFailover(t *testing.T) {
 		{"already done", action.StateDone, []step{{sees: over, status: done, changed: no}}},
 		{"already done, roles in lower case", action.StateDone, []step{{sees: lower, status: done, changed: no}}},
 		{"under way already, by someone else", action.StateUnderWay, []step{
+			{sees: turned, status: going, changed: no},
+			{after: time.Minute, sees: over, status: done, changed: no},
+		}},
+		{"busy with something else, which was a failover", action.StateBusy, []step{
 			{sees: running, status: going, changed: no},
 			{after: time.Minute, sees: over, status: done, changed: no},
+		}},
+		{"failed over since the preflight: perhaps by this run, begun a second time", action.StateReady, []step{{sees: over, status: done, changed: maybe}}},
+		{"busy with something else, then ours without an answer", action.StateBusy, []step{
+			{sees: idle, sends: serverError(), class: action.OutcomeUnknown, changed: maybe, calls: 1},
+			{after: 5 * time.Second, sees: running, status: going, changed: maybe},
+			{after: time.Minute, sees: over, status: done, changed: yes},
+		}},
+		{"under way, then off it, then ours without an answer", action.StateUnderWay, []step{
+			{sees: idle, sends: serverError(), class: action.OutcomeUnknown, changed: maybe, calls: 1},
+			{after: 5 * time.Second, sees: running, status: going, changed: maybe},
+			{after: time.Minute, sees: over, status: done, changed: maybe},
 		}},
 		{"throttled", action.StateReady, []step{
 			{sees: idle, sends: coded("Throttling"), class: action.Throttled, changed: no, calls: 1},
@@ -79,8 +97,9 @@ func TestFailover(t *testing.T) {
 		}},
 		{"answer lost, it had its effect", action.StateReady, []step{
 			{sees: idle, sends: serverError(), class: action.OutcomeUnknown, changed: maybe, calls: 1},
-			{after: time.Second, sees: idle, status: going, changed: maybe}, // an old state
-			{after: 5 * time.Second, sees: running, status: going, changed: yes},
+			{after: time.Second, sees: idle, status: going, changed: maybe},        // an old state
+			{after: 5 * time.Second, sees: running, status: going, changed: maybe}, // by whom is not seen
+			{after: 5 * time.Second, sees: turned, status: going, changed: yes},
 			{after: time.Minute, sees: over, status: done, changed: yes},
 		}},
 		{"answer lost, it had no effect", action.StateReady, []step{
@@ -97,8 +116,22 @@ func TestFailover(t *testing.T) {
 		}},
 		{"conflict, then visible", action.StateReady, []step{
 			{sees: idle, sends: busy, status: going, changed: maybe, calls: 1},
-			{after: 4 * time.Second, sees: running, status: going, changed: yes},
+			{after: 4 * time.Second, sees: running, status: going, changed: maybe},
 			{after: time.Minute, sees: over, status: done, changed: yes},
+		}},
+		{"conflict, of someone else's change", action.StateReady, []step{
+			{sees: idle, sends: busy, status: going, changed: maybe, calls: 1},
+			{after: 4 * time.Second, sees: running, status: going, changed: maybe},
+			{after: time.Minute, sees: lonely, class: action.Terminal, changed: maybe},
+		}},
+		// The answer to a duplicate, asked for by an old state.
+		{"already the primary, says AWS", action.StateReady, []step{
+			{sees: idle, sends: coded("InvalidParameterValue"), status: going, changed: maybe, calls: 1},
+			{after: 4 * time.Second, sees: over, status: done, changed: yes},
+		}},
+		{"a value that stays wrong", action.StateReady, []step{
+			{sees: idle, sends: coded("InvalidParameterValue"), status: going, changed: maybe, calls: 1},
+			{after: 20 * time.Second, sees: idle, sends: coded("InvalidParameterValue"), class: action.InvalidInput, changed: maybe, calls: 1},
 		}},
 		{"never began", action.StateReady, []step{
 			{sees: idle, status: going, changed: yes, calls: 1},
@@ -112,6 +145,15 @@ func TestFailover(t *testing.T) {
 			{sees: scene{status: "available", roles: before, members: [2]string{"", "associating"}}, status: going, changed: no},
 			{after: time.Minute, sees: idle, status: going, changed: yes, calls: 1},
 		}},
+		{"lost primary not associated", action.StateReady, []step{
+			{sees: with(idle, func(s *scene) { s.members = [2]string{"unavailable", ""} }), status: going, changed: yes, calls: 1},
+		}},
+		{"its group at work", action.StateReady, []step{
+			{sees: with(idle, func(s *scene) { s.group = "snapshotting" }), status: going, changed: no},
+			{after: time.Minute, sees: idle, status: going, changed: yes, calls: 1},
+		}},
+		{"its group deleting", action.StateReady, []step{{sees: with(idle, func(s *scene) { s.group = "deleting" }), class: action.Refused, changed: no}}},
+		{"its group unknown", action.StateReady, []step{{sees: with(idle, func(s *scene) { s.group = "pondering" }), status: going, changed: no}}},
 		{"unknown status", action.StateReady, []step{{sees: scene{status: "pondering", roles: before}, status: going, changed: no}}},
 		{"deleting", action.StateReady, []step{{sees: scene{status: "deleting", roles: before}, class: action.Terminal, changed: no}}},
 		{"absent", action.StateReady, []step{{sees: scene{absent: true}, class: action.NotFound, changed: no}}},
@@ -161,8 +203,8 @@ func TestFailoverConflictStays(t *testing.T) {
 		}
 		m.now = m.now.Add(time.Duration(answer.WaitSeconds) * time.Second)
 	}
-	if m.mutations() < 2 {
-		t.Error("the first conflict was believed")
+	if after := m.now.Sub(noon); m.mutations() < 2 || after < time.Minute || after > 10*time.Minute {
+		t.Errorf("the conflict was believed after %d calls and %s", m.mutations(), after)
 	}
 }
 
@@ -188,7 +230,6 @@ func TestFailoverInput(t *testing.T) {
 
 func TestFailoverPreflight(t *testing.T) {
 	const blocks, warns = action.VerdictBlocked, action.VerdictWarning
-	with := func(s scene, change func(*scene)) scene { change(&s); return s }
 	for _, tt := range []struct {
 		name     string
 		sees     scene
@@ -200,11 +241,16 @@ func TestFailoverPreflight(t *testing.T) {
 		{"ready", idle, nil, action.VerdictReady, "", action.StateReady},
 		{"already done", over, nil, action.VerdictDone, "", action.StateDone},
 		{"roles changed, not proved", proving, nil, warns, "", action.StateUnderWay},
-		{"at work", running, nil, warns, "", action.StateUnderWay},
-		{"unknown status", scene{status: "pondering", roles: before}, nil, warns, "", action.StateUnknown},
+		{"at work", running, nil, warns, "", action.StateBusy},
+		{"roles changed, at work", turned, nil, warns, "", action.StateUnderWay},
+		{"unknown status", scene{status: "pondering", roles: before}, nil, blocks, action.Refused, action.StateUnknown},
+		{"its group unknown", with(idle, func(s *scene) { s.group = "pondering" }), nil, blocks, action.Refused, action.StateUnknown},
 		{"not a member", scene{status: "available", roles: before, gone: true}, nil, blocks, action.Refused, action.StateUnknown},
 		{"no secondary left", lonely, nil, blocks, action.Terminal, action.StateUnknown},
-		{"its group is not available", with(idle, func(s *scene) { s.group = "snapshotting" }), nil, blocks, action.Refused, action.StateReady},
+		{"its group at work", with(idle, func(s *scene) { s.group = "snapshotting" }), nil, warns, "", action.StateReady},
+		{"its group could not take writes", with(idle, func(s *scene) { s.group = "deleting" }), nil, blocks, action.Refused, action.StateReady},
+		{"target not associated", with(idle, func(s *scene) { s.members = [2]string{"", "associating"} }), nil, warns, "", action.StateReady},
+		{"lost primary not associated", with(idle, func(s *scene) { s.members = [2]string{"unavailable", ""} }), nil, action.VerdictReady, "", action.StateReady},
 		{"its group is absent", idle, func(r *region) { r.groups.err = coded("ReplicationGroupNotFoundFault") }, blocks, action.NotFound, action.StateUnknown},
 		{"absent", scene{absent: true}, nil, blocks, action.NotFound, action.StateUnknown},
 		{"denied", idle, func(r *region) { r.globals.err = coded("AccessDenied") }, blocks, action.Denied, action.StateUnknown},
@@ -234,7 +280,15 @@ func TestFailoverPreflight(t *testing.T) {
 		m.show(idle)
 		m.regions[west].dead()
 		got, class := m.preflight(t)
-		if class != action.Unreachable && (class != "" || got.Verdict != blocks || got.Observed != action.StateUnknown) {
+		if class != "" || got.Verdict != blocks || got.Observed != action.StateUnknown || got.Findings[0].Class != action.Unreachable {
+			t.Errorf("class %q, %+v", class, got)
+		}
+	})
+	t.Run("target outside the region of the run", func(t *testing.T) {
+		m := newMachine(t, "")
+		m.show(idle)
+		m.event.Run.Region = east
+		if got, class := m.preflight(t); class != "" || got.Verdict != warns || got.Observed != action.StateReady {
 			t.Errorf("class %q, %+v", class, got)
 		}
 	})

@@ -1,5 +1,7 @@
 package cachegroup
 
+import "dr-orchestrator/internal/action"
+
 // Statuses of a global datastore and of its members, from the ElastiCache API
 // reference (GlobalReplicationGroup, GlobalReplicationGroupMember) and of
 // replication groups (ReplicationGroup).
@@ -10,25 +12,15 @@ const (
 	memberAssociated  = "associated"
 )
 
-// condition sorts the statuses of a global datastore or a replication group.
-type condition int
+var conditions = map[string]action.Condition{
+	statusAvailable: action.StatusReady,
 
-const (
-	unknown  condition = iota // a status that this list does not know: it blocks
-	ready                     // an operation may be asked for
-	pending                   // something runs and will end by itself
-	terminal                  // nothing will change without a person
-)
+	statusModifying: action.StatusPending,
+	"creating":      action.StatusPending,
+	"snapshotting":  action.StatusPending,
 
-var conditions = map[string]condition{
-	statusAvailable: ready,
-
-	statusModifying: pending,
-	"creating":      pending,
-	"snapshotting":  pending,
-
-	statusPrimaryOnly: terminal,
-	"create-failed":   terminal,
-	"deleted":         terminal,
-	"deleting":        terminal,
+	statusPrimaryOnly: action.StatusTerminal,
+	"create-failed":   action.StatusTerminal,
+	"deleted":         action.StatusTerminal,
+	"deleting":        action.StatusTerminal,
 }

@@ -32,6 +32,7 @@ type Entry struct {
 	Parameters reflect.Type // struct with the tags that package payload reads
 	Machines   []string     // the machines that accept it
 	TimeLimit  time.Duration
+	ProofReads int    // the most describes that one look takes
 	Sample     string // a file under payloads that uses it
 	Statements []Statement
 	New        func(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler
@@ -69,7 +70,7 @@ var Entries = []Entry{
 		Type: "PromoteRDSReadReplica", Function: "promote-read-replica",
 		Doc:        "Promotes an RDS read replica to a database of its own, with backups.",
 		Parameters: reflect.TypeFor[replica.PromoteParameters](), Machines: both,
-		TimeLimit: 2 * time.Hour, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
+		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica"}, Resources: []string{anyInstance}},
 			readMetrics,
@@ -79,7 +80,7 @@ var Entries = []Entry{
 		Type: "PlannedFailoverAurora", Function: "switchover-global-cluster",
 		Doc:        "Switches an Aurora global database over to a secondary cluster; nothing is lost.",
 		Parameters: reflect.TypeFor[globalcluster.SwitchoverParameters](), Machines: both,
-		TimeLimit: time.Hour, Sample: "failover-aurora-planned.json", New: globalcluster.NewSwitchover,
+		TimeLimit: time.Hour, ProofReads: 3, Sample: "failover-aurora-planned.json", New: globalcluster.NewSwitchover,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeGlobalClusters", "rds:SwitchoverGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
@@ -89,7 +90,7 @@ var Entries = []Entry{
 		Type: "UnPlannedFailoverAurora", Function: "failover-global-cluster",
 		Doc:        "Makes a secondary cluster of an Aurora global database take writes when its primary is lost.",
 		Parameters: reflect.TypeFor[globalcluster.FailoverParameters](), Machines: both,
-		TimeLimit: time.Hour, Sample: "failover-aurora-unplanned.json", New: globalcluster.NewFailover,
+		TimeLimit: time.Hour, ProofReads: 4, Sample: "failover-aurora-unplanned.json", New: globalcluster.NewFailover,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeGlobalClusters", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
@@ -100,7 +101,7 @@ var Entries = []Entry{
 		Type: "FailoverElastiCacheCluster", Function: "failover-replication-group",
 		Doc:        "Makes a replication group the primary of its ElastiCache global datastore.",
 		Parameters: reflect.TypeFor[cachegroup.FailoverParameters](), Machines: both,
-		TimeLimit: time.Hour, Sample: "failover-replica-and-cache.json", New: cachegroup.NewFailover,
+		TimeLimit: time.Hour, ProofReads: 2, Sample: "failover-replica-and-cache.json", New: cachegroup.NewFailover,
 		Statements: []Statement{{
 			Actions: []string{"elasticache:DescribeGlobalReplicationGroups", "elasticache:DescribeReplicationGroups", "elasticache:FailoverGlobalReplicationGroup"},
 			Resources: []string{

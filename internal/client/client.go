@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/middleware"
 )
@@ -22,7 +23,7 @@ import (
 // not answer must be known as such within one invocation.
 const (
 	DialTimeout     = 2 * time.Second
-	ResponseTimeout = 8 * time.Second
+	ResponseTimeout = 15 * time.Second
 )
 
 // Attempts is how often a read is tried, the first time included.
@@ -51,16 +52,15 @@ func Load(ctx context.Context) (*Factory, error) {
 	return New(base), nil
 }
 
-// HTTPClient is the client that functions talk to AWS with.
-func HTTPClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: DialTimeout}).DialContext,
-		TLSHandshakeTimeout:   DialTimeout,
-		ResponseHeaderTimeout: ResponseTimeout,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       60 * time.Second,
-	}}
+// HTTPClient is the client that functions talk to AWS with. It is the SDK's
+// own kind, which takes on AWS_CA_BUNDLE and the like.
+func HTTPClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = DialTimeout }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.TLSHandshakeTimeout = DialTimeout
+			t.ResponseHeaderTimeout = ResponseTimeout
+		})
 }
 
 // Retryer gives the retry policy of all clients. A backoff other than nil
@@ -99,7 +99,13 @@ func repeatable(operation string) bool {
 			return true
 		}
 	}
-	return operation == "PutObject" // writes the whole object: the same again is the same
+	switch operation {
+	case "PutObject": // writes the whole object: the same again is the same
+		return true
+	case "Publish", "PutEvents": // a message told twice is better than none
+		return true
+	}
+	return false
 }
 
 // Config gives the configuration of a region; empty means the run's own.

@@ -1,30 +1,10 @@
 package globalcluster
 
 import (
-	"fmt"
-	"time"
+	"strings"
 
 	"dr-orchestrator/internal/action"
 )
-
-type move int
-
-const (
-	moveWait   move = iota // look again later
-	moveProve              // the roles are right: look at cluster and instance too
-	moveFinish             // the goal is proved
-	moveAct                // ask AWS
-	moveFail               // nothing that may be done leads to the goal
-)
-
-type decision struct {
-	move   move
-	state  action.State
-	class  action.Class // of a failure
-	final  bool
-	phase  string
-	reason string
-}
 
 // goal is what is to become of the target, and by which way.
 type goal struct {
@@ -33,93 +13,121 @@ type goal struct {
 	detach  bool   // leave the global cluster instead of failing over inside it
 }
 
-const phaseInvisible = "not visible"
+const phaseAsking = "asking"
 
 // decide says what to do about a global cluster whose target is to take
 // writes. local is nil while it has not been looked at; a decision that needs
-// it says moveProve.
-func decide(g Global, local *Local, to goal, asked action.Asked) decision {
+// it says MoveLook.
+func decide(g Global, local *Local, to goal, asked action.Asked) action.Decision {
 	target, member := g.member(to.target)
-	if g.Failover != nil {
-		return decideRunning(g, to)
-	}
-	if !member {
+	switch {
+	case !member:
 		return decideAlone(local, to, g)
-	}
-	if target.Writer {
-		if g.Status != statusAvailable {
-			return decision{moveWait, action.StateUnderWay, "", true, g.Status, "the target takes writes; the global cluster is " + g.Status}
-		}
+	case g.Failover != nil:
+		return decideRunning(g, target, to)
+	case target.Writer && g.Status != statusAvailable && action.ConditionOf(conditions, g.Status) != action.StatusTerminal:
+		return action.WaitFinal(action.StateUnderWay, g.Status, "the target takes writes; the global cluster is %s", g.Status)
+	case target.Writer:
 		return prove(local, to, "is the writer of "+g.ID)
 	}
-	if to.detach && local == nil {
-		return decision{move: moveProve, state: action.StateUnknown, phase: "looking"}
-	}
-	if to.detach && local.Status == statusPromoting {
-		return decision{moveWait, action.StateUnderWay, "", true, statusPromoting, "the cluster is leaving the global cluster"}
-	}
-	return decideIdle(g, target, to, asked)
+	return decideSecondary(g, local, target, to, asked)
 }
 
 // decideRunning judges a switchover or failover that AWS is carrying out.
-func decideRunning(g Global, to goal) decision {
-	if g.Failover.To != to.target {
-		return decision{moveFail, action.StateUnknown, action.Conflict, false, g.Failover.Status,
-			fmt.Sprintf("another operation moves %s to %s (%s)", g.ID, g.Failover.To, g.Failover.Status)}
+func decideRunning(g Global, target Member, to goal) action.Decision {
+	if !strings.EqualFold(g.Failover.To, to.target) {
+		return action.Fail(action.Conflict, action.StateUnknown, g.Failover.Status, "another operation moves %s to %s (%s)", g.ID, g.Failover.To, g.Failover.Status)
 	}
-	target, _ := g.member(to.target)
-	return decision{moveWait, action.StateUnderWay, "", target.Writer, g.Status, fmt.Sprintf("%s is %s", g.ID, g.Failover.Status)}
+	if to.planned && g.Failover.DataLoss {
+		return action.Fail(action.Conflict, action.StateUnknown, g.Failover.Status, "%s is being failed over to %s by somebody else, and data may be lost: this is no switchover", g.ID, to.target)
+	}
+	d := action.Wait(action.StateUnderWay, g.Status, "%s is %s", g.ID, g.Failover.Status)
+	d.Final = target.Writer
+	return d
 }
 
-// decideAlone judges a target that is no member of the global cluster. For
-// unplanned work it may have left already, by an earlier run or by hand.
-func decideAlone(local *Local, to goal, g Global) decision {
-	if to.planned {
-		return decision{moveFail, action.StateUnknown, action.Refused, false, "not a member", fmt.Sprintf("%s is not a member of %s", to.target, g.ID)}
+// decideAlone judges a target that is no member of the global cluster. Only a
+// detach may have led there, by an earlier run or by hand; that it takes writes
+// is proved by its own view, for it might be a secondary of another global
+// cluster.
+func decideAlone(local *Local, to goal, g Global) action.Decision {
+	if !to.detach {
+		return action.Fail(action.Refused, action.StateUnknown, "not a member", "%s is not a member of %s", to.target, g.ID)
+	}
+	if local != nil && !strings.EqualFold(local.ARN, to.target) {
+		return action.Fail(action.InvalidInput, action.StateUnknown, "not a member", "%s is not a member of %s, and what answers to its name is %s", to.target, g.ID, local.ARN)
+	}
+	if local != nil && (local.Global != "" || local.Source != "") && local.Status != statusPromoting {
+		return action.Fail(action.Refused, action.StateUnknown, "not a member", "%s is not a member of %s and belongs to another: global cluster %q, source %q", to.target, g.ID, local.Global, local.Source)
 	}
 	return prove(local, to, "stands on its own, outside "+g.ID)
 }
 
 // prove asks for the last pieces of evidence: cluster and writer instance.
-func prove(local *Local, to goal, what string) decision {
+func prove(local *Local, to goal, what string) action.Decision {
 	if local == nil {
-		return decision{move: moveProve, state: action.StateUnknown, final: true, phase: "proving"}
+		d := action.Look("proving")
+		d.Final = true
+		return d
 	}
-	for _, part := range []struct{ what, status string }{{local.ARN, local.Status}, {"its writer instance " + local.Writer, local.WriterStatus}} {
-		switch {
-		case part.status == statusAvailable:
-		case conditions[part.status] == terminal:
-			return decision{moveFail, action.StateUnknown, action.Terminal, false, part.status, fmt.Sprintf("%s %s, and %s is %s", to.target, what, part.what, part.status)}
-		case local.Writer == "":
-			return decision{moveFail, action.StateUnknown, action.Terminal, false, "headless", fmt.Sprintf("%s %s and has no DB instance that takes writes: create one", to.target, what)}
-		default:
-			return decision{moveWait, action.StateUnderWay, "", true, part.status, fmt.Sprintf("%s is %s", part.what, part.status)}
-		}
+	switch {
+	case action.ConditionOf(conditions, local.Status) == action.StatusTerminal:
+		return action.Fail(action.Terminal, action.StateUnknown, local.Status, "%s %s, and the cluster is %s", to.target, what, local.Status)
+	case local.Status != statusAvailable:
+		return action.WaitFinal(action.StateUnderWay, local.Status, "%s %s; the cluster is %s", to.target, what, local.Status)
+	case local.Instances == 0:
+		return action.Fail(action.Terminal, action.StateUnknown, "headless", "%s %s and has no DB instance that takes writes: create one", to.target, what)
+	case local.Writer == "":
+		return action.WaitFinal(action.StateUnderWay, "no writer", "%s %s; none of its %d instances is shown as its writer", to.target, what, local.Instances)
+	case action.ConditionOf(conditions, local.WriterStatus) == action.StatusTerminal:
+		return action.Fail(action.Terminal, action.StateUnknown, local.WriterStatus, "%s %s, and its instance %s is %s", to.target, what, local.Writer, local.WriterStatus)
+	case local.WriterStatus != statusAvailable:
+		return action.WaitFinal(action.StateUnderWay, local.WriterStatus, "its instance %s is %s", local.Writer, local.WriterStatus)
 	}
-	return decision{moveFinish, action.StateDone, "", true, "writer", fmt.Sprintf("%s %s; cluster and instance %s are available", to.target, what, local.Writer)}
+	return action.Finish("writer", "%s %s; cluster and instance %s are available", to.target, what, local.Writer)
 }
 
-// decideIdle judges a target that does not take writes while nothing is seen
-// to run toward it.
-func decideIdle(g Global, target Member, to goal, asked action.Asked) decision {
-	switch condition := conditions[g.Status]; {
-	case condition == terminal:
-		return decision{moveFail, action.StateUnknown, action.Terminal, false, g.Status, fmt.Sprintf("%s is %s", g.ID, g.Status)}
-	case condition == pending && !asked.Requested.IsZero():
-		return decision{moveWait, action.StateUnderWay, "", false, g.Status, fmt.Sprintf("%s is %s", g.ID, g.Status)}
-	case condition != ready:
-		return decision{moveWait, action.StateUnknown, "", true, g.Status, fmt.Sprintf("%s is %s: waiting until it is available", g.ID, g.Status)}
-	case to.planned && target.Sync == syncResync:
-		return decision{moveFail, action.StateReady, action.Refused, false, target.Sync, fmt.Sprintf("%s is still being synchronized (%s): a switchover must lose nothing", to.target, target.Sync)}
+// decideSecondary judges a member that does not take writes while nothing is
+// seen to run toward it. It acts only on a target that could take writes.
+func decideSecondary(g Global, local *Local, target Member, to goal, asked action.Asked) action.Decision {
+	switch condition := action.ConditionOf(conditions, g.Status); {
+	case condition == action.StatusTerminal:
+		return action.Fail(action.Terminal, action.StateUnknown, g.Status, "%s is %s", g.ID, g.Status)
+	case condition == action.StatusUnknown:
+		return action.Wait(action.StateUnknown, g.Status, "%s has the status %q, which is not known here: waiting", g.ID, g.Status)
+	case condition != action.StatusReady:
+		return action.Wait(action.StateBusy, g.Status, "%s is %s: waiting until it is available", g.ID, g.Status)
+	case local == nil:
+		return action.Look(phaseAsking)
+	case to.detach && local.Status == statusPromoting:
+		return action.WaitFinal(action.StateUnderWay, statusPromoting, "the cluster is leaving the global cluster")
 	}
-	switch asked.Idle() {
-	case action.NotYetVisible:
-		return decision{moveWait, action.StateUnderWay, "", true, phaseInvisible, "AWS has accepted the call and shows nothing running"}
-	case action.NeverBegan: // a switchover that AWS cancels (RDS-EVENT-0186) also looks like this
-		return decision{moveFail, action.StateReady, action.Terminal, false, "cancelled",
-			fmt.Sprintf("AWS accepted the call at %s and the roles in %s are as before: it was cancelled (see the RDS events of the cluster)", asked.Requested.Format(time.RFC3339), g.ID)}
-	case action.PerhapsAsked:
-		return decision{moveWait, action.StateReady, "", true, "confirming", "an earlier call had no answer: making sure that it had no effect"}
+	if d, ok := decideTarget(local, target, to); ok {
+		return d
 	}
-	return decision{moveAct, action.StateReady, "", false, "asking", "nothing runs and the target does not take writes"}
+	if d, ok := asked.Idle(); ok {
+		return d
+	}
+	return action.Act(phaseAsking, "nothing runs and the target does not take writes")
+}
+
+// decideTarget holds the rules about the cluster that is to take writes.
+func decideTarget(local *Local, target Member, to goal) (action.Decision, bool) {
+	if local.Instances == 0 {
+		return action.Fail(action.Refused, action.StateReady, "headless", "%s has no DB instance: it could not take writes; create one first", local.ARN), true
+	}
+	for _, part := range []struct{ what, status string }{{"cluster " + local.ARN, local.Status}, {"instance " + local.instance(), local.WriterStatus}} {
+		switch {
+		case action.ConditionOf(conditions, part.status) == action.StatusTerminal:
+			return action.Fail(action.Refused, action.StateReady, part.status, "the target %s is %s: it could not take writes", part.what, part.status), true
+		case action.ConditionOf(conditions, part.status) == action.StatusUnknown:
+			return action.Wait(action.StateUnknown, part.status, "the target %s has the status %q, which is not known here: waiting", part.what, part.status), true
+		case action.ConditionOf(conditions, part.status) != action.StatusReady:
+			return action.Wait(action.StateReady, part.status, "the target %s is %s: waiting until it is available", part.what, part.status), true
+		}
+	}
+	if to.planned && target.Sync != syncConnected {
+		return action.Fail(action.Refused, action.StateReady, target.Sync, "%s is not shown as in sync (%q): a switchover must lose nothing", to.target, target.Sync), true
+	}
+	return action.Decision{}, false
 }

@@ -12,92 +12,93 @@ const memoLeft = "left"
 
 // closer is how often a detach under way is looked at in full: the cluster
 // itself, beside the list of members.
-const closer = 12
+const closer = 20
 
-// leaving looks at a cluster that has left its global cluster, for as long as
-// it is being promoted: one describe says all there is to say.
-func leaving(ctx context.Context, api Finder, to goal, region string) (action.Progress, bool, error) {
-	local, err := findLocal(ctx, api, to.target, region)
-	if err != nil || local.Status != statusPromoting {
-		return action.Progress{}, false, err
-	}
-	return action.Progress{
-		Status: action.InProgress, Observed: action.StateUnderWay, Phase: local.Status, Final: true,
-		Message:  "the cluster has left the global cluster and is being promoted",
-		Evidence: action.Evidence{"cluster": local.ARN, "clusterStatus": local.Status},
-	}, true, nil
+// looked is what one invocation has seen and made of it.
+type looked struct {
+	global   Global
+	local    *Local
+	decision action.Decision
+	progress action.Progress
 }
 
-// step observes and decides, and looks at the target cluster only where the
-// decision needs it: most looks take one describe.
-func step[P any](ctx context.Context, api Finder, req action.Request[P], id, region string, to goal) (decision, action.Progress, error) {
-	if to.detach && req.Drive.Memo[memoLeft] != "" {
-		if progress, wait, err := leaving(ctx, api, to, region); wait || err != nil {
-			return decision{}, progress, err
-		}
-	}
-	g, err := findGlobal(ctx, api, id, req.Run.Region)
+// look reads a global cluster and decides, and reads the target cluster only
+// where the decision needs it: while an operation runs, one describe does.
+func look(ctx context.Context, api Finder, id, region string, to goal, asked action.Asked) (looked, error) {
+	g, err := findGlobal(ctx, api, id, region)
 	if err != nil {
-		return decision{}, action.Progress{}, err
+		return looked{}, err
 	}
-	asked := req.Asked()
-	d := decide(g, nil, to, asked)
-	if _, member := g.member(to.target); member && to.detach && d.move == moveProve && !asked.Requested.IsZero() && req.Drive.Polls%closer != 0 {
-		d = decision{move: moveWait, state: action.StateUnderWay, phase: "detaching", reason: "the cluster is still listed in " + g.ID}
-	}
-	var local *Local
-	if d.move == moveProve {
-		found, err := findLocal(ctx, api, to.target, region)
-		if err != nil {
-			return decision{}, action.Progress{}, err
-		}
-		local = &found
-		d = decide(g, local, to, asked)
-	}
-	progress := action.Progress{
-		Status: action.InProgress, Observed: d.state, Phase: d.phase, Message: d.reason, Final: d.final,
-		Evidence: g.evidence(local), Memo: asked.Note(d.move == moveAct, d.phase == phaseInvisible),
-	}
-	if local != nil && local.Status == statusPromoting {
-		if _, member := g.member(to.target); !member {
-			progress.Memo[memoLeft] = "yes"
-		}
-	}
-	switch d.move {
-	case moveFail:
-		return d, progress, action.Errorf(d.class, "%s", d.reason)
-	case moveFinish:
-		progress.Status = action.Done
-	}
-	return d, progress, nil
-}
-
-// look is the part of a preflight that planned and unplanned work share: the
-// decision that would be made, and the state of the target cluster.
-func look[P any](ctx context.Context, api Finder, req action.Request[P], id, region string, to goal) (Global, Local, decision, action.Readiness, error) {
-	g, err := findGlobal(ctx, api, id, req.Run.Region)
-	if err != nil {
-		return Global{}, Local{}, decision{}, action.Readiness{}, err
+	out := looked{global: g, decision: decide(g, nil, to, asked)}
+	if out.decision.Move != action.MoveLook {
+		return out, nil
 	}
 	local, err := findLocal(ctx, api, to.target, region)
 	if err != nil {
-		return Global{}, Local{}, decision{}, action.Readiness{}, err
+		return looked{}, err
 	}
-	d := decide(g, &local, to, action.Asked{Now: req.Now})
-	ready := action.Readiness{Observed: d.state, Evidence: g.evidence(&local)}
-	switch d.move {
-	case moveFail:
-		ready.Findings = blocked(ready.Findings, d.class, "%s", d.reason)
-	case moveWait:
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: d.reason})
-	case moveAct:
-		if local.Writer == "" && local.Instances == 0 {
-			ready.Findings = blocked(ready.Findings, action.Refused, "%s has no DB instance: it could not take writes; create one first", local.ARN)
-		} else if local.Status != statusAvailable || (local.Writer != "" && local.WriterStatus != statusAvailable) {
-			ready.Findings = blocked(ready.Findings, action.Refused, "%s is %s and its instance %s is %s: both must be available", local.ARN, local.Status, local.Writer, local.WriterStatus)
+	out.local, out.decision = &local, decide(g, &local, to, asked)
+	return out, nil
+}
+
+// step is the part of a reconciliation that planned and unplanned work share:
+// everything before the call.
+func step[P any](ctx context.Context, api Finder, req action.Request[P], id, region string, to goal) (looked, error) {
+	asked := req.Asked("")
+	if to.detach {
+		if out, wait, err := leaving(ctx, api, req, id, region, to, asked); wait || err != nil {
+			return out, err
 		}
 	}
-	return g, local, d, ready, nil
+	out, err := look(ctx, api, id, region, to, asked)
+	if err != nil {
+		return out, err
+	}
+	out.progress, err = out.decision.Progress(asked, out.global.evidence(out.local))
+	if _, member := out.global.member(to.target); !member && out.local != nil && out.local.Status == statusPromoting {
+		out.progress.Memo[memoLeft] = "yes"
+	}
+	return out, err
+}
+
+// leaving looks at a detach under way with one describe where one says enough:
+// at the list of members until the cluster has left it, then at the cluster
+// until it is promoted. Every so often, and whenever something else is seen,
+// the full look decides.
+func leaving[P any](ctx context.Context, api Finder, req action.Request[P], id, region string, to goal, asked action.Asked) (looked, bool, error) {
+	out := looked{progress: action.Progress{Status: action.InProgress, Observed: action.StateUnderWay, Phase: "detaching", Memo: map[string]string{}}}
+	switch {
+	case req.Drive.Memo[memoLeft] != "":
+		local, err := findLocal(ctx, api, to.target, region)
+		if err != nil || local.Status != statusPromoting {
+			return looked{}, false, err
+		}
+		out.progress.Final = true
+		out.progress.Message = "the cluster has left the global cluster and is being promoted"
+		out.progress.Evidence = action.Evidence{"cluster": local.ARN, "clusterStatus": local.Status}
+		return out, true, nil
+	case asked.Requested.IsZero() || !asked.IdleSince.IsZero() || req.Drive.Polls%closer == 0:
+		return looked{}, false, nil
+	}
+	g, err := findGlobal(ctx, api, id, region)
+	if err != nil {
+		return looked{}, false, err
+	}
+	if target, member := g.member(to.target); !member || target.Writer || g.Failover != nil || g.Status != statusAvailable {
+		return looked{}, false, nil
+	}
+	out.progress.Message = "the cluster is still listed in " + g.ID
+	out.progress.Evidence = g.evidence(nil)
+	return out, true, nil
+}
+
+// preflight is the part of a preflight that planned and unplanned work share.
+func preflight(ctx context.Context, api Finder, id, region string, to goal, asked action.Asked) (looked, action.Readiness, error) {
+	out, err := look(ctx, api, id, region, to, asked)
+	if err != nil {
+		return out, action.Readiness{}, err
+	}
+	return out, action.Readiness{Observed: out.decision.State, Evidence: out.global.evidence(out.local), Findings: out.decision.Findings()}, nil
 }
 
 func blocked(findings []action.Finding, class action.Class, format string, args ...any) []action.Finding {

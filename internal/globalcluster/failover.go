@@ -25,7 +25,7 @@ const (
 // FailoverParameters are the parameters of UnPlannedFailoverAurora.
 type FailoverParameters struct {
 	GlobalClusterIdentifier string `param:"required" format:"global-cluster" identity:"global-cluster" doc:"Identifier of the Aurora global database."`
-	DBClusterIdentifier     string `param:"required" format:"rds-cluster-arn" doc:"ARN of the secondary cluster that is to take writes."`
+	DBClusterIdentifier     string `param:"required" format:"rds-cluster-arn" identity:"rds-cluster" doc:"ARN of the secondary cluster that is to take writes."`
 	ClusterRegion           string `param:"required" format:"region" doc:"Region of that cluster, which is the region of the run."`
 	Method                  string `enum:"Managed,Detach" default:"Managed" doc:"Managed fails over inside the global cluster; Detach removes the cluster from it."`
 	MaxReplicaLagSeconds    *int   `min:"0" doc:"Refuse the failover when the cluster is further behind than this, or when its lag is not known."`
@@ -66,20 +66,37 @@ func NewFailover(f *client.Factory, secrets action.Secrets, now func() time.Time
 	}
 }
 
+// inRegion refuses a run in another region than the cluster's: an unplanned
+// failover depends on nothing else.
+func (p FailoverParameters) inRegion(run action.Run) error {
+	if p.ClusterRegion == run.Region {
+		return nil
+	}
+	return action.Errorf(action.InvalidInput,
+		"ClusterRegion is %s and this run is in %s: an unplanned failover is started in the region that takes over", p.ClusterRegion, run.Region)
+}
+
 // Preflight tells whether the failover could begin now.
 func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverParameters]) (action.Readiness, error) {
 	p := req.Parameters
-	if p.ClusterRegion != req.Run.Region {
-		return action.Readiness{}, action.Errorf(action.InvalidInput,
-			"ClusterRegion is %s and this run is in %s: an unplanned failover is started in the region that takes over", p.ClusterRegion, req.Run.Region)
+	if err := p.inRegion(req.Run); err != nil {
+		return action.Readiness{}, err
 	}
-	g, _, d, ready, err := look(ctx, a.RDS, req, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal())
-	if err != nil || d.move != moveAct {
+	out, ready, err := preflight(ctx, a.RDS, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal(), action.Asked{Now: req.Now})
+	if _, member := out.global.member(p.DBClusterIdentifier); err == nil && !member && out.decision.Move == action.MoveFinish {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+			Message: p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it"})
+	}
+	if err != nil || out.decision.Move != action.MoveAct {
 		return ready, err
 	}
-	reading := a.lag(ctx, req, g)
+	reading := a.lag(ctx, req, out.global)
 	ready.Lag = reading.Seconds()
 	ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
+	if target, _ := out.global.member(p.DBClusterIdentifier); target.Sync == syncResync {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+			Message: "the target is still being synchronized (" + target.Sync + "): what it has not got is lost"})
+	}
 	return ready, nil
 }
 
@@ -90,26 +107,25 @@ func (a Failover) lag(ctx context.Context, req action.Request[FailoverParameters
 	if !ok {
 		return lag.Reading{Why: g.ID + " shows no writer"}
 	}
-	return a.readLag(ctx, req, regionOf(writer.ARN))
-}
-
-func (a Failover) readLag(ctx context.Context, req action.Request[FailoverParameters], source string) lag.Reading {
 	_, id, _ := strings.Cut(req.Parameters.DBClusterIdentifier, ":cluster:")
 	return lag.Read(ctx, a.Metrics, lag.Metric{
 		Namespace: "AWS/RDS", Name: "AuroraGlobalDBReplicationLag", Unit: time.Millisecond,
-		Dimensions: []lag.Dimension{{Name: "DBClusterIdentifier", Value: id}, {Name: "SourceRegion", Value: source}},
+		Dimensions: []lag.Dimension{{Name: "DBClusterIdentifier", Value: strings.ToLower(id)}, {Name: "SourceRegion", Value: regionOf(writer.ARN)}},
 	}, req.Now)
 }
 
 // Reconcile takes the next step of the failover.
 func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverParameters]) (action.Progress, error) {
 	p := req.Parameters
-	d, progress, err := step(ctx, a.RDS, req, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal())
-	if err != nil || d.move != moveAct {
+	if err := p.inRegion(req.Run); err != nil {
+		return action.Progress{}, err
+	}
+	out, err := step(ctx, a.RDS, req, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal())
+	progress := out.progress
+	if err != nil || out.decision.Move != action.MoveAct {
 		return progress, err
 	}
-	writer, _ := progress.Evidence["writer"].(string)
-	reading := a.readLag(ctx, req, regionOf(writer))
+	reading := a.lag(ctx, req, out.global)
 	if err := lag.Gate(p.MaxReplicaLagSeconds, reading); err != nil {
 		return progress, err
 	}

@@ -110,6 +110,9 @@ type scene struct {
 	target   string // status of the target cluster
 	instance string // status of its writer instance
 	headless bool   // the target has no instance at all
+	readers  bool   // none of the target's instances is marked as its writer
+	owner    string // global cluster that the target says it belongs to
+	follows  string // cluster that the target says it replicates
 	source   string // status of the primary cluster and its instance
 	absent   bool   // no such global cluster
 }
@@ -137,8 +140,11 @@ func (m *machine) show(s scene) {
 			r.globals.out.GlobalClusters = []types.GlobalCluster{s.global()}
 		}
 		c := types.DBCluster{DBClusterArn: aws.String(arn), Status: aws.String(cluster), Engine: aws.String("aurora-mysql"), EngineVersion: aws.String("8.0")}
+		if name == west && s.owner != "" {
+			c.GlobalClusterIdentifier, c.ReplicationSourceIdentifier = aws.String(s.owner), aws.String(s.follows)
+		}
 		if name == east || !s.headless {
-			c.DBClusterMembers = []types.DBClusterMember{{DBInstanceIdentifier: aws.String("orders-1"), IsClusterWriter: aws.Bool(true)}}
+			c.DBClusterMembers = []types.DBClusterMember{{DBInstanceIdentifier: aws.String("orders-1"), IsClusterWriter: aws.Bool(name == east || !s.readers)}}
 		}
 		r.clusters.out = &rds.DescribeDBClustersOutput{DBClusters: []types.DBCluster{c}}
 		r.instances.out = &rds.DescribeDBInstancesOutput{DBInstances: []types.DBInstance{{DBInstanceIdentifier: aws.String("orders-1"), DBInstanceStatus: aws.String(instance)}}}

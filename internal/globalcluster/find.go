@@ -2,7 +2,9 @@
 package globalcluster
 
 import (
+	"cmp"
 	"context"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
@@ -27,17 +29,22 @@ type Member struct {
 }
 
 // Operation is a switchover or failover that AWS is carrying out.
-type Operation struct{ Status, From, To string }
+type Operation struct {
+	Status, From, To string
+	DataLoss         bool // a failover, which may lose data
+}
 
 // Local is the target cluster as its own region shows it.
 type Local struct {
 	ARN          string
 	Status       string
-	Engine       string
 	Version      string
+	Global       string // global cluster that it says it belongs to; empty: none
+	Source       string // cluster that it replicates; empty: none
 	Instances    int
-	Writer       string // identifier of its writer instance
-	WriterStatus string
+	Writer       string // identifier of its writer instance; a secondary has none
+	Reader       string // without a writer, one of its readers
+	WriterStatus string // of the writer, or of that reader
 }
 
 // Finder is every read that finding takes.
@@ -64,7 +71,7 @@ func findGlobal(ctx context.Context, api Finder, id, region string) (Global, err
 	}
 	// AWS leaves the element in place, empty, when nothing runs.
 	if f := found.FailoverState; f != nil && (f.Status != "" || aws.ToString(f.ToDbClusterArn) != "") {
-		g.Failover = &Operation{Status: string(f.Status), From: aws.ToString(f.FromDbClusterArn), To: aws.ToString(f.ToDbClusterArn)}
+		g.Failover = &Operation{Status: string(f.Status), From: aws.ToString(f.FromDbClusterArn), To: aws.ToString(f.ToDbClusterArn), DataLoss: aws.ToBool(f.IsDataLossAllowed)}
 	}
 	return g, nil
 }
@@ -79,19 +86,21 @@ func findLocal(ctx context.Context, api Finder, arn, region string) (Local, erro
 		return Local{}, action.Errorf(action.NotFound, "%s is not in %s", arn, region)
 	}
 	found := out.DBClusters[0]
-	l := Local{ARN: aws.ToString(found.DBClusterArn), Status: aws.ToString(found.Status), Engine: aws.ToString(found.Engine),
-		Version: aws.ToString(found.EngineVersion), Instances: len(found.DBClusterMembers)}
+	l := Local{ARN: aws.ToString(found.DBClusterArn), Status: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion),
+		Global: aws.ToString(found.GlobalClusterIdentifier), Source: aws.ToString(found.ReplicationSourceIdentifier), Instances: len(found.DBClusterMembers)}
 	for _, m := range found.DBClusterMembers {
 		if aws.ToBool(m.IsClusterWriter) {
-			l.Writer = aws.ToString(m.DBInstanceIdentifier)
+			l.Writer, l.Reader = aws.ToString(m.DBInstanceIdentifier), ""
+			break
 		}
+		l.Reader = aws.ToString(m.DBInstanceIdentifier)
 	}
-	if l.Writer == "" || l.Status != statusAvailable {
+	if l.Instances == 0 || l.Status != statusAvailable {
 		return l, nil // the instance says nothing that the cluster has not said
 	}
-	instances, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(l.Writer)})
+	instances, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(l.instance())})
 	if err != nil {
-		return Local{}, action.Call("describing DB instance "+l.Writer+" in "+region, err)
+		return Local{}, action.Call("describing DB instance "+l.instance()+" in "+region, err)
 	}
 	for _, i := range instances.DBInstances {
 		l.WriterStatus = aws.ToString(i.DBInstanceStatus)
@@ -99,10 +108,14 @@ func findLocal(ctx context.Context, api Finder, arn, region string) (Local, erro
 	return l, nil
 }
 
-// member finds a cluster among the members.
+// instance is the one whose status was looked at.
+func (l Local) instance() string { return cmp.Or(l.Writer, l.Reader) }
+
+// member finds a cluster among the members. AWS shows identifiers in lower
+// case and takes them in any.
 func (g Global) member(arn string) (Member, bool) {
 	for _, m := range g.Members {
-		if m.ARN == arn {
+		if strings.EqualFold(m.ARN, arn) {
 			return m, true
 		}
 	}
@@ -133,8 +146,8 @@ func (g Global) evidence(local *Local) action.Evidence {
 	if local != nil {
 		e["cluster"] = local.ARN
 		e["clusterStatus"] = local.Status
-		e["writerInstance"] = local.Writer
-		e["writerInstanceStatus"] = local.WriterStatus
+		e["instance"] = local.instance()
+		e["instanceStatus"] = local.WriterStatus
 	}
 	return e
 }

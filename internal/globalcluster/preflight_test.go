@@ -12,7 +12,6 @@ import (
 
 func TestPreflight(t *testing.T) {
 	const blocks, warns, fine = action.VerdictBlocked, action.VerdictWarning, action.VerdictReady
-	with := func(s scene, change func(*scene)) scene { change(&s); return s }
 	lag := func(value float64, age time.Duration) func(*machine) {
 		return func(m *machine) { m.regions[west].lags(value, noon, age) }
 	}
@@ -35,7 +34,14 @@ func TestPreflight(t *testing.T) {
 		{"planned, not a member", switchover, left, nil, blocks, action.Refused},
 		{"planned, no writer", switchover, with(idle, func(s *scene) { s.writer = "" }), nil, blocks, action.Refused},
 		{"planned, target stopped", switchover, with(idle, func(s *scene) { s.target = "stopped" }), nil, blocks, action.Refused},
-		{"planned, target instance rebooting", switchover, with(idle, func(s *scene) { s.instance = "rebooting" }), nil, blocks, action.Refused},
+		{"planned, target instance rebooting", switchover, with(idle, func(s *scene) { s.instance = "rebooting" }), nil, warns, ""},
+		{"planned, target instance failed", switchover, with(idle, func(s *scene) { s.instance = "failed" }), nil, blocks, action.Refused},
+		{"planned, target backing up", switchover, with(idle, func(s *scene) { s.target = "backing-up" }), nil, warns, ""},
+		{"planned, target unknown", switchover, with(idle, func(s *scene) { s.target = "pondering" }), nil, blocks, action.Refused},
+		{"planned, unknown status", switchover, with(idle, func(s *scene) { s.status = "pondering" }), nil, blocks, action.Refused},
+		{"planned, primary's instance rebooting", switchover, with(idle, func(s *scene) { s.source = "rebooting" }), nil, blocks, action.Refused},
+		{"planned, a failover by somebody else", switchover, losing, nil, blocks, action.Conflict},
+		{"planned, busy", switchover, with(idle, func(s *scene) { s.status = "modifying" }), nil, warns, ""},
 		{"planned, headless", switchover, with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
 		{"planned, another operation", switchover, otherWay, nil, blocks, action.Conflict},
 		{"planned, ours runs", switchover, pendingThen, nil, warns, ""},
@@ -52,6 +58,12 @@ func TestPreflight(t *testing.T) {
 		{"unplanned, no writer, with a limit", failoverBy(MethodManaged, aws.Int(10)), with(idle, func(s *scene) { s.writer = "" }), nil, blocks, action.Refused},
 		{"unplanned, headless", failoverBy(MethodManaged, nil), with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
 		{"unplanned, target stopped", failoverBy(MethodManaged, nil), with(idle, func(s *scene) { s.target = "stopped" }), nil, blocks, action.Refused},
+		{"unplanned, target backing up", failoverBy(MethodManaged, nil), with(idle, func(s *scene) { s.target = "backing-up" }), nil, warns, ""},
+		{"unplanned, pending-resync", failoverBy(MethodManaged, nil), stale, nil, warns, ""},
+		{"unplanned, unknown status", failoverBy(MethodManaged, nil), with(idle, func(s *scene) { s.status = "pondering" }), nil, blocks, action.Refused},
+		{"unplanned, not a member", failoverBy(MethodManaged, nil), left, nil, blocks, action.Refused},
+		{"unplanned, lag not answered, with a limit", failoverBy(MethodManaged, aws.Int(10)), idle, func(m *machine) { m.regions[west].metric.err = coded("Throttling") }, blocks, action.Throttled},
+		{"unplanned, lag not answered, without a limit", failoverBy(MethodManaged, nil), idle, func(m *machine) { m.regions[west].metric.err = coded("Throttling") }, warns, ""},
 		{"unplanned, another operation", failoverBy(MethodManaged, nil), otherWay, nil, blocks, action.Conflict},
 		{"unplanned, run in the wrong region", failoverBy(MethodManaged, nil), idle, func(m *machine) { m.event.Run.Region = east }, blocks, action.InvalidInput},
 		{"unplanned, global cluster deleting", failoverBy(MethodManaged, nil), with(idle, func(s *scene) { s.status = "deleting" }), nil, blocks, action.Terminal},
@@ -59,6 +71,9 @@ func TestPreflight(t *testing.T) {
 		{"detach", failoverBy(MethodDetach, nil), idle, nil, fine, ""},
 		{"detach, lag above the limit", failoverBy(MethodDetach, aws.Int(10)), idle, lag(11000, time.Minute), blocks, action.Refused},
 		{"detach, headless", failoverBy(MethodDetach, nil), with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
+		{"detach, already done: whether it was ever in it, nobody can see", failoverBy(MethodDetach, nil), left, nil, warns, ""},
+		{"detach, member of another global cluster", failoverBy(MethodDetach, nil), elsewhere, nil, blocks, action.Refused},
+		{"detach, pending-resync", failoverBy(MethodDetach, nil), stale, nil, warns, ""},
 		{"detach, leaving", failoverBy(MethodDetach, nil), departing, nil, warns, ""},
 		{"detach, no cluster", failoverBy(MethodDetach, nil), idle, func(m *machine) { m.regions[west].clusters.err = coded("DBClusterNotFoundFault") }, blocks, action.NotFound},
 	} {
@@ -95,7 +110,7 @@ func TestPreflightDeadTargetRegion(t *testing.T) {
 			m.show(idle)
 			m.regions[west].dead()
 			got, class := m.preflight(t)
-			if class != action.Unreachable && (class != "" || got.Verdict != action.VerdictBlocked || got.Observed != action.StateUnknown) {
+			if class != "" || got.Verdict != action.VerdictBlocked || got.Observed != action.StateUnknown || got.Findings[0].Class != action.Unreachable {
 				t.Errorf("class %q, %+v", class, got)
 			}
 		})
@@ -115,6 +130,11 @@ func TestPreflightObserves(t *testing.T) {
 		{"roles changed", switchover, turned, action.StateUnderWay},
 		{"not up", switchover, promoting, action.StateUnderWay},
 		{"done", switchover, over, action.StateDone},
+		{"busy", switchover, with(idle, func(s *scene) { s.status = "modifying" }), action.StateBusy},
+		{"target at work", switchover, with(idle, func(s *scene) { s.target = "backing-up" }), action.StateReady},
+		{"target could not take writes", switchover, with(idle, func(s *scene) { s.target = "stopped" }), action.StateReady},
+		{"not a member", switchover, left, action.StateUnknown},
+		{"detach: done", failoverBy(MethodDetach, nil), left, action.StateDone},
 		{"detach: leaving", failoverBy(MethodDetach, nil), departing, action.StateUnderWay},
 		{"another operation", switchover, otherWay, action.StateUnknown},
 		{"unknown status", switchover, scene{status: "pondering", writer: primary, target: "available", instance: "available", failover: &types.FailoverState{}}, action.StateUnknown},

@@ -1,54 +1,47 @@
 package globalcluster
 
+import "dr-orchestrator/internal/action"
+
 // Statuses of a global cluster and of its clusters, from the Aurora user guide
 // and the AWS CLI's examples of switchover-global-cluster.
 const (
 	statusAvailable = "available"
 	statusPromoting = "promoting"
+	syncConnected   = "connected"
 	syncResync      = "pending-resync"
 )
 
-// condition sorts the statuses of a cluster or of an instance.
-type condition int
+var conditions = map[string]action.Condition{
+	statusAvailable: action.StatusReady,
 
-const (
-	unknown  condition = iota // a status that this list does not know: it blocks
-	ready                     // an operation may be asked for
-	pending                   // something runs and will end by itself
-	terminal                  // nothing will change without a person
-)
+	"backing-up":                    action.StatusPending,
+	"backtracking":                  action.StatusPending,
+	"configuring-iam-database-auth": action.StatusPending,
+	"configuring-log-exports":       action.StatusPending,
+	"creating":                      action.StatusPending,
+	"failing-over":                  action.StatusPending,
+	"maintenance":                   action.StatusPending,
+	"migrating":                     action.StatusPending,
+	"modifying":                     action.StatusPending,
+	statusPromoting:                 action.StatusPending,
+	"rebooting":                     action.StatusPending,
+	"renaming":                      action.StatusPending,
+	"resetting-master-credentials":  action.StatusPending,
+	"starting":                      action.StatusPending,
+	"storage-optimization":          action.StatusPending,
+	"switching-over":                action.StatusPending,
+	"update-iam-db-auth":            action.StatusPending,
+	"upgrading":                     action.StatusPending,
 
-var conditions = map[string]condition{
-	statusAvailable: ready,
-
-	"backing-up":                    pending,
-	"backtracking":                  pending,
-	"configuring-iam-database-auth": pending,
-	"configuring-log-exports":       pending,
-	"creating":                      pending,
-	"failing-over":                  pending,
-	"maintenance":                   pending,
-	"migrating":                     pending,
-	"modifying":                     pending,
-	statusPromoting:                 pending,
-	"rebooting":                     pending,
-	"renaming":                      pending,
-	"resetting-master-credentials":  pending,
-	"starting":                      pending,
-	"storage-optimization":          pending,
-	"switching-over":                pending,
-	"update-iam-db-auth":            pending,
-	"upgrading":                     pending,
-
-	"cloning-failed":                      terminal,
-	"deleting":                            terminal,
-	"failed":                              terminal,
-	"inaccessible-encryption-credentials": terminal,
-	"inaccessible-encryption-credentials-recoverable": terminal,
-	"incompatible-network":                            terminal,
-	"incompatible-parameters":                         terminal,
-	"migration-failed":                                terminal,
-	"stopped":                                         terminal,
-	"stopping":                                        terminal,
-	"storage-full":                                    terminal,
+	"cloning-failed":                      action.StatusTerminal,
+	"deleting":                            action.StatusTerminal,
+	"failed":                              action.StatusTerminal,
+	"inaccessible-encryption-credentials": action.StatusTerminal,
+	"inaccessible-encryption-credentials-recoverable": action.StatusTerminal,
+	"incompatible-network":                            action.StatusTerminal,
+	"incompatible-parameters":                         action.StatusTerminal,
+	"migration-failed":                                action.StatusTerminal,
+	"stopped":                                         action.StatusTerminal,
+	"stopping":                                        action.StatusTerminal,
+	"storage-full":                                    action.StatusTerminal,
 }

@@ -16,7 +16,7 @@ import (
 // SwitchoverParameters are the parameters of PlannedFailoverAurora.
 type SwitchoverParameters struct {
 	GlobalClusterIdentifier string `param:"required" format:"global-cluster" identity:"global-cluster" doc:"Identifier of the Aurora global database."`
-	DBClusterIdentifier     string `param:"required" format:"rds-cluster-arn" doc:"ARN of the secondary cluster that is to become the primary."`
+	DBClusterIdentifier     string `param:"required" format:"rds-cluster-arn" identity:"rds-cluster" doc:"ARN of the secondary cluster that is to become the primary."`
 }
 
 // SwitchoverAPI is every call to RDS that a switchover makes.
@@ -49,13 +49,13 @@ func NewSwitchover(f *client.Factory, secrets action.Secrets, now func() time.Ti
 func (a Switchover) Preflight(ctx context.Context, req action.Request[SwitchoverParameters]) (action.Readiness, error) {
 	p := req.Parameters
 	region := regionOf(p.DBClusterIdentifier)
-	g, local, d, ready, err := look(ctx, a.RDS(region), req, p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true})
-	if err != nil || d.move != moveAct {
+	out, ready, err := preflight(ctx, a.RDS(region), p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true}, action.Asked{Now: req.Now})
+	if err != nil || out.decision.Move != action.MoveAct {
 		return ready, err
 	}
-	writer, ok := g.writer()
+	writer, ok := out.global.writer()
 	if !ok {
-		ready.Findings = blocked(ready.Findings, action.Refused, "%s shows no writer", g.ID)
+		ready.Findings = blocked(ready.Findings, action.Refused, "%s shows no writer", out.global.ID)
 		return ready, nil
 	}
 	primary, err := findLocal(ctx, a.RDS(regionOf(writer.ARN)), writer.ARN, regionOf(writer.ARN))
@@ -67,9 +67,9 @@ func (a Switchover) Preflight(ctx context.Context, req action.Request[Switchover
 		return ready, err
 	case primary.Status != statusAvailable || primary.WriterStatus != statusAvailable:
 		ready.Findings = blocked(ready.Findings, action.Refused, "the primary %s is %s and its instance %s is %s: both must be available", writer.ARN, primary.Status, primary.Writer, primary.WriterStatus)
-	case primary.Version != local.Version:
+	case primary.Version != out.local.Version:
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
-			Message: "engine versions differ: " + primary.Version + " on the primary, " + local.Version + " on the target"})
+			Message: "engine versions differ: " + primary.Version + " on the primary, " + out.local.Version + " on the target"})
 	}
 	return ready, nil
 }
@@ -78,19 +78,20 @@ func (a Switchover) Preflight(ctx context.Context, req action.Request[Switchover
 func (a Switchover) Reconcile(ctx context.Context, req action.Request[SwitchoverParameters]) (action.Progress, error) {
 	p := req.Parameters
 	region := regionOf(p.DBClusterIdentifier)
-	d, progress, err := step(ctx, a.RDS(region), req, p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true})
-	if err != nil || d.move != moveAct {
+	out, err := step(ctx, a.RDS(region), req, p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true})
+	progress := out.progress
+	if err != nil || out.decision.Move != action.MoveAct {
 		return progress, err
 	}
-	writer, ok := progress.Evidence["writer"].(string)
+	writer, ok := out.global.writer()
 	if !ok {
 		return progress, action.Errorf(action.Refused, "%s shows no writer", p.GlobalClusterIdentifier)
 	}
 	// AWS takes a switchover in the region of the current primary only.
-	_, err = a.RDS(regionOf(writer)).SwitchoverGlobalCluster(ctx, &rds.SwitchoverGlobalClusterInput{
+	_, err = a.RDS(regionOf(writer.ARN)).SwitchoverGlobalCluster(ctx, &rds.SwitchoverGlobalClusterInput{
 		GlobalClusterIdentifier: aws.String(p.GlobalClusterIdentifier), TargetDbClusterIdentifier: aws.String(p.DBClusterIdentifier),
 	})
-	progress.Phase, progress.Message = "switching-over", "switchover asked for in "+regionOf(writer)
+	progress.Phase, progress.Message = "switching-over", "switchover asked for in "+regionOf(writer.ARN)
 	return action.Sent(req, progress, action.Mutation("switching "+p.GlobalClusterIdentifier+" over to "+p.DBClusterIdentifier, err))
 }
 

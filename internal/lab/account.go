@@ -63,6 +63,7 @@ type Call struct {
 	stale      bool        // answer with the state from before the last change
 	notFound   bool        // what was just created is not found yet
 	stuck      bool        // the operation that it begins never ends
+	cancelled  bool        // the operation that it begins goes back to the start
 }
 
 func (c *Call) name() string { return c.Service + ":" + c.Operation }

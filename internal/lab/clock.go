@@ -72,6 +72,10 @@ func (c *Clock) time() time.Time {
 func (c *Clock) Go(f func()) {
 	t := &task{wake: make(chan struct{})}
 	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
 	c.parked[t] = true
 	c.push(c.time(), t, nil)
 	c.mu.Unlock()

@@ -173,7 +173,7 @@ func (e *Estate) Clone() *Estate {
 func (e *Estate) check() error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if len(e.Account) != 12 {
+	if len(e.Account) != 12 || strings.Trim(e.Account, "0123456789") != "" {
 		bad("account: want 12 digits, got %q", e.Account)
 	}
 	if len(e.Regions) < 2 {
@@ -203,6 +203,28 @@ func (e *Estate) check() error {
 	}
 	for i, x := range e.Groups {
 		region(fmt.Sprintf("replicationGroups[%d] %s", i, x.ID), x.Region)
+	}
+	things := map[string]bool{}
+	once := func(what string) {
+		if things[what] {
+			bad("%s is there twice", what)
+		}
+		things[what] = true
+	}
+	for _, x := range e.Instances {
+		once("instance " + x.ID + " in " + x.Region)
+	}
+	for _, x := range e.Clusters {
+		once("cluster " + x.ID + " in " + x.Region)
+	}
+	for _, x := range e.Globals {
+		once("global cluster " + x.ID)
+	}
+	for _, x := range e.Datastores {
+		once("global datastore " + x.ID)
+	}
+	if e.Latencies.API < 0 || e.Latencies.Invoke < 0 || e.Latencies.Transition < 0 {
+		bad("latencyMilliseconds: must not be below 0")
 	}
 	for i, op := range e.Operations {
 		if _, ok := scripts[op.Kind]; !ok {

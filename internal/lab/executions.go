@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -56,6 +57,8 @@ func (a *Account) machineARN(region, name string) string {
 	return fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s", region, a.Estate.Account, name)
 }
 
+var executionName = regexp.MustCompile(`^[0-9A-Za-z_-]{1,80}$`)
+
 // start begins an execution, as a task of its own.
 func (x *executions) start(region, machine, name string, input json.RawMessage) (*Execution, error) {
 	a := x.account
@@ -65,6 +68,9 @@ func (x *executions) start(region, machine, name string, input json.RawMessage) 
 	}
 	if name == "" {
 		name = a.id()
+	}
+	if !executionName.MatchString(name) {
+		return nil, fail(400, "InvalidName", "Invalid Name: '%s'", name)
 	}
 	arn := fmt.Sprintf("arn:aws:states:%s:%s:execution:%s:%s", region, a.Estate.Account, machine, name)
 	if old, ok := x.all[arn]; ok {
@@ -160,6 +166,9 @@ func (r *machineRuntime) Task(_ context.Context, call asl.TaskCall) (json.RawMes
 // ReadItems reads an object for an ItemReader. Step Functions makes this call
 // itself, so it counts as none of the product's.
 func (r *machineRuntime) ReadItems(_ context.Context, bucket, key string) (json.RawMessage, error) {
+	if len(r.account().faults.strike("states:ReadItems")) > 0 {
+		return nil, &asl.Error{Name: asl.ErrorItemReader, Cause: "the items could not be read"}
+	}
 	body, ok := r.account().Object(bucket, key)
 	if !ok {
 		return nil, &asl.Error{Name: asl.ErrorItemReader, Cause: "NoSuchKey: " + bucket + "/" + key}
@@ -169,6 +178,9 @@ func (r *machineRuntime) ReadItems(_ context.Context, bucket, key string) (json.
 
 // WriteObject stores an object of a ResultWriter.
 func (r *machineRuntime) WriteObject(_ context.Context, bucket, key string, body []byte) error {
+	if len(r.account().faults.strike("states:WriteResults")) > 0 {
+		return &asl.Error{Name: asl.ErrorResultWriter, Cause: "the results could not be written"}
+	}
 	r.account().PutObject(bucket, key, body)
 	return nil
 }
@@ -187,6 +199,9 @@ func (r *machineRuntime) Entered(asl.Event) {
 
 // Observe keeps the history of the execution.
 func (r *machineRuntime) Observe(e asl.Event) {
+	if e.Kind == asl.ExecutionStarted && e.Execution.ARN == r.execution.ARN {
+		r.execution.Started = e.Time.Truncate(time.Millisecond) // as precisely as the machine tells it
+	}
 	r.execution.Events = append(r.execution.Events, e)
 	r.executions.observe(e)
 }
@@ -276,7 +291,13 @@ var statesService = map[string]handler{
 	},
 }
 
-func machineOf(arn string) string { return lastName(arn) }
+// machineOf reads the name of a machine from its ARN, or from that of a
+// version or an alias of it.
+func machineOf(arn string) string {
+	_, rest, _ := strings.Cut(arn, ":stateMachine:")
+	name, _, _ := strings.Cut(rest, ":")
+	return name
+}
 
 func (a *Account) execution(c *Call) (*Execution, error) {
 	e, ok := a.runs.all[c.Params.str("executionArn")]

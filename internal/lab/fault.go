@@ -24,11 +24,12 @@ const (
 	Stuck    FaultKind = "stuck"    // the operation never completes
 	Kill     FaultKind = "kill"     // the function dies without an answer; its effects stay
 	Twice    FaultKind = "twice"    // the function is invoked twice at once
+	Cancel   FaultKind = "cancel"   // the operation goes back to the start on the way
 	Dead     FaultKind = "dead"     // the region answers nothing at all
 )
 
 // FaultKinds lists them all.
-var FaultKinds = []FaultKind{Throttle, Broken, Lost, Timeout, Stale, NotFound, Stuck, Kill, Twice, Dead}
+var FaultKinds = []FaultKind{Throttle, Broken, Lost, Timeout, Stale, NotFound, Stuck, Cancel, Kill, Twice, Dead}
 
 // Fault breaks the From-th to To-th call of a target (1 is the first; To 0
 // is without end).
@@ -166,6 +167,18 @@ func (f *faults) strike(target string) []FaultKind {
 		}
 	}
 	return hit
+}
+
+// unfired names the faults that never came to pass: a run under them shows
+// nothing.
+func (f *faults) unfired() []string {
+	var never []string
+	for i, fault := range f.spec {
+		if f.count[i] < fault.From {
+			never = append(never, fault.String())
+		}
+	}
+	return never
 }
 
 // dead reports whether a call to a region gets no answer at all.

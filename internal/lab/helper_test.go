@@ -82,6 +82,23 @@ func replicas(e *Estate, n int) []byte {
 	return []byte(`{"StatePayload":[{"layer":1,"resources":[` + strings.Join(resources, ",") + `]}]}`)
 }
 
+// globals puts n global databases into an estate and gives the payload that
+// fails them over.
+func globals(e *Estate, n int) []byte {
+	var resources []string
+	for i := range n {
+		name := fmt.Sprintf("orders-%03d", i)
+		e.addGlobal(name, "cluster-"+name, "aurora-mysql", "8.0", "3306", "us-east-1", "us-west-2")
+		resources = append(resources, fmt.Sprintf(`{"resourceType":"UnPlannedFailoverAurora","resourceName":"%s","parameters":{"GlobalClusterIdentifier":"%s","DBClusterIdentifier":"arn:aws:rds:us-west-2:111122223333:cluster:cluster-%s-02","ClusterRegion":"us-west-2"}}`, name, name, name))
+	}
+	return []byte(`{"StatePayload":[{"layer":1,"resources":[` + strings.Join(resources, ",") + `]}]}`)
+}
+
+// detached is globals, the Python sample's way.
+func detached(e *Estate, n int) []byte {
+	return []byte(strings.ReplaceAll(string(globals(e, n)), `"ClusterRegion":"us-west-2"`, `"ClusterRegion":"us-west-2","Method":"Detach"`))
+}
+
 // untrue fails the test where what a run says is not what the lab knows.
 func untrue(t testing.TB, result Result, payload []byte) {
 	t.Helper()

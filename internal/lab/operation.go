@@ -14,6 +14,7 @@ type Operation struct {
 	Elapsed  float64           `json:"elapsedSeconds"`
 	Applied  int               `json:"applied"` // steps of its script that have happened
 	Stuck    bool              `json:"stuck,omitempty"`
+	Cancel   bool              `json:"cancel,omitempty"`
 	Owner    string            `json:"-"` // the resource of the run on whose behalf it was begun
 	started  time.Time
 	finished bool
@@ -154,7 +155,7 @@ func (op *Operation) instance(e *Estate) *Instance {
 
 // begin starts an operation; stuck ones show their first steps and never end.
 func (a *Account) begin(c *Call, kind, target string, args map[string]string) *Operation {
-	op := &Operation{Kind: kind, Target: target, Args: args, Seconds: a.Estate.Durations[kind], started: a.clock.Now(), Owner: c.owner(), Stuck: c.stuck}
+	op := &Operation{Kind: kind, Target: target, Args: args, Seconds: a.Estate.Durations[kind], started: a.clock.Now(), Owner: c.owner(), Stuck: c.stuck, Cancel: c.cancelled}
 	if op.Seconds == 0 {
 		op.Seconds = defaultDurations[kind]
 	}
@@ -196,6 +197,10 @@ func (a *Account) settle() {
 func (a *Account) apply(op *Operation, at time.Time) {
 	a.remember(op)
 	steps := scripts[op.Kind]
+	if op.Cancel && steps[op.Applied].share >= 0.4 {
+		a.cancel(op)
+		return
+	}
 	steps[op.Applied].apply(a.Estate, op)
 	op.Applied++
 	if op.Applied < len(steps) {
@@ -209,6 +214,25 @@ func (a *Account) apply(op *Operation, at time.Time) {
 				a.Estate.Operations = append(a.Estate.Operations, resync)
 			}
 		}
+	}
+}
+
+// cancel ends an operation where it began: AWS does so without an error
+// (RDS-EVENT-0186 tells of a cancelled switchover).
+func (a *Account) cancel(op *Operation) {
+	op.finished = true
+	e := a.Estate
+	if i := op.instance(e); i.ID != "" {
+		i.Status = "available"
+	}
+	if c := e.cluster(op.Target); c != nil {
+		c.Status = "available"
+	}
+	if g := e.global(op.Args["global"]); g != nil {
+		g.Status, g.Failover = "available", nil
+	}
+	if d := e.datastore(op.Target); d != nil {
+		d.Status = "available"
 	}
 }
 

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -141,6 +142,7 @@ type xmlDBCluster struct {
 	Version    string             `xml:"EngineVersion"`
 	Status     string             `xml:"Status"`
 	Endpoint   string             `xml:"Endpoint"`
+	Global     string             `xml:"GlobalClusterIdentifier,omitempty"`
 	Members    []xmlClusterMember `xml:"DBClusterMembers>DBClusterMember"`
 }
 
@@ -163,9 +165,16 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 		}
 		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
 			Endpoint: fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region)}
+		// A secondary has readers only, and so has a cluster that is still
+		// being promoted.
+		writes := x.Status != "promoting"
+		if g := a.Estate.globalOf(shown.ARN); g != nil {
+			shown.Global = g.ID
+			writes = slices.ContainsFunc(g.Members, func(m GlobalMember) bool { return m.ARN == shown.ARN && m.Writer })
+		}
 		for _, i := range a.Estate.Instances {
 			if i.Region == x.Region && i.Cluster == x.ID {
-				shown.Members = append(shown.Members, xmlClusterMember{i.ID, i.Writer})
+				shown.Members = append(shown.Members, xmlClusterMember{i.ID, i.Writer && writes})
 			}
 		}
 		out.DBClusters = append(out.DBClusters, shown)

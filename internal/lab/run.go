@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/asl"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
@@ -48,8 +51,11 @@ type Result struct {
 	APICalls        map[string]int    `json:"apiCalls"`
 	Mutations       map[string]int    `json:"mutations"` // the part of apiCalls that changes resources
 	Problems        []payload.Problem `json:"problems"`
+	Mode            string            `json:"mode,omitempty"`
 	Cause           string            `json:"cause,omitempty"`
+	Undelivered     string            `json:"undelivered,omitempty"` // what of the report did not go out
 	Faults          string            `json:"faults,omitempty"`
+	Unfired         []string          `json:"unfired,omitempty"` // faults that never came to pass
 
 	Record report.Record `json:"-"`
 	Final  *Estate       `json:"-"` // the estate as the run left it
@@ -78,6 +84,9 @@ type ResultResource struct {
 	Polls           int           `json:"polls"`
 	LagSeconds      *float64      `json:"lagSeconds"`
 	Error           *report.Error `json:"error,omitempty"`
+
+	Verdict  action.Verdict   `json:"verdict,omitempty"` // of the preflight
+	Findings []action.Finding `json:"findings,omitempty"`
 }
 
 // Run runs one payload in a fresh lab, from start to end.
@@ -125,7 +134,7 @@ func Run(o Options) (Result, error) {
 // left, by the same code.
 func (a *Account) result(e *Execution) (Result, error) {
 	out := Result{
-		Outcome: outcome(e.Result), Cause: e.Result.Cause, DurationSeconds: e.Ended.Sub(e.Started).Seconds(), Transitions: a.runs.transitions,
+		Cause: e.Result.Cause, DurationSeconds: rounded(e.Ended.Sub(e.Started).Seconds()), Unfired: a.faults.unfired(), Transitions: a.runs.transitions,
 		APICalls: a.Calls, Mutations: a.Mutations(), Problems: []payload.Problem{}, Layers: []ResultLayer{}, Final: a.Snapshot(), Begun: a.history, Log: a.log, Used: a.used,
 	}
 	for _, event := range e.Events {
@@ -133,18 +142,27 @@ func (a *Account) result(e *Execution) (Result, error) {
 			out.Path = append(out.Path, event.State)
 		}
 	}
+	out.Outcome = outcome(e.Result, out.Path)
+	var output struct{ Cause, Undelivered string }
+	if e.Result.Output != nil {
+		if err := json.Unmarshal(e.Result.Output, &output); err != nil {
+			return out, err
+		}
+		out.Cause, out.Undelivered = output.Cause, output.Undelivered
+	}
 	record, err := a.record(e, out)
 	if err != nil {
 		return out, err
 	}
-	out.Record = record
+	out.Record, out.Mode = record, record.Mode
 	out.Problems = append(out.Problems, record.Problems...)
 	for _, layer := range record.Layers {
 		l := ResultLayer{Layer: layer.Layer}
 		for _, x := range layer.Resources {
 			l.Resources = append(l.Resources, ResultResource{
-				ResourceType: x.ResourceType, ResourceName: x.ResourceName, Status: x.Status, Changed: x.Changed, DurationSeconds: x.DurationSeconds,
-				AWSSeconds: a.awsSeconds(e.Name, x.Index), Polls: x.Polls, LagSeconds: x.LagSeconds, Error: x.Error,
+				ResourceType: x.ResourceType, ResourceName: x.ResourceName, Status: x.Status, Changed: x.Changed, DurationSeconds: rounded(x.DurationSeconds),
+				AWSSeconds: rounded(a.awsSeconds(e.Name, x.Index)), Polls: x.Polls, LagSeconds: x.LagSeconds, Error: x.Error,
+				Verdict: x.Verdict, Findings: x.Findings,
 			})
 		}
 		out.Layers = append(out.Layers, l)
@@ -154,27 +172,28 @@ func (a *Account) result(e *Execution) (Result, error) {
 
 func (a *Account) record(e *Execution, out Result) (report.Record, error) {
 	var record report.Record
-	if body, ok := a.Object(a.Bucket(e.Region), run.ReportKey(e.Name)); ok {
+	if body, ok := a.Object(a.Bucket(e.Region), run.ReportKey(e.ARN, e.Started)); ok {
 		err := json.Unmarshal(body, &record)
 		return record, err
 	}
-	in := run.ReportInput{Outcome: out.Outcome, Cause: out.Cause, Begun: len(a.begun(e))}
+	in := run.ReportInput{}
+	for _, event := range e.Events {
+		if event.Kind == asl.TaskScheduled && event.State == "RecordReport" {
+			var asked struct{ Payload run.ReportInput }
+			if err := json.Unmarshal(event.Input, &asked); err != nil {
+				return record, err
+			}
+			in = asked.Payload
+		}
+	}
+	in.Outcome, in.Cause = out.Outcome, out.Cause
 	in.Execution.ID, in.Execution.Name, in.Execution.StartTime = e.ARN, e.Name, e.Started
 	return run.Store{S3: directObjects{a}, Bucket: a.Bucket(e.Region)}.Build(context.Background(), in, e.Ended)
 }
 
-// begun lists the layers that an execution began.
-func (a *Account) begun(e *Execution) []asl.Event {
-	var all []asl.Event
-	for _, event := range e.Events {
-		if event.Kind == asl.StateEntered && event.State == "RunLayer" {
-			all = append(all, event)
-		}
-	}
-	return all
-}
-
-func outcome(r asl.Result) report.Outcome {
+// outcome reads the end of an execution. One that Step Functions itself ended
+// is clean only where no layer was begun.
+func outcome(r asl.Result, path []string) report.Outcome {
 	if r.Status == asl.StatusSucceeded {
 		return report.Succeeded
 	}
@@ -182,8 +201,14 @@ func outcome(r asl.Result) report.Outcome {
 	case report.Refused, report.FailedClean:
 		return o
 	}
+	if !slices.Contains(path, "RunLayer") {
+		return report.FailedClean
+	}
 	return report.FailedDirty
 }
+
+// rounded keeps what a clock can tell: milliseconds.
+func rounded(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
 
 // awsSeconds is how long the operations took that were begun on behalf of a
 // resource; one that did not end counts until now.

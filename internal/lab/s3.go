@@ -34,8 +34,8 @@ func decodeS3(r *http.Request, c *Call) error {
 	switch {
 	case r.Method == http.MethodPut && p.key != "":
 		c.Operation = "PutObject"
-	case r.Method == http.MethodGet && p.key != "":
-		c.Operation = "GetObject"
+	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && p.key != "":
+		c.Operation = "GetObject" // IAM knows no HeadObject
 	case r.Method == http.MethodGet:
 		c.Operation = "ListBucket"
 	default:

@@ -336,14 +336,83 @@ func busiestSecond(log []LoggedCall) int {
 }
 
 func TestALargeLayerStaysUnderTheRegionsLimits(t *testing.T) {
-	estate := DefaultEstate()
-	estate.Instances = nil
-	payload := replicas(estate, 60)
-	result := runLab(t, Options{Payload: payload, Estate: estate})
-	if result.Outcome != report.Succeeded || result.Mutations["rds:PromoteReadReplica"] != 60 {
-		t.Fatalf("%s, %v\n%s", result.Outcome, result.Mutations, result.Cause)
+	for _, tt := range []struct {
+		name    string
+		payload func(*Estate, int) []byte
+		n       int
+	}{{"replicas", replicas, 60}, {"global clusters", globals, 20}, {"global clusters", globals, 60}, {"detached clusters", detached, 3}, {"detached clusters", detached, 30}} {
+		estate := DefaultEstate()
+		payload := tt.payload(estate, tt.n)
+		result := runLab(t, Options{Payload: payload, Estate: estate})
+		if result.Outcome != report.Succeeded || total(result.Mutations) != tt.n {
+			t.Fatalf("%d %s: %s, %v\n%s", tt.n, tt.name, result.Outcome, result.Mutations, result.Cause)
+		}
+		if burst := busiestSecond(result.Log); burst > 10 {
+			t.Errorf("%d %s: %d describes in one second", tt.n, tt.name, burst)
+		}
 	}
-	if burst := busiestSecond(result.Log); burst > 10 {
-		t.Errorf("%d describes in one second", burst)
+}
+
+// What another run has left must never be taken for this one's, whatever the
+// two are called.
+func TestTwoRunsOfOneNameDoNotMix(t *testing.T) {
+	clock := NewClock(Epoch)
+	a := NewAccount(DefaultEstate(), clock, 1, faultsOf(t, "error@function:prepare-run#2-"))
+	var second Result
+	clock.Run(func() {
+		for _, machine := range []string{catalog.Failover, catalog.Failback} {
+			e, err := a.runs.start("us-west-2", MachineName(machine), "drill", sample(t, "failover-replica-and-cache.json"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			e.ended.Wait(0)
+			if second, err = a.result(e); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if second.Outcome != report.FailedClean || len(second.Layers) != 0 {
+		t.Errorf("a run that could not be prepared: %s with layers %+v", second.Outcome, second.Layers)
+	}
+}
+
+// An unrelated database under the name that the payload gives is not a
+// recovery.
+func TestAnUnrelatedDatabaseIsNoRecovery(t *testing.T) {
+	estate := DefaultEstate()
+	estate.Clusters = append(estate.Clusters, &Cluster{Region: "us-west-2", ID: "billing", Engine: "aurora-mysql", EngineVersion: "8", Status: "available"})
+	estate.Instances = append(estate.Instances, &Instance{Region: "us-west-2", ID: "billing-1", Cluster: "billing", Writer: true, Status: "available"})
+	for name, text := range map[string]string{
+		"a cluster of its own":                  strings.ReplaceAll(string(sample(t, "failover-aurora-unplanned.json")), "!Import dr-globaldb-cluster-mysql-cluster-identifier", "arn:aws:rds:us-west-2:111122223333:cluster:billing"),
+		"a secondary of another global cluster": strings.ReplaceAll(string(sample(t, "failover-aurora-detach.json")), "!Import dr-globaldb-cluster-mysql-cluster-identifier", "arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-postgres-02"),
+		"an instance of a cluster": strings.NewReplacer("!Import rds-mysql-instance-identifier", "dbcluster-02-usw2-instance-2",
+			"!Import rds-mysql-instance-global-arn", "arn:aws:rds:us-west-2:111122223333:db:dbcluster-02-usw2-instance-2").Replace(string(sample(t, "failover-replica-and-cache.json"))),
+	} {
+		result := runLab(t, Options{Payload: []byte(text), Estate: estate})
+		if result.Outcome != report.Refused || len(result.Begun) != 0 {
+			t.Errorf("%s: %s with %v, want Refused and nothing done\n%s", name, result.Outcome, result.Mutations, result.Cause)
+		}
+	}
+}
+
+func TestAStatusThatNobodyKnowsKeepsEverythingFromStarting(t *testing.T) {
+	estate := DefaultEstate()
+	estate.instance("us-west-2", "rds-mysql-instance-usw2").Status = "pondering"
+	result := runLab(t, Options{Payload: sample(t, "failover-replica-and-cache.json"), Estate: estate})
+	if result.Outcome != report.Refused || len(result.Begun) != 0 || !strings.Contains(result.Cause, "pondering") {
+		t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+	}
+}
+
+// However many resources fail, the machine's own data stays within what Step
+// Functions takes, and the report has all of them.
+func TestAThousandFailuresStillEndInAReport(t *testing.T) {
+	estate := DefaultEstate()
+	payload := replicas(estate, 1000)
+	estate.Instances = nil
+	result := runLab(t, Options{Payload: payload, Estate: estate})
+	if result.Outcome != report.FailedClean || len(result.Problems) != 1000 {
+		t.Errorf("%s with %d problems: %.300s", result.Outcome, len(result.Problems), result.Cause)
 	}
 }

@@ -53,7 +53,7 @@ func everyFault(t *testing.T, payload []byte) []string {
 	for _, call := range sortedKeys(calm.APICalls) {
 		kinds := []FaultKind{Throttle, Broken, Lost, Timeout, Kill, NotFound}
 		if Mutating(call) {
-			kinds = append(kinds, Stuck)
+			kinds = append(kinds, Stuck, Cancel)
 		} else {
 			kinds = append(kinds, Stale)
 		}
@@ -72,6 +72,12 @@ func everyFault(t *testing.T, payload []byte) []string {
 			for n := 1; n <= 6; n++ {
 				specs = append(specs, fmt.Sprintf("%s@function:%s#%d", kind, function, n))
 			}
+		}
+	}
+	for _, call := range []string{"states:ReadItems", "states:WriteResults"} {
+		specs = append(specs, "error@"+call)
+		for n := 1; n <= 8; n++ {
+			specs = append(specs, fmt.Sprintf("error@%s#%d", call, n), fmt.Sprintf("error@%s#%d-", call, n))
 		}
 	}
 	for _, region := range calm.Final.Regions {
@@ -123,8 +129,11 @@ func sweep(t *testing.T, payload []byte, specs []string) {
 	t.Logf("ends: %v", ends)
 }
 
-// blinding reports whether faults kill a function again and again, without
-// end: no look at its resource gets through any more.
+// blinding reports whether faults kill a function again and again, or swallow
+// the results of a layer, without end: no look at its resource gets through any
+// more.
 func blinding(faults Faults) bool {
-	return slices.ContainsFunc(faults, func(f Fault) bool { return f.To == 0 && f.Kind == Kill })
+	return slices.ContainsFunc(faults, func(f Fault) bool {
+		return f.To == 0 && (f.Kind == Kill || f.Target == "states:WriteResults")
+	})
 }

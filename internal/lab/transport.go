@@ -75,7 +75,7 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 	case has(Broken):
 		return req.encode(nil, fail(503, "ServiceUnavailable", "The service is unavailable."), a.id()), nil
 	}
-	c.stale, c.notFound, c.stuck = has(Stale), has(NotFound), has(Stuck)
+	c.stale, c.notFound, c.stuck, c.cancelled = has(Stale), has(NotFound), has(Stuck), has(Cancel)
 	answer, err := a.answer(c)
 	switch {
 	case has(Kill) && inv != nil:

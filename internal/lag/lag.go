@@ -8,6 +8,7 @@ package lag
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -44,6 +45,7 @@ type Reading struct {
 	Lag   time.Duration
 	At    time.Time
 	Why   string
+	Err   error // the metric could not be asked for: that may pass
 }
 
 // Read gets the newest datapoint of a metric. A failure to read is a reading
@@ -67,7 +69,7 @@ func Read(ctx context.Context, api API, m Metric, now time.Time) Reading {
 		}},
 	})
 	if err != nil {
-		return Reading{Why: fmt.Sprintf("%s could not be read (%s)", m.Name, action.ClassOf(err))}
+		return Reading{Why: fmt.Sprintf("%s could not be read (%s)", m.Name, action.ClassOf(err)), Err: action.Call("reading "+m.Name, err)}
 	}
 	for _, result := range out.MetricDataResults {
 		if len(result.Values) == 0 || len(result.Timestamps) != len(result.Values) {
@@ -86,6 +88,8 @@ func Read(ctx context.Context, api API, m Metric, now time.Time) Reading {
 
 func reading(m Metric, value float64, at, now time.Time) Reading {
 	switch {
+	case math.IsNaN(value) || value*float64(m.Unit) > float64(math.MaxInt64/2):
+		return Reading{At: at, Why: fmt.Sprintf("%s is %g, which is no lag", m.Name, value)}
 	case value < 0:
 		return Reading{At: at, Why: fmt.Sprintf("%s is %g: replication is not running", m.Name, value)}
 	case now.Sub(at) > MaxAge:
@@ -112,13 +116,16 @@ func (r Reading) String() string {
 
 // Gate is the rule that guards every action that can lose data: with a limit
 // set, the lag must be known and within it. Without a limit there is nothing
-// to refuse. The error's class is Refused.
+// to refuse. The error's class is Refused, or, where the metric could not be
+// asked for, that of the failed call: the machine then asks again.
 func Gate(limitSeconds *int, r Reading) error {
 	if limitSeconds == nil {
 		return nil
 	}
 	limit := time.Duration(*limitSeconds) * time.Second
 	switch {
+	case r.Err != nil:
+		return r.Err
 	case !r.Known:
 		return action.Errorf(action.Refused, "the replication lag is unknown (%s) and MaxReplicaLagSeconds is %d", r.Why, *limitSeconds)
 	case r.Lag > limit:
@@ -131,7 +138,7 @@ func Gate(limitSeconds *int, r Reading) error {
 // refuse, a warning where the lag is unknown and nothing forbids to go ahead.
 func Finding(limitSeconds *int, r Reading) []action.Finding {
 	if err := Gate(limitSeconds, r); err != nil {
-		return []action.Finding{{Verdict: action.VerdictBlocked, Class: action.Refused, Message: err.Error()}}
+		return []action.Finding{{Verdict: action.VerdictBlocked, Class: action.ClassOf(err), Message: err.Error()}}
 	}
 	if !r.Known {
 		return []action.Finding{{Verdict: action.VerdictWarning, Message: "the replication lag is " + r.String()}}

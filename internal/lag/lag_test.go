@@ -3,6 +3,7 @@ package lag
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,11 @@ func TestRead(t *testing.T) {
 		{"no datapoint", replicaLag, &metrics{}, false, 0},
 		{"no result", replicaLag, &metrics{none: true}, false, 0},
 		{"a value without a time", replicaLag, &metrics{values: []float64{3}}, false, 0},
+		{"more than a duration holds", replicaLag, &metrics{values: []float64{1e10}, ages: []time.Duration{0}}, false, 0},
+		{"infinite", replicaLag, &metrics{values: []float64{math.Inf(1)}, ages: []time.Duration{0}}, false, 0},
+		{"minus infinite", replicaLag, &metrics{values: []float64{math.Inf(-1)}, ages: []time.Duration{0}}, false, 0},
+		{"no number", replicaLag, &metrics{values: []float64{math.NaN()}, ages: []time.Duration{0}}, false, 0},
+		{"a hundred years", replicaLag, &metrics{values: []float64{100 * 365 * 86400}, ages: []time.Duration{0}}, true, 100 * 365 * 24 * time.Hour},
 		{"denied", replicaLag, &metrics{err: &smithy.GenericAPIError{Code: "AccessDenied"}}, false, 0},
 		{"no answer", replicaLag, &metrics{err: context.DeadlineExceeded}, false, 0},
 	} {
@@ -77,6 +83,12 @@ func TestRead(t *testing.T) {
 			}
 			if seconds := got.Seconds(); (seconds != nil) != tt.known || seconds != nil && *seconds != tt.lag.Seconds() {
 				t.Errorf("%v seconds, want known %t and %s", seconds, tt.known, tt.lag)
+			}
+			if (got.Err != nil) != (tt.api.err != nil) {
+				t.Errorf("error %v, want one only where the metric could not be asked for", got.Err)
+			}
+			if Gate(aws.Int(1), got) == nil && got.Lag > time.Second || Gate(aws.Int(1), got) == nil && !tt.known {
+				t.Errorf("a lag of %s passes a limit of 1 s", got)
 			}
 			if !tt.known && (got.Why == "" || !strings.HasPrefix(got.String(), "unknown")) {
 				t.Errorf("an unknown reading says %q because of %q", got, got.Why)
@@ -111,35 +123,45 @@ func TestReadAsks(t *testing.T) {
 func TestGate(t *testing.T) {
 	known := func(d time.Duration) Reading { return Reading{Known: true, Lag: d, At: noon} }
 	unknown := Reading{Why: "ReplicaLag is -1"}
+	failed := func(class action.Class) Reading {
+		return Reading{Why: "ReplicaLag could not be read", Err: action.Errorf(class, "reading ReplicaLag: no")}
+	}
 	for _, tt := range []struct {
 		name    string
 		limit   *int
 		reading Reading
 		verdict action.Verdict // of the finding; empty: none
+		class   action.Class   // of what blocks
 	}{
-		{"below the limit", aws.Int(10), known(9 * time.Second), ""},
-		{"at the limit", aws.Int(10), known(10 * time.Second), ""},
-		{"above the limit", aws.Int(10), known(10*time.Second + time.Millisecond), action.VerdictBlocked},
-		{"limit of nothing, no lag", aws.Int(0), known(0), ""},
-		{"limit of nothing, some lag", aws.Int(0), known(time.Millisecond), action.VerdictBlocked},
-		{"unknown with a limit", aws.Int(10), unknown, action.VerdictBlocked},
-		{"never read, with a limit", aws.Int(10), Reading{}, action.VerdictBlocked},
-		{"unknown without a limit", nil, unknown, action.VerdictWarning},
-		{"large without a limit", nil, known(24 * time.Hour), ""},
+		{"below the limit", aws.Int(10), known(9 * time.Second), "", ""},
+		{"at the limit", aws.Int(10), known(10 * time.Second), "", ""},
+		{"above the limit", aws.Int(10), known(10*time.Second + time.Millisecond), action.VerdictBlocked, action.Refused},
+		{"limit of nothing, no lag", aws.Int(0), known(0), "", ""},
+		{"limit of nothing, some lag", aws.Int(0), known(time.Millisecond), action.VerdictBlocked, action.Refused},
+		{"unknown with a limit", aws.Int(10), unknown, action.VerdictBlocked, action.Refused},
+		{"never read, with a limit", aws.Int(10), Reading{}, action.VerdictBlocked, action.Refused},
+		{"unknown without a limit", nil, unknown, action.VerdictWarning, ""},
+		{"large without a limit", nil, known(24 * time.Hour), "", ""},
+
+		{"throttled with a limit", aws.Int(10), failed(action.Throttled), action.VerdictBlocked, action.Throttled},
+		{"unreachable with a limit", aws.Int(10), failed(action.Unreachable), action.VerdictBlocked, action.Unreachable},
+		{"denied with a limit", aws.Int(10), failed(action.Denied), action.VerdictBlocked, action.Denied},
+		{"throttled without a limit", nil, failed(action.Throttled), action.VerdictWarning, ""},
+		{"denied without a limit", nil, failed(action.Denied), action.VerdictWarning, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := Gate(tt.limit, tt.reading)
 			if refused := err != nil; refused != (tt.verdict == action.VerdictBlocked) {
 				t.Errorf("gate: %v", err)
 			}
-			if err != nil && action.ClassOf(err) != action.Refused {
-				t.Errorf("class %s, want %s", action.ClassOf(err), action.Refused)
+			if err != nil && action.ClassOf(err) != tt.class {
+				t.Errorf("class %s, want %s", action.ClassOf(err), tt.class)
 			}
 			var verdict action.Verdict
 			findings := Finding(tt.limit, tt.reading)
 			for _, f := range findings {
 				verdict = f.Verdict
-				if (f.Class == action.Refused) != (f.Verdict == action.VerdictBlocked) || f.Message == "" {
+				if f.Class != tt.class || f.Message == "" {
 					t.Errorf("finding %+v", f)
 				}
 			}

@@ -15,6 +15,8 @@ type Poll struct {
 	First   bool          // the operation was started by this very look
 	Final   bool          // the operation is in its last phase
 	Watched int           // resources watched at the same time
+	Reads   int           // describes that it takes to prove the goals of all of them
+	Starts  time.Duration // from the start of the layer's first resource to that of its last
 }
 
 const (
@@ -22,8 +24,8 @@ const (
 	early      = 5 * time.Second  // while at least one phase is still to come
 	fast       = 30 * time.Minute // past this, waits grow with the time elapsed
 	longest    = 60 * time.Second
-	perSecond  = 8 // describes a second in a region, below the promised ten
-	startsEach = 3 // resources started in one second: a start takes up to three describes
+	perSecond  = 4 // describes a second, by each of looks and proofs: together below the promised ten
+	startReads = 6 // describes of the resources started in one second
 )
 
 // Wait gives the whole seconds to wait before the next look.
@@ -32,16 +34,21 @@ func Wait(p Poll) int {
 	if p.Final {
 		wait = final
 	}
-	if p.First && p.Minimum > wait {
-		wait = p.Minimum
+	if p.First {
+		wait = max(wait, p.Minimum, p.Starts) // looks do not come on top of starts, and stay as far apart
 	}
 	if p.Elapsed > fast {
 		wait = min(max(wait, p.Elapsed/360), longest)
 	}
-	share := time.Duration(p.Watched) * time.Second / perSecond
+	reads := p.Watched
+	if p.Final {
+		reads = max(p.Reads, p.Watched)
+	}
+	share := time.Duration(reads) * time.Second / perSecond
 	return int((max(wait, share) + time.Second - 1) / time.Second)
 }
 
-// StartDelay gives the whole seconds by which the resource at a position of
-// its layer, counted from 0, starts after the first.
-func StartDelay(position int) int { return position / startsEach }
+// StartDelay gives the whole seconds by which a resource starts after the first
+// of its layer. before is how many describes the starts of those ahead of it
+// take, reads how many its own.
+func StartDelay(before, reads int) int { return (before + reads - 1) / startReads }

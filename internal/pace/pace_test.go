@@ -23,11 +23,19 @@ func TestWait(t *testing.T) {
 		{"one hour, last phase", Poll{Watched: 1, Elapsed: time.Hour, Final: true}, 10},
 		{"one day", Poll{Watched: 1, Elapsed: 24 * time.Hour}, 60},
 		{"a clock that went back", Poll{Watched: 1, Elapsed: -time.Hour}, 5},
-		{"forty", Poll{Watched: 40, Final: true}, 5},
-		{"forty-one", Poll{Watched: 41, Final: true}, 6},
-		{"a thousand", Poll{Watched: 1000}, 125},
-		{"a thousand and one", Poll{Watched: 1001}, 126},
-		{"a thousand after a day", Poll{Watched: 1000, Elapsed: 24 * time.Hour}, 125},
+		{"just started, others are still to start", Poll{Watched: 1, First: true, Minimum: 20 * time.Second, Starts: 33 * time.Second}, 33},
+		{"just started, others are started by then", Poll{Watched: 1, First: true, Minimum: 20 * time.Second, Starts: 3 * time.Second}, 20},
+		{"started last of all", Poll{Watched: 1, First: true, Starts: -time.Second}, 5},
+		{"the starts count for the first look only", Poll{Watched: 1, Starts: 33 * time.Second}, 5},
+		{"proofs count in the last phase", Poll{Watched: 40, Final: true, Reads: 120}, 30},
+		{"proofs count in the last phase only", Poll{Watched: 40, Reads: 120}, 10},
+		{"one read each", Poll{Watched: 40, Final: true, Reads: 40}, 10},
+		{"one resource, three reads", Poll{Watched: 1, Final: true, Reads: 3}, 4},
+		{"forty", Poll{Watched: 40, Final: true}, 10},
+		{"forty-one", Poll{Watched: 41, Final: true}, 11},
+		{"a thousand", Poll{Watched: 1000}, 250},
+		{"a thousand and one", Poll{Watched: 1001}, 251},
+		{"a thousand after a day", Poll{Watched: 1000, Elapsed: 24 * time.Hour}, 250},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Wait(tt.poll); got != tt.want {
@@ -44,7 +52,11 @@ func every(visit func(p Poll)) {
 			for _, minimum := range []time.Duration{0, time.Second, 20 * time.Second, 2 * time.Minute} {
 				for _, first := range []bool{false, true} {
 					for _, last := range []bool{false, true} {
-						visit(Poll{Elapsed: elapsed, Watched: watched, Minimum: minimum, First: first, Final: last})
+						for _, reads := range []int{-1, 0, 1, 3} {
+							for _, starts := range []time.Duration{-time.Second, 0, time.Minute} {
+								visit(Poll{Elapsed: elapsed, Watched: watched, Minimum: minimum, First: first, Final: last, Reads: reads, Starts: starts})
+							}
+						}
 					}
 				}
 			}
@@ -58,13 +70,17 @@ func TestWaitAlways(t *testing.T) {
 		if wait < 1 {
 			t.Errorf("%+v: wait %d s; Step Functions waits at least one", p, wait)
 		}
-		if p.Watched > wait*perSecond {
-			t.Errorf("%+v: %d looks every %d s are more than %d a second", p, p.Watched, wait, perSecond)
+		reads := p.Watched
+		if p.Final {
+			reads = max(p.Reads, p.Watched)
 		}
-		if p.First && p.Elapsed <= fast && time.Duration(wait)*time.Second < p.Minimum {
-			t.Errorf("%+v: wait %d s is below the minimum", p, wait)
+		if reads > wait*perSecond {
+			t.Errorf("%+v: looks of %d every %d s are more than %d a second", p, p.Watched, wait, perSecond)
 		}
-		if p.Watched <= perSecond && p.Minimum <= longest && time.Duration(wait)*time.Second > longest {
+		if p.First && p.Elapsed <= fast && time.Duration(wait)*time.Second < max(p.Minimum, p.Starts) {
+			t.Errorf("%+v: wait %d s is below the minimum, or before the last start", p, wait)
+		}
+		if reads <= perSecond && p.Minimum <= longest && time.Duration(wait)*time.Second > longest {
 			t.Errorf("%+v: wait %d s is above the longest", p, wait)
 		}
 		if p.Elapsed > 0 && p.Elapsed <= fast {
@@ -119,18 +135,22 @@ func TestLooks(t *testing.T) {
 	}
 }
 
+// The starts of one second take no more describes than they may, whatever
+// each of them takes.
 func TestStartDelay(t *testing.T) {
-	if StartDelay(0) != 0 {
-		t.Errorf("the first resource waits %d s", StartDelay(0))
-	}
-	started := map[int]int{}
-	for position := range 10000 {
-		delay := StartDelay(position)
-		if position > 0 && delay < StartDelay(position-1) {
-			t.Fatalf("position %d starts before its predecessor", position)
+	for _, reads := range []int{1, 2, 3, 4} {
+		if got := StartDelay(0, reads); got != 0 {
+			t.Errorf("%d reads: the first resource waits %d s", reads, got)
 		}
-		if started[delay]++; started[delay]*3 > perSecond+1 {
-			t.Fatalf("%d resources start in second %d", started[delay], delay)
+		started := map[int]int{}
+		for position := range 1000 {
+			delay := StartDelay(position*reads, reads)
+			if position > 0 && delay < StartDelay((position-1)*reads, reads) {
+				t.Fatalf("%d reads: position %d starts before its predecessor", reads, position)
+			}
+			if started[delay] += reads; started[delay] > startReads+reads-1 {
+				t.Fatalf("%d reads: the starts of second %d take %d describes", reads, delay, started[delay])
+			}
 		}
 	}
 }

@@ -374,3 +374,18 @@ func (v Value) origin() string {
 	}
 	return " (it came from " + shorten(v.Reference) + ")"
 }
+
+// Missing names the required fields of a parameter struct that are empty.
+func Missing(parameters any) []string {
+	v := reflect.Indirect(reflect.ValueOf(parameters))
+	var missing []string
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if f.Tag.Get("param") == "required" && v.FieldByIndex(f.Index).IsZero() {
+			missing = append(missing, f.Name)
+		}
+	}
+	return missing
+}

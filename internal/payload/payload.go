@@ -26,6 +26,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Limits on the input. Both are far above what a real payload needs, and low
@@ -285,6 +286,8 @@ func (p *parser) resource(pointer string, members map[string]*node, layer int) R
 			p.add(n.pointer, n.show(), "resourceName is "+n.kind.String()+", not text", want)
 		case strings.TrimSpace(n.text) == "":
 			p.add(n.pointer, n.show(), "resourceName is empty", want)
+		case strings.ContainsFunc(n.text, unicode.IsControl):
+			p.add(n.pointer, n.show(), "resourceName has control characters", want)
 		}
 		r.Name = n.text
 	}

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -12,25 +13,24 @@ import (
 // Every status, and what is done about a replica and about an instance that
 // stands on its own. A status that is new in the list has to be put here too.
 func TestDecideEveryStatus(t *testing.T) {
-	type moves struct{ replica, alone move }
+	type moves struct{ replica, alone action.Move }
 	want := map[string]moves{
-		"available":            {movePromote, moveFinish},
-		"storage-optimization": {movePromote, moveFinish},
+		"available": {action.MoveAct, action.MoveFinish},
 	}
 	for _, status := range []string{
 		"backing-up", "modifying", "rebooting", "configuring-enhanced-monitoring", "configuring-iam-database-auth", "configuring-log-exports",
 		"configuring-associated-roles", "converting-to-vpc", "creating", "delete-precheck", "maintenance", "moving-to-vpc", "renaming",
-		"resetting-master-credentials", "starting", "stopping", "storage-config-upgrade", "storage-initialization", "upgrading",
+		"resetting-master-credentials", "starting", "stopping", "storage-config-upgrade", "storage-initialization", "storage-optimization", "upgrading",
 		"", "something-new", "Available", // unknown
 	} {
-		want[status] = moves{moveWait, moveWait}
+		want[status] = moves{action.MoveWait, action.MoveWait}
 	}
 	for _, status := range []string{
 		"deleting", "failed", "inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable", "incompatible-create",
 		"incompatible-network", "incompatible-option-group", "incompatible-parameters", "incompatible-restore", "insufficient-capacity",
-		"restore-error", "stopped", "storage-full",
+		"restore-error", "stopped", "storage-full", "incompatible-something-new",
 	} {
-		want[status] = moves{moveFail, moveFail}
+		want[status] = moves{action.MoveFail, action.MoveFail}
 	}
 	for status := range conditions {
 		if _, ok := want[status]; !ok {
@@ -40,34 +40,42 @@ func TestDecideEveryStatus(t *testing.T) {
 	for status, want := range want {
 		t.Run(status, func(t *testing.T) {
 			asked := action.Asked{Now: noon}
-			replica := decide(Instance{ID: "orders", Status: status, Source: sourceARN, Replication: "replicating"}, PromoteParameters{}, asked)
-			if replica.move != want.replica {
-				t.Errorf("replica: move %d, want %d", replica.move, want.replica)
+			replica := decide(Instance{ID: "orders", ARN: replicaARN, Status: status, Source: sourceARN, Replication: "replicating"}, parameters, asked, asked)
+			if replica.Move != want.replica {
+				t.Errorf("replica: move %d, want %d", replica.Move, want.replica)
 			}
-			alone := decide(Instance{ID: "orders", Status: status}, PromoteParameters{}, asked)
-			if alone.move != want.alone {
-				t.Errorf("alone: move %d, want %d", alone.move, want.alone)
+			alone := decide(Instance{ID: "orders", ARN: replicaARN, Status: status}, parameters, asked, asked)
+			if alone.Move != want.alone {
+				t.Errorf("alone: move %d, want %d", alone.Move, want.alone)
 			}
-			for _, d := range []decision{replica, alone} {
-				if (d.move == moveFinish) != (d.state == action.StateDone) {
-					t.Errorf("move %d with the state %s", d.move, d.state)
+			for _, d := range []action.Decision{replica, alone} {
+				if (d.Move == action.MoveFinish) != (d.State == action.StateDone) {
+					t.Errorf("move %d with the state %s", d.Move, d.State)
 				}
-				if d.move == movePromote && d.state != action.StateReady {
-					t.Errorf("promotes from the state %s", d.state)
+				if d.Move == action.MoveAct && d.State != action.StateReady {
+					t.Errorf("promotes from the state %s", d.State)
 				}
-				if d.reason == "" {
-					t.Error("no reason is given")
+				if (d.Move == action.MoveFail) != (d.Class == action.Terminal) || d.Reason == "" {
+					t.Errorf("%+v", d)
 				}
+			}
+			// A replica that is at work may be so for another reason than a promotion.
+			if conditions[status] == action.StatusPending && (replica.State != action.StateBusy && status != statusBackingUp || alone.State != action.StateUnderWay) {
+				t.Errorf("at work: the replica is %s, alone it is %s", replica.State, alone.State)
+			}
+			if conditions[status] == action.StatusUnknown && (replica.State != action.StateUnknown || alone.State != action.StateUnknown) {
+				t.Errorf("nobody knows: the replica is %s, alone it is %s", replica.State, alone.State)
 			}
 		})
 	}
 }
 
 func TestDecideRules(t *testing.T) {
-	idle := Instance{ID: "orders", Status: statusAvailable, Source: sourceARN, Replication: "replicating"}
-	alone := Instance{ID: "orders", Status: statusAvailable, Retention: 1}
+	idle := Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Source: sourceARN, Replication: "replicating"}
+	alone := Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Retention: 1}
 	with := func(i Instance, change func(*Instance)) Instance { change(&i); return i }
-	seven := PromoteParameters{BackupRetentionPeriod: aws.Int(7)}
+	keeps := func(days int) PromoteParameters { p := parameters; p.BackupRetentionPeriod = aws.Int(days); return p }
+	seven := keeps(7)
 	requested := func(ago, idleFor time.Duration) action.Asked {
 		a := action.Asked{Now: noon, Requested: noon.Add(-ago)}
 		if idleFor > 0 {
@@ -75,45 +83,70 @@ func TestDecideRules(t *testing.T) {
 		}
 		return a
 	}
+	now := action.Asked{Now: noon}
+	unsure := action.Asked{Now: noon, Unsure: true}
+	const wait, finish, act, fail = action.MoveWait, action.MoveFinish, action.MoveAct, action.MoveFail
+	const ready, busy, underWay, done, unknown = action.StateReady, action.StateBusy, action.StateUnderWay, action.StateDone, action.StateUnknown
 	for _, tt := range []struct {
-		name     string
-		instance Instance
-		p        PromoteParameters
-		asked    action.Asked
-		want     move
-		state    action.State
+		name            string
+		instance        Instance
+		p               PromoteParameters
+		promote, modify action.Asked
+		want            action.Move
+		state           action.State
+		class           action.Class
+		step            string
 	}{
-		{"idle replica", idle, seven, action.Asked{Now: noon}, movePromote, action.StateReady},
-		{"idle replica of an instance in this region", with(idle, func(i *Instance) { i.Source = "orders-1" }), seven, action.Asked{Now: noon}, movePromote, action.StateReady},
-		{"replication in error: a disaster does that", with(idle, func(i *Instance) { i.Replication = "error" }), seven, action.Asked{Now: noon}, movePromote, action.StateReady},
-		{"replication stopped", with(idle, func(i *Instance) { i.Replication = "stopped" }), seven, action.Asked{Now: noon}, movePromote, action.StateReady},
-		{"no replication shown", with(idle, func(i *Instance) { i.Replication = "" }), seven, action.Asked{Now: noon}, movePromote, action.StateReady},
+		{"idle replica", idle, seven, now, now, act, ready, "", stepPromote},
+		{"idle replica of an instance in this region", with(idle, func(i *Instance) { i.Source = "orders-1" }), seven, now, now, act, ready, "", stepPromote},
+		{"replication in error: a disaster does that", with(idle, func(i *Instance) { i.Replication = "error" }), seven, now, now, act, ready, "", stepPromote},
+		{"replication stopped", with(idle, func(i *Instance) { i.Replication = "stopped" }), seven, now, now, act, ready, "", stepPromote},
+		{"no replication shown", with(idle, func(i *Instance) { i.Replication = "" }), seven, now, now, act, ready, "", stepPromote},
+		{"ARN in other letters", with(idle, func(i *Instance) { i.ARN = strings.ToUpper(i.ARN) }), seven, now, now, act, ready, "", stepPromote},
 
-		{"backing up, still a replica", with(idle, func(i *Instance) { i.Status = statusBackingUp }), seven, action.Asked{Now: noon}, moveWait, action.StateReady},
-		{"backing up, promoted", with(alone, func(i *Instance) { i.Status = statusBackingUp }), seven, action.Asked{Now: noon}, moveWait, action.StateUnderWay},
-		{"modifying, still a replica, asked for", with(idle, func(i *Instance) { i.Status = statusModifying }), seven, requested(time.Minute, 0), moveWait, action.StateUnderWay},
-		{"rebooting, promoted", with(alone, func(i *Instance) { i.Status = statusRebooting }), seven, requested(time.Minute, 0), moveWait, action.StateUnderWay},
+		{"another instance, idle", with(idle, func(i *Instance) { i.ARN = sourceARN }), seven, now, now, fail, unknown, action.InvalidInput, ""},
+		{"another instance, alone", with(alone, func(i *Instance) { i.ARN = sourceARN }), parameters, now, now, fail, unknown, action.InvalidInput, ""},
+		{"another instance, failed", with(idle, func(i *Instance) { i.ARN, i.Status = sourceARN, "failed" }), parameters, now, now, fail, unknown, action.InvalidInput, ""},
+		{"no ARN shown", with(alone, func(i *Instance) { i.ARN = "" }), parameters, now, now, fail, unknown, action.InvalidInput, ""},
+		{"member of a cluster, replica", with(idle, func(i *Instance) { i.Cluster = "orders" }), seven, now, now, fail, unknown, action.Refused, ""},
+		{"member of a cluster, alone", with(alone, func(i *Instance) { i.Cluster = "orders" }), parameters, now, now, fail, unknown, action.Refused, ""},
 
-		{"asked for and not yet visible", idle, seven, requested(5*time.Second, 0), moveWait, action.StateUnderWay},
-		{"asked for and invisible for a little", idle, seven, requested(time.Hour, 5*time.Second), moveWait, action.StateUnderWay},
-		{"asked for and never began", idle, seven, requested(time.Hour, 10*time.Minute), moveFail, action.StateReady},
-		{"perhaps asked for", idle, seven, action.Asked{Now: noon, Unsure: true}, moveWait, action.StateReady},
+		{"backing up, still a replica", with(idle, func(i *Instance) { i.Status = statusBackingUp }), seven, now, now, wait, ready, "", ""},
+		{"backing up, promoted", with(alone, func(i *Instance) { i.Status = statusBackingUp }), seven, now, now, wait, underWay, "", ""},
+		{"modifying, still a replica", with(idle, func(i *Instance) { i.Status = statusModifying }), seven, now, now, wait, busy, "", ""},
+		{"modifying, still a replica, asked for", with(idle, func(i *Instance) { i.Status = statusModifying }), seven, requested(time.Minute, 0), now, wait, busy, "", ""},
+		{"rebooting, promoted", with(alone, func(i *Instance) { i.Status = statusRebooting }), seven, requested(time.Minute, 0), now, wait, underWay, "", ""},
 
-		{"alone, no retention asked for", alone, PromoteParameters{}, action.Asked{Now: noon}, moveFinish, action.StateDone},
-		{"alone, perhaps asked for", alone, PromoteParameters{}, action.Asked{Now: noon, Unsure: true}, moveFinish, action.StateDone},
-		{"alone, never began by the memo", alone, PromoteParameters{}, requested(time.Hour, 10*time.Minute), moveFinish, action.StateDone},
-		{"alone with the retention asked for", with(alone, func(i *Instance) { i.Retention = 7 }), seven, action.Asked{Now: noon}, moveFinish, action.StateDone},
-		{"alone with less retention", alone, seven, action.Asked{Now: noon}, moveModify, action.StateUnderWay},
-		{"alone without backups", with(alone, func(i *Instance) { i.Retention = 0 }), seven, action.Asked{Now: noon}, moveModify, action.StateUnderWay},
-		{"alone, the retention comes", with(alone, func(i *Instance) { i.Pending = aws.Int(7) }), seven, action.Asked{Now: noon}, moveWait, action.StateUnderWay},
-		{"alone, another retention comes", with(alone, func(i *Instance) { i.Pending = aws.Int(3) }), seven, action.Asked{Now: noon}, moveModify, action.StateUnderWay},
-		{"alone, no backups asked for and none there", with(alone, func(i *Instance) { i.Retention = 0 }), PromoteParameters{BackupRetentionPeriod: aws.Int(0)}, action.Asked{Now: noon}, moveFinish, action.StateDone},
-		{"alone, replication still shown", with(alone, func(i *Instance) { i.Replication = "replication stop point reached" }), PromoteParameters{}, action.Asked{Now: noon}, moveWait, action.StateUnderWay},
+		{"asked for and not yet visible", idle, seven, requested(5*time.Second, 0), now, wait, underWay, "", ""},
+		{"asked for and invisible for a little", idle, seven, requested(time.Hour, 5*time.Minute-time.Second), now, wait, underWay, "", ""},
+		{"asked for and never began", idle, seven, requested(time.Hour, 5*time.Minute), now, fail, ready, action.Terminal, ""},
+		{"perhaps asked for", idle, seven, unsure, unsure, wait, ready, "", ""},
+		{"only the backups were asked for", idle, seven, now, requested(time.Hour, time.Hour), act, ready, "", stepPromote},
+
+		{"alone, no retention asked for", alone, parameters, now, now, finish, done, "", ""},
+		{"alone, perhaps asked for", alone, parameters, unsure, unsure, finish, done, "", ""},
+		{"alone, never began by the memo", alone, parameters, requested(time.Hour, 10*time.Minute), now, finish, done, "", ""},
+		{"alone with the retention asked for", with(alone, func(i *Instance) { i.Retention = 7 }), seven, now, now, finish, done, "", ""},
+		{"alone with less retention", alone, seven, now, now, act, ready, "", stepModify},
+		{"alone without backups", with(alone, func(i *Instance) { i.Retention = 0 }), seven, now, now, act, ready, "", stepModify},
+		{"alone with one day less", with(alone, func(i *Instance) { i.Retention = 6 }), seven, now, now, act, ready, "", stepModify},
+		{"alone with one day more: it is kept", with(alone, func(i *Instance) { i.Retention = 8 }), seven, now, now, finish, done, "", ""},
+		{"alone with backups and none asked for: they are kept", with(alone, func(i *Instance) { i.Retention = 35 }), keeps(0), now, now, finish, done, "", ""},
+		{"alone, the retention comes", with(alone, func(i *Instance) { i.Pending = aws.Int(7) }), seven, now, now, wait, underWay, "", ""},
+		{"alone, another retention comes", with(alone, func(i *Instance) { i.Pending = aws.Int(3) }), seven, now, now, act, ready, "", stepModify},
+		{"alone, no backups asked for and none there", with(alone, func(i *Instance) { i.Retention = 0 }), keeps(0), now, now, finish, done, "", ""},
+		{"alone, replication still shown", with(alone, func(i *Instance) { i.Replication = "replication stop point reached" }), parameters, now, now, wait, underWay, "", ""},
+
+		{"backups asked for and not yet visible", alone, seven, now, requested(5*time.Second, 0), wait, underWay, "", ""},
+		{"backups asked for and invisible for a little", alone, seven, now, requested(time.Hour, 5*time.Minute-time.Second), wait, underWay, "", ""},
+		{"backups asked for and never began", alone, seven, now, requested(time.Hour, 5*time.Minute), fail, ready, action.Terminal, ""},
+		{"backups perhaps asked for", alone, seven, unsure, unsure, wait, ready, "", ""},
+		{"only the promotion was asked for", alone, seven, requested(time.Hour, time.Hour), now, act, ready, "", stepModify},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := decide(tt.instance, tt.p, tt.asked)
-			if got.move != tt.want || got.state != tt.state {
-				t.Errorf("move %d from %s, want %d from %s (%s)", got.move, got.state, tt.want, tt.state, got.reason)
+			got := decide(tt.instance, tt.p, tt.promote, tt.modify)
+			if got.Move != tt.want || got.State != tt.state || got.Class != tt.class || got.Step != tt.step {
+				t.Errorf("move %d %s %q from %s, want %d %s %q from %s (%s)", got.Move, got.Class, got.Step, got.State, tt.want, tt.class, tt.step, tt.state, got.Reason)
 			}
 		})
 	}

@@ -2,6 +2,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -16,9 +17,9 @@ import (
 type Instance struct {
 	ID          string
 	ARN         string
-	Engine      string
 	Status      string
-	Source      string // identifier or ARN of the instance it replicates; empty: none
+	Source      string // instance or Multi-AZ cluster that it replicates; empty: none
+	Cluster     string // DB cluster that it is a member of; empty: none
 	Replication string // status of read replication; empty: none is shown
 	Retention   int    // days of automated backups
 	Pending     *int   // backup retention that is still to be applied
@@ -45,9 +46,9 @@ func find(ctx context.Context, api Describer, id, region string) (Instance, erro
 
 func observed(db types.DBInstance) Instance {
 	i := Instance{
-		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Engine: aws.ToString(db.Engine),
-		Status: aws.ToString(db.DBInstanceStatus), Source: aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier),
-		Retention: int(aws.ToInt32(db.BackupRetentionPeriod)),
+		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Status: aws.ToString(db.DBInstanceStatus),
+		Source:  cmp.Or(aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(db.ReadReplicaSourceDBClusterIdentifier)),
+		Cluster: aws.ToString(db.DBClusterIdentifier), Retention: int(aws.ToInt32(db.BackupRetentionPeriod)),
 	}
 	for _, info := range db.StatusInfos {
 		if strings.EqualFold(aws.ToString(info.StatusType), "read replication") {

@@ -65,67 +65,65 @@ func NewPromotion(f *client.Factory, secrets action.Secrets, now func() time.Tim
 	}
 }
 
-type move int
+// statusReplicating is the status of read replication that works.
+const statusReplicating = "replicating"
 
+// The calls of a promotion.
 const (
-	moveWait    move = iota // look again later
-	moveFinish              // the goal is proved
-	movePromote             // ask AWS to promote
-	moveModify              // promoted, but the backup retention asked for is missing
-	moveFail                // nothing that may be done leads to the goal
+	stepPromote = "promoting"
+	stepModify  = "modifying backups"
 )
-
-type decision struct {
-	move   move
-	state  action.State
-	final  bool
-	phase  string
-	reason string
-}
-
-const phaseInvisible = "not visible"
 
 // decide says what to do about an instance that is to stand on its own. It
 // promotes only a replica that is plainly idle, and calls it done only when
 // the replication source is gone, the instance available again and the backup
 // retention in place: "available" alone is also how an untouched replica looks.
-func decide(i Instance, p PromoteParameters, asked action.Asked) decision {
-	switch conditions[i.Status] {
-	case terminal:
-		return decision{moveFail, action.StateUnknown, false, i.Status, fmt.Sprintf("DB instance %s is %s", i.ID, i.Status)}
-	case unknown:
-		return decision{moveWait, action.StateUnknown, false, i.Status, fmt.Sprintf("DB instance %s has the status %q, which is not known here: waiting", i.ID, i.Status)}
-	case pending:
-		if i.Source != "" && i.Status == statusBackingUp {
-			return decision{moveWait, action.StateReady, true, i.Status, "AWS refuses to promote during a backup: waiting for its end"}
+func decide(i Instance, p PromoteParameters, promote, modify action.Asked) action.Decision {
+	switch {
+	case !strings.EqualFold(i.ARN, p.TargetClusterIdentifier):
+		return action.Fail(action.InvalidInput, action.StateUnknown, i.Status, "%s is %s, not TargetClusterIdentifier %s", i.ID, i.ARN, p.TargetClusterIdentifier)
+	case i.Cluster != "":
+		return action.Fail(action.Refused, action.StateUnknown, i.Status, "%s is a member of the cluster %s: only instances of their own are promoted", i.ID, i.Cluster)
+	}
+	switch action.ConditionOf(conditions, i.Status) {
+	case action.StatusTerminal:
+		return action.Fail(action.Terminal, action.StateUnknown, i.Status, "DB instance %s is %s", i.ID, i.Status)
+	case action.StatusUnknown:
+		return action.Wait(action.StateUnknown, i.Status, "DB instance %s has the status %q, which is not known here: waiting", i.ID, i.Status)
+	case action.StatusPending:
+		switch {
+		case i.Source == "":
+			return action.WaitFinal(action.StateUnderWay, i.Status, "DB instance %s stands on its own and is %s", i.ID, i.Status)
+		case i.Status == statusBackingUp:
+			return action.WaitFinal(action.StateReady, i.Status, "AWS refuses to promote during a backup: waiting for its end")
 		}
-		return decision{moveWait, action.StateUnderWay, i.Source == "", i.Status, fmt.Sprintf("DB instance %s is %s", i.ID, i.Status)}
+		return action.Wait(action.StateBusy, i.Status, "DB instance %s is %s", i.ID, i.Status)
 	}
 	if i.Source == "" {
-		return decideStandalone(i, p)
+		return decideStandalone(i, p, modify)
 	}
-	switch asked.Idle() {
-	case action.NotYetVisible:
-		return decision{moveWait, action.StateUnderWay, true, phaseInvisible, "AWS has accepted the promotion and does not show it yet"}
-	case action.NeverBegan:
-		return decision{moveFail, action.StateReady, false, "promoting", fmt.Sprintf("AWS accepted the promotion of %s at %s and it is still an idle replica", i.ID, asked.Requested.Format(time.RFC3339))}
-	case action.PerhapsAsked:
-		return decision{moveWait, action.StateReady, true, "confirming", "an earlier call had no answer: making sure that it had no effect"}
+	if d, ok := promote.Idle(); ok {
+		return d
 	}
-	return decision{movePromote, action.StateReady, false, "promoting", "the replica is idle"}
+	return action.Act(stepPromote, "the replica is idle")
 }
 
-func decideStandalone(i Instance, p PromoteParameters) decision {
+// decideStandalone judges an available instance without a source. A retention
+// longer than asked for is kept: lowering it would delete backups.
+func decideStandalone(i Instance, p PromoteParameters, modify action.Asked) action.Decision {
 	want := p.BackupRetentionPeriod
 	switch {
 	case i.Replication != "":
-		return decision{moveWait, action.StateUnderWay, true, "detaching", "replication is still shown as " + i.Replication}
-	case want == nil || *want == i.Retention:
-		return decision{moveFinish, action.StateDone, true, "promoted", fmt.Sprintf("DB instance %s stands on its own and is available", i.ID)}
+		return action.WaitFinal(action.StateUnderWay, "detaching", "replication is still shown as %s", i.Replication)
+	case want == nil || i.Retention >= *want:
+		return action.Finish("promoted", "DB instance %s stands on its own and is available", i.ID)
 	case i.Pending != nil && *i.Pending == *want:
-		return decision{moveWait, action.StateUnderWay, true, "backup", "the backup retention is being applied"}
+		return action.WaitFinal(action.StateUnderWay, "backup", "the backup retention is being applied")
 	}
-	return decision{moveModify, action.StateUnderWay, true, "backup", fmt.Sprintf("the backup retention is %d days and %d were asked for", i.Retention, *want)}
+	if d, ok := modify.Idle(); ok {
+		return d
+	}
+	return action.Act(stepModify, "the backup retention is %d days and %d were asked for", i.Retention, *want)
 }
 
 // Preflight tells whether the promotion could begin now.
@@ -135,31 +133,26 @@ func (a Promotion) Preflight(ctx context.Context, req action.Request[PromotePara
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	d := decide(i, p, action.Asked{Now: req.Now})
-	ready := action.Readiness{Observed: d.state, Evidence: i.evidence()}
-	if i.ARN != p.TargetClusterIdentifier {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.InvalidInput,
-			Message: fmt.Sprintf("%s is %s, not TargetClusterIdentifier %s", i.ID, i.ARN, p.TargetClusterIdentifier)})
+	d := decide(i, p, action.Asked{Now: req.Now}, action.Asked{Now: req.Now})
+	ready := action.Readiness{Observed: d.State, Evidence: i.evidence(), Findings: d.Findings()}
+	if i.Source == "" && d.Move != action.MoveFail {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: i.ID + " is no replica: it was promoted before, or never was one"})
 	}
-	switch d.move {
-	case moveFail:
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.Terminal, Message: d.reason})
-	case movePromote:
-		reading := a.lag(ctx, req, i)
-		ready.Lag = reading.Seconds()
-		ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
-		if i.Replication != "" && i.Replication != "replicating" {
-			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "replication is " + i.Replication})
-		}
-	case moveWait:
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: d.reason})
+	if d.Step != stepPromote {
+		return ready, nil
 	}
+	reading := a.lag(ctx, req, i)
+	ready.Lag = reading.Seconds()
+	ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
 	return ready, nil
 }
 
 // lag reads ReplicaLag, which is in seconds and published in the region of
 // the replica.
 func (a Promotion) lag(ctx context.Context, req action.Request[PromoteParameters], i Instance) lag.Reading {
+	if i.Replication != statusReplicating {
+		return lag.Reading{Why: fmt.Sprintf("replication is %q, and what it last published says nothing of now", i.Replication)}
+	}
 	return lag.Read(ctx, a.Metrics, lag.Metric{
 		Namespace: "AWS/RDS", Name: "ReplicaLag", Unit: time.Second,
 		Dimensions: []lag.Dimension{{Name: "DBInstanceIdentifier", Value: i.ID}},
@@ -173,29 +166,19 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	if err != nil {
 		return action.Progress{}, err
 	}
-	asked := req.Asked()
-	d := decide(i, p, asked)
-	progress := action.Progress{Status: action.InProgress, Observed: d.state, Phase: d.phase, Message: d.reason, Final: d.final, Evidence: i.evidence(),
-		Memo: asked.Note(d.move == movePromote, d.phase == phaseInvisible)}
-	switch d.move {
-	case moveFail:
-		return progress, action.Errorf(action.Terminal, "%s", d.reason)
-	case moveFinish:
-		progress.Status = action.Done
-	case movePromote:
-		return a.promote(ctx, req, i, progress)
-	case moveModify:
-		_, err := a.RDS.ModifyDBInstance(ctx, &rds.ModifyDBInstanceInput{
-			DBInstanceIdentifier: aws.String(i.ID), ApplyImmediately: aws.Bool(true),
-			BackupRetentionPeriod: aws.Int32(int32(*p.BackupRetentionPeriod)),
-		})
-		return action.Sent(req, progress, action.Mutation("setting the backup retention of "+i.ID, err))
+	promote, modify := req.Asked(stepPromote), req.Asked(stepModify)
+	d := decide(i, p, promote, modify)
+	asked := promote
+	if i.Source == "" {
+		asked = modify
 	}
-	return progress, nil
-}
-
-func (a Promotion) promote(ctx context.Context, req action.Request[PromoteParameters], i Instance, progress action.Progress) (action.Progress, error) {
-	p := req.Parameters
+	progress, err := d.Progress(asked, i.evidence())
+	switch {
+	case err != nil || d.Move != action.MoveAct:
+		return progress, err
+	case d.Step == stepModify:
+		return a.modify(ctx, req, i, progress)
+	}
 	reading := a.lag(ctx, req, i)
 	if err := lag.Gate(p.MaxReplicaLagSeconds, reading); err != nil {
 		return progress, err
@@ -209,7 +192,20 @@ func (a Promotion) promote(ctx context.Context, req action.Request[PromoteParame
 	if p.PreferredBackupWindow != "" {
 		in.PreferredBackupWindow = aws.String(p.PreferredBackupWindow)
 	}
-	_, err := a.RDS.PromoteReadReplica(ctx, in)
+	_, err = a.RDS.PromoteReadReplica(ctx, in)
 	progress.Message = "promotion asked for; lag " + reading.String()
 	return action.Sent(req, progress, action.Mutation("promoting "+i.ID, err))
+}
+
+// modify gives an instance that was promoted elsewhere the backups asked for.
+func (a Promotion) modify(ctx context.Context, req action.Request[PromoteParameters], i Instance, progress action.Progress) (action.Progress, error) {
+	in := &rds.ModifyDBInstanceInput{
+		DBInstanceIdentifier: aws.String(i.ID), ApplyImmediately: aws.Bool(true),
+		BackupRetentionPeriod: aws.Int32(int32(*req.Parameters.BackupRetentionPeriod)),
+	}
+	if window := req.Parameters.PreferredBackupWindow; window != "" {
+		in.PreferredBackupWindow = aws.String(window)
+	}
+	_, err := a.RDS.ModifyDBInstance(ctx, in)
+	return action.Sent(req, progress, action.Mutation("setting the backup retention of "+i.ID, err))
 }

@@ -1,14 +1,6 @@
 package replica
 
-// condition sorts the statuses of a DB instance.
-type condition int
-
-const (
-	unknown  condition = iota // a status that this list does not know: it blocks
-	ready                     // an operation may be asked for
-	pending                   // something runs and will end by itself
-	terminal                  // nothing will change without a person
-)
+import "dr-orchestrator/internal/action"
 
 // Statuses of a DB instance, from the RDS user guide, "Viewing Amazon RDS DB
 // instance status".
@@ -19,41 +11,41 @@ const (
 	statusRebooting = "rebooting"
 )
 
-var conditions = map[string]condition{
-	statusAvailable:        ready,
-	"storage-optimization": ready,
+var conditions = map[string]action.Condition{
+	statusAvailable: action.StatusReady,
 
-	statusBackingUp:                   pending,
-	statusModifying:                   pending,
-	statusRebooting:                   pending,
-	"configuring-enhanced-monitoring": pending,
-	"configuring-iam-database-auth":   pending,
-	"configuring-log-exports":         pending,
-	"configuring-associated-roles":    pending,
-	"converting-to-vpc":               pending,
-	"creating":                        pending,
-	"delete-precheck":                 pending,
-	"maintenance":                     pending,
-	"moving-to-vpc":                   pending,
-	"renaming":                        pending,
-	"resetting-master-credentials":    pending,
-	"starting":                        pending,
-	"stopping":                        pending,
-	"storage-config-upgrade":          pending,
-	"storage-initialization":          pending,
-	"upgrading":                       pending,
-	"inaccessible-encryption-credentials-recoverable": terminal,
+	statusBackingUp:                   action.StatusPending,
+	statusModifying:                   action.StatusPending,
+	statusRebooting:                   action.StatusPending,
+	"configuring-enhanced-monitoring": action.StatusPending,
+	"configuring-iam-database-auth":   action.StatusPending,
+	"configuring-log-exports":         action.StatusPending,
+	"configuring-associated-roles":    action.StatusPending,
+	"converting-to-vpc":               action.StatusPending,
+	"creating":                        action.StatusPending,
+	"delete-precheck":                 action.StatusPending,
+	"maintenance":                     action.StatusPending,
+	"moving-to-vpc":                   action.StatusPending,
+	"renaming":                        action.StatusPending,
+	"resetting-master-credentials":    action.StatusPending,
+	"starting":                        action.StatusPending,
+	"stopping":                        action.StatusPending,
+	"storage-config-upgrade":          action.StatusPending,
+	"storage-optimization":            action.StatusPending,
+	"storage-initialization":          action.StatusPending,
+	"upgrading":                       action.StatusPending,
+	"inaccessible-encryption-credentials-recoverable": action.StatusTerminal,
 
-	"deleting":                            terminal,
-	"failed":                              terminal,
-	"inaccessible-encryption-credentials": terminal,
-	"incompatible-create":                 terminal,
-	"incompatible-network":                terminal,
-	"incompatible-option-group":           terminal,
-	"incompatible-parameters":             terminal,
-	"incompatible-restore":                terminal,
-	"insufficient-capacity":               terminal,
-	"restore-error":                       terminal,
-	"stopped":                             terminal,
-	"storage-full":                        terminal,
+	"deleting":                            action.StatusTerminal,
+	"failed":                              action.StatusTerminal,
+	"inaccessible-encryption-credentials": action.StatusTerminal,
+	"incompatible-create":                 action.StatusTerminal,
+	"incompatible-network":                action.StatusTerminal,
+	"incompatible-option-group":           action.StatusTerminal,
+	"incompatible-parameters":             action.StatusTerminal,
+	"incompatible-restore":                action.StatusTerminal,
+	"insufficient-capacity":               action.StatusTerminal,
+	"restore-error":                       action.StatusTerminal,
+	"stopped":                             action.StatusTerminal,
+	"storage-full":                        action.StatusTerminal,
 }

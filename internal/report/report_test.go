@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // Every outcome says whether something was changed, and no two say the same.
@@ -58,5 +59,33 @@ func TestText(t *testing.T) {
 	}
 	if got := (Record{Outcome: Succeeded}).Text(); !strings.HasPrefix(got, "Succeeded") || strings.Count(got, "\n") != 1 {
 		t.Errorf("nothing to tell: %q", got)
+	}
+}
+
+// SNS takes 256 KiB, and a person less: a message tells of the first resources,
+// each in a few words, and that there are more.
+func TestTextIsBounded(t *testing.T) {
+	of := func(count int) Record {
+		record := Record{Outcome: FailedDirty}
+		for i := range count {
+			if i%50 == 0 {
+				record.Layers = append(record.Layers, Layer{Layer: i/50 + 1})
+			}
+			layer := &record.Layers[len(record.Layers)-1]
+			layer.Resources = append(layer.Resources, Resource{ResourceName: "db", Status: Failed, Error: &Error{Class: "Terminal", Message: strings.Repeat("ü", 10000)}})
+		}
+		return record
+	}
+	for count, more := range map[int]bool{1: false, mostTold - 1: false, mostTold: true, mostTold + 1: true, 10000: true} {
+		text := of(count).Text()
+		if len(text) > 256<<10 {
+			t.Errorf("%d resources: %d bytes", count, len(text))
+		}
+		if told := strings.Count(text, "FAILED"); told != min(count, mostTold-1) {
+			t.Errorf("%d resources: %d are told", count, told)
+		}
+		if strings.Contains(text, "and more") != more || !utf8.ValidString(text) {
+			t.Errorf("%d resources: the end is %q", count, text[len(text)-80:])
+		}
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// mostTold bounds a message: SNS takes 256 KiB, and a person less.
+const mostTold = 100
+
 // Text tells a record to a person in a few lines, the state of things first.
 func (r Record) Text() string {
 	var b strings.Builder
@@ -12,14 +15,21 @@ func (r Record) Text() string {
 	if r.Cause != "" {
 		fmt.Fprintf(&b, "%s\n", r.Cause)
 	}
+	told := 0
 	for _, layer := range r.Layers {
 		for _, x := range layer.Resources {
+			if told++; told == mostTold {
+				b.WriteString("- and more; the report has them all\n")
+			}
+			if told >= mostTold {
+				continue
+			}
 			fmt.Fprintf(&b, "- layer %d, %s: %s", layer.Layer, x.ResourceName, x.Status)
 			if x.Changed {
 				b.WriteString(" (changed)")
 			}
 			if x.Error != nil {
-				fmt.Fprintf(&b, ": %s: %s", x.Error.Class, x.Error.Message)
+				fmt.Fprintf(&b, ": %s: %.500s", x.Error.Class, x.Error.Message)
 			}
 			b.WriteString("\n")
 		}

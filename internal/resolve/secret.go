@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -68,7 +70,7 @@ func (s *substitution) replace(ctx context.Context, value any) (any, error) {
 	var err error
 	switch v := value.(type) {
 	case map[string]any:
-		for name := range v {
+		for _, name := range slices.Sorted(maps.Keys(v)) { // the order of calls is to be the same every time
 			if v[name], err = s.replace(ctx, v[name]); err != nil {
 				return nil, err
 			}

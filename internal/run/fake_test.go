@@ -20,6 +20,9 @@ import (
 	"dr-orchestrator/internal/payload"
 )
 
+// documents is where those of the run in these tests stand.
+const documents = "runs/dr-orchestrator-failover/run-1/20260301T120000.000Z/"
+
 var (
 	started = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ended   = started.Add(10 * time.Minute)
@@ -150,7 +153,7 @@ func (b *bucket) mapRun(t *testing.T, prefix string, files ...any) Location {
 
 // planOf is a plan with layers of so many resources.
 func planOf(counts ...int) Plan {
-	plan := Plan{Run: action.Run{ID: "run-1", Machine: "failover", Region: "us-west-2"}, Mode: "run"}
+	plan := Plan{Run: action.Run{ID: "run-1", Execution: executionARN, Machine: "failover", Region: "us-west-2", StartedAt: started}, Mode: "run"}
 	next := 0
 	for i, count := range counts {
 		layer := Layer{Layer: i + 1}

@@ -4,15 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/report"
 )
 
-// LayerInput is what the machine sends after a layer. Results is missing when
-// the layer's map itself failed, and Failure then says why.
+// LayerInput is what the machine sends after a layer.
 type LayerInput struct {
 	Run     action.Run    `json:"run"`
 	Layer   LayerRef      `json:"layer"`
@@ -31,6 +29,7 @@ type LayerOutcome struct {
 // Item is the output of one resource's iteration.
 type Item struct {
 	Index     int               `json:"index"`
+	Name      string            `json:"resourceName"`
 	Status    report.Status     `json:"status"`
 	Changed   action.Change     `json:"changed"`
 	Polls     int               `json:"polls"`
@@ -70,7 +69,7 @@ func (s Store) RecordLayer(ctx context.Context, in LayerInput) (LayerOutcome, er
 	if err != nil {
 		return LayerOutcome{}, err
 	}
-	if err := s.put(ctx, in.Run.ID, docResults(in.Layer.Layer), items); err != nil {
+	if err := s.put(ctx, in.Run, docResults(in.Layer.Layer), items); err != nil {
 		return LayerOutcome{}, err
 	}
 	return judgeLayer(items, in.Layer, in.Changed), nil
@@ -81,8 +80,13 @@ func (s Store) RecordLayer(ctx context.Context, in LayerInput) (LayerOutcome, er
 func judgeLayer(items []Item, layer LayerRef, before action.Change) LayerOutcome {
 	out := LayerOutcome{Decision: "next", Outcome: report.Succeeded, Changed: before}
 	done, refused := 0, 0
+	seen := map[int]bool{}
 	var lines []string
 	for _, item := range items {
+		if seen[item.Index] {
+			continue
+		}
+		seen[item.Index] = true
 		out.Changed = out.Changed.Or(item.Changed)
 		switch item.Status {
 		case report.Done:
@@ -93,17 +97,17 @@ func judgeLayer(items []Item, layer LayerRef, before action.Change) LayerOutcome
 		}
 		if item.Failure != nil {
 			e := item.Failure.read()
-			lines = append(lines, fmt.Sprintf("resource %d: %s: %s", item.Index, e.Class, e.Message))
+			lines = append(lines, fmt.Sprintf("%s: %s: %s", item.Name, e.Class, e.Message))
 		}
 	}
-	if missing := layer.Count - len(items); missing != 0 {
+	if missing := layer.Count - len(seen); missing != 0 {
 		out.Changed = out.Changed.Or(action.ChangeUnknown)
 		lines = append(lines, fmt.Sprintf("%d resources of layer %d ended without a result", missing, layer.Layer))
 	}
-	if done == layer.Count && len(items) == layer.Count {
+	if done == layer.Count && len(seen) == layer.Count {
 		return out
 	}
-	out.Decision, out.Cause = "stop", strings.Join(lines, "\n")
+	out.Decision, out.Cause = "stop", bounded(lines)
 	switch {
 	case out.Changed.Happened():
 		out.Outcome = report.FailedDirty

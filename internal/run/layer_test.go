@@ -1,6 +1,8 @@
 package run
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"dr-orchestrator/internal/action"
@@ -54,6 +56,12 @@ func TestJudgeLayer(t *testing.T) {
 		{"one is missing, the other refused", no, []Item{item(0, refused, no)}, false, report.FailedDirty, unknown},
 		{"all are missing", no, nil, false, report.FailedDirty, unknown},
 		{"one too many", no, []Item{item(0, done, no), item(1, done, no), item(2, done, no)}, false, report.FailedDirty, unknown},
+		{"one twice, the other missing", no, []Item{item(0, done, no), item(0, done, no)}, false, report.FailedDirty, unknown},
+		{"one twice, and all there", no, []Item{item(0, done, no), item(0, done, no), item(1, done, no)}, true, report.Succeeded, no},
+		{"one failed, changed not said", no, []Item{item(0, done, no), item(1, failed, "")}, false, report.FailedDirty, unknown},
+		{"one failed, changed is nonsense", no, []Item{item(0, done, no), item(1, failed, "maybe")}, false, report.FailedDirty, unknown},
+		{"one refused, changed not said", no, []Item{item(0, done, no), item(1, refused, "")}, false, report.FailedDirty, unknown},
+		{"one failed, before is not said", "", []Item{item(0, done, no), item(1, failed, no)}, false, report.FailedDirty, unknown},
 		{"a status that nobody knows", no, []Item{item(0, done, no), item(1, "", no)}, false, report.FailedClean, no},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -63,6 +71,52 @@ func TestJudgeLayer(t *testing.T) {
 			}
 			if !tt.goes && got.Cause == "" {
 				t.Error("no cause is given")
+			}
+		})
+	}
+}
+
+// Step Functions takes 256 KiB of a state's data; past that, not even
+// States.ALL catches what happens. The first lines are kept, shortened.
+func TestCausesAreBounded(t *testing.T) {
+	const many, most = 3000, 16 << 10
+	plan := planOf(1)
+	plan.Layers[0].Resources = nil
+	var items []Item
+	var checked []action.Checked
+	for i := range many {
+		items = append(items, item(i, report.Failed, action.ChangeNo))
+		items[i].Failure.Cause = strings.Repeat("x", 150)
+		plan.Layers[0].Resources = append(plan.Layers[0].Resources, action.Resource{Index: i, Layer: 1, Name: "db"})
+		checked = append(checked, action.Checked{Index: i, Verdict: action.VerdictBlocked, Findings: []action.Finding{
+			{Verdict: action.VerdictBlocked, Class: action.Unreachable, Message: strings.Repeat("x", 150)},
+		}})
+	}
+	for name, cause := range map[string]string{
+		"layer":     judgeLayer(items, LayerRef{Layer: 1, Count: many}, action.ChangeNo).Cause,
+		"readiness": judgeReadiness(plan, checked).Cause,
+	} {
+		if len(cause) == 0 || len(cause) > most || !strings.Contains(cause, "2980 more") {
+			t.Errorf("%s: a cause of %d bytes: %.100s", name, len(cause), cause)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  string
+	}{
+		{"none", nil, ""},
+		{"one", []string{"a"}, "a"},
+		{"two", []string{"a", "b"}, "a\nb"},
+		{"twenty", slices.Repeat([]string{"a"}, 20), strings.Repeat("a\n", 19) + "a"},
+		{"twenty-one", slices.Repeat([]string{"a"}, 21), strings.Repeat("a\n", 20) + "and 1 more; the report has them all"},
+		{"a line just short enough", []string{strings.Repeat("x", 1000)}, strings.Repeat("x", 1000)},
+		{"a line too long", []string{strings.Repeat("x", 1001)}, strings.Repeat("x", 1000) + "…"},
+		{"a letter at the cut", []string{strings.Repeat("x", 999) + "ü"}, strings.Repeat("x", 999) + "…"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := bounded(tt.lines); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -88,24 +142,24 @@ func TestFailureRead(t *testing.T) {
 }
 
 func TestRecordLayer(t *testing.T) {
-	in := LayerInput{Run: action.Run{ID: "run-1"}, Layer: LayerRef{Layer: 1, Count: 2}, Changed: action.ChangeNo}
+	in := LayerInput{Run: planOf().Run, Layer: LayerRef{Layer: 1, Count: 2}, Changed: action.ChangeNo}
 	t.Run("all files of the manifest", func(t *testing.T) {
 		b := newBucket()
-		in.Results = b.mapRun(t, "runs/run-1/layer-1/x", []Item{item(1, report.Done, action.ChangeYes)}, []Item{item(0, report.Done, action.ChangeNo)})
+		in.Results = b.mapRun(t, documents+"layer-1/x", []Item{item(1, report.Done, action.ChangeYes)}, []Item{item(0, report.Done, action.ChangeNo)})
 		got, err := Store{S3: b, Bucket: "runs-bucket"}.RecordLayer(t.Context(), in)
 		if err != nil || got.Outcome != report.Succeeded || got.Changed != action.ChangeYes {
 			t.Errorf("%+v, %v", got, err)
 		}
-		if items := document[[]Item](t, b, "runs/run-1/layer-1-results.json"); len(items) != 2 {
+		if items := document[[]Item](t, b, documents+"layer-1-results.json"); len(items) != 2 {
 			t.Errorf("%d items are kept, want 2", len(items))
 		}
 	})
 	t.Run("an iteration failed or is pending", func(t *testing.T) {
 		for _, where := range []string{"FAILED", "PENDING"} {
 			b := newBucket()
-			in.Results = b.mapRun(t, "runs/run-1/layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
+			in.Results = b.mapRun(t, documents+"layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
 			m := document[manifest](t, b, in.Results.Key)
-			other := []resultFile{{Key: "runs/run-1/layer-1/x/" + where + "_0.json"}}
+			other := []resultFile{{Key: documents + "layer-1/x/" + where + "_0.json"}}
 			if where == "FAILED" {
 				m.ResultFiles.Failed = other
 			} else {
@@ -121,13 +175,13 @@ func TestRecordLayer(t *testing.T) {
 	t.Run("results that cannot be read", func(t *testing.T) {
 		for _, name := range []string{"manifest.json", "SUCCEEDED_0.json"} {
 			b := newBucket()
-			in.Results = b.mapRun(t, "runs/run-1/layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
-			b.errs["runs/run-1/layer-1/x/"+name] = coded("InternalError")
+			in.Results = b.mapRun(t, documents+"layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
+			b.errs[documents+"layer-1/x/"+name] = coded("InternalError")
 			if _, err := (Store{S3: b, Bucket: "runs-bucket"}).RecordLayer(t.Context(), in); action.ClassOf(err) != action.Unreachable {
 				t.Errorf("%s: %v", name, err)
 			}
 			b.errs = nil
-			b.objects["runs/run-1/layer-1/x/"+name] = []byte("<html>")
+			b.objects[documents+"layer-1/x/"+name] = []byte("<html>")
 			if got, err := (Store{S3: b, Bucket: "runs-bucket"}).RecordLayer(t.Context(), in); err == nil {
 				t.Errorf("%s is no JSON: %+v", name, got)
 			}

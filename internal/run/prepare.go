@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,21 +96,21 @@ func (p Preparer) Prepare(ctx context.Context, in PrepareInput) (Prepared, error
 	if err := p.fill(ctx, &plan, in); err != nil {
 		return Prepared{}, err
 	}
-	if err := p.Store.put(ctx, plan.Run.ID, docPlan, plan); err != nil {
+	if err := p.Store.put(ctx, plan.Run, docPlan, plan); err != nil {
 		return Prepared{}, err
 	}
-	out := Prepared{Decision: "go", Run: plan.Run, Mode: plan.Mode, Prefix: Prefix(plan.Run.ID),
-		Preflight: Location{Bucket: p.Store.Bucket, Key: Prefix(plan.Run.ID) + docPreflight}}
+	out := Prepared{Decision: "go", Run: plan.Run, Mode: plan.Mode, Prefix: prefix(plan.Run),
+		Preflight: Location{Bucket: p.Store.Bucket, Key: prefix(plan.Run) + docPreflight}}
 	if len(plan.Problems) > 0 {
-		out.Decision, out.Outcome, out.Cause = "rejected", report.FailedClean, payload.Problems(plan.Problems).Error()
+		out.Decision, out.Outcome, out.Cause = "rejected", report.FailedClean, bounded(strings.Split(payload.Problems(plan.Problems).Error(), "\n"))
 		return out, nil
 	}
 	all := batches(plan)
 	out.PreflightConcurrency = 1
-	if all[len(all)-1].PauseSeconds == 0 {
-		out.PreflightConcurrency = len(all)
+	if !slices.ContainsFunc(all, func(b Batch) bool { return b.PauseSeconds > 0 }) {
+		out.PreflightConcurrency = max(len(all), 1)
 	}
-	return out, p.Store.put(ctx, plan.Run.ID, docPreflight, all)
+	return out, p.Store.put(ctx, plan.Run, docPreflight, all)
 }
 
 func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {
@@ -138,7 +139,8 @@ func (p Preparer) lay(plan *Plan, doc *payload.Document, bound []payload.Bound) 
 	next := 0
 	for _, l := range doc.Layers {
 		layer := Layer{Layer: l.Number}
-		for position, r := range l.Resources {
+		reads := 0
+		for _, r := range l.Resources {
 			entry, ok := catalog.Find(r.Type)
 			if !ok {
 				return fmt.Errorf("resource type %s is in no catalog row", r.Type)
@@ -150,9 +152,14 @@ func (p Preparer) lay(plan *Plan, doc *payload.Document, bound []payload.Bound) 
 			layer.Resources = append(layer.Resources, action.Resource{
 				Index: next, Layer: l.Number, Type: r.Type, Name: r.Name, Function: p.FunctionPrefix + entry.Function,
 				Parameters: parameters, TimeLimitSeconds: int(entry.TimeLimit / time.Second),
-				Watched: len(l.Resources), StartDelay: pace.StartDelay(position),
+				Pointer: r.Pointer, Identities: bound[next].Identities, Watched: len(l.Resources), StartDelay: pace.StartDelay(reads, entry.ProofReads),
 			})
+			reads += entry.ProofReads
 			next++
+		}
+		for i := range layer.Resources {
+			layer.Resources[i].ProofReads = reads
+			layer.Resources[i].LastStart = layer.Resources[len(layer.Resources)-1].StartDelay
 		}
 		plan.Layers = append(plan.Layers, layer)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
@@ -45,14 +46,14 @@ func TestPrepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Decision != "go" || got.Mode != "plan" || got.Outcome != "" || got.Preflight.Bucket != "runs-bucket" {
+	if got.Decision != "go" || got.Mode != "plan" || got.Outcome != "" || got.Preflight.Bucket != "runs-bucket" || got.Prefix != documents {
 		t.Errorf("prepared %+v", got)
 	}
 	if r := got.Run; r.ID != "run-1" || r.Execution != executionARN || r.Machine != "failover" || r.Region != "us-west-2" ||
 		r.Account != "111122223333" || r.Partition != "aws" || !r.Disaster || !r.StartedAt.Equal(started) {
 		t.Errorf("run %+v", r)
 	}
-	plan := document[Plan](t, b, "runs/run-1/plan.json")
+	plan := document[Plan](t, b, documents+"plan.json")
 	var order []string
 	for _, layer := range plan.Layers {
 		for _, r := range layer.Resources {
@@ -88,6 +89,59 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// A payload of one batch's worth of resources is looked at all at once, a larger
+// one batch by batch.
+func TestPrepareConcurrency(t *testing.T) {
+	aurora := `{"resourceType":"UnPlannedFailoverAurora","resourceName":"aurora","parameters":{
+		"GlobalClusterIdentifier":"orders","DBClusterIdentifier":"arn:aws:rds:us-west-2:111122223333:cluster:orders-west","ClusterRegion":"us-west-2"}}`
+	for _, tt := range []struct {
+		name      string
+		resources []string
+		want      int
+	}{
+		{"one", []string{promotion("a")}, 1},
+		{"three of one function", []string{promotion("a"), promotion("b"), promotion("c")}, 1},
+		{"three of two functions", []string{promotion("a"), aurora, promotion("c")}, 2},
+		{"four of one function", []string{promotion("a"), promotion("b"), promotion("c"), promotion("d")}, 1},
+		{"four of two functions", []string{promotion("a"), promotion("b"), promotion("c"), aurora}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBucket()
+			got, err := preparer(b, references{}).Prepare(t.Context(), prepareInput(`{"StatePayload":[{"layer":1,"resources":[`+strings.Join(tt.resources, ",")+`]}]}`))
+			if err != nil || got.Decision != "go" || got.PreflightConcurrency != tt.want {
+				t.Fatalf("%d batches at once, want %d (%s, %v)", got.PreflightConcurrency, tt.want, got.Cause, err)
+			}
+			for i, batch := range document[[]Batch](t, b, got.Preflight.Key) {
+				if pauses := batch.PauseSeconds > 0; pauses != (i > 0 && len(tt.resources) > batchSize) {
+					t.Errorf("batch %d begins after %d s", i, batch.PauseSeconds)
+				}
+			}
+		})
+	}
+}
+
+// The name of an execution is unique in its machine, and for a while, only.
+func TestPrefix(t *testing.T) {
+	if got := Prefix(executionARN, started); got != documents {
+		t.Errorf("prefix %s, want %s", got, documents)
+	}
+	if got := ReportKey(executionARN, started); got != documents+"report.json" {
+		t.Errorf("report at %s", got)
+	}
+	if got := Prefix(executionARN, started.In(time.FixedZone("", 3600))); got != documents {
+		t.Errorf("in another time zone: prefix %s", got)
+	}
+	for name, got := range map[string]string{
+		"another machine": Prefix(strings.Replace(executionARN, "failover", "failback", 1), started),
+		"another name":    Prefix(executionARN+"2", started),
+		"another start":   Prefix(executionARN, started.Add(time.Millisecond)),
+	} {
+		if strings.HasPrefix(got, documents) || !strings.HasPrefix(got, "runs/") || !strings.HasSuffix(got, "/") {
+			t.Errorf("%s: prefix %s", name, got)
+		}
+	}
+}
+
 func TestPrepareRejects(t *testing.T) {
 	good := `{"StatePayload":[{"layer":1,"resources":[` + promotion("a") + `]}]}`
 	for _, tt := range []struct {
@@ -102,6 +156,7 @@ func TestPrepareRejects(t *testing.T) {
 		{"contradiction", strings.Replace(good, `"RDSInstanceIdentifier":"a"`, `"RDSInstanceIdentifier":"b"`, 1), 1},
 		{"the same resource twice", `{"StatePayload":[{"layer":1,"resources":[` + promotion("a") + `]},{"layer":2,"resources":[` + promotion("a") + `]}]}`, 1},
 		{"unknown reference", strings.Replace(good, `"RDSInstanceIdentifier":"a"`, `"RDSInstanceIdentifier":"!Import none"`, 1), 1},
+		{"very many", `{"StatePayload":[{"layer":1,"resources":[` + strings.TrimSuffix(strings.Repeat(`{"resourceType":"A","resourceName":"x","parameters":{}},`, 1000), ",") + `]}]}`, 1000},
 		{"several at once", `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"A","resourceName":"x","parameters":{}},{"resourceType":"B","resourceName":"y","parameters":{}}]}]}`, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,13 +165,13 @@ func TestPrepareRejects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Decision == "go" || got.Outcome != report.FailedClean || got.Cause == "" {
-				t.Errorf("prepared %+v", got)
+			if got.Decision == "go" || got.Outcome != report.FailedClean || got.Cause == "" || len(got.Cause) > 16<<10 {
+				t.Errorf("prepared %+v, a cause of %d bytes", got, len(got.Cause))
 			}
-			if plan := document[Plan](t, b, "runs/run-1/plan.json"); len(plan.Problems) < tt.problems || len(plan.Layers) != 0 {
+			if plan := document[Plan](t, b, documents+"plan.json"); len(plan.Problems) < tt.problems || len(plan.Layers) != 0 {
 				t.Errorf("%d problems and %d layers, want %d problems: %v", len(plan.Problems), len(plan.Layers), tt.problems, plan.Problems)
 			}
-			if b.wrote("runs/run-1/preflight-batches.json") {
+			if b.wrote(documents + "preflight-batches.json") {
 				t.Error("there is something to look at all the same")
 			}
 		})
@@ -137,8 +192,8 @@ func TestPrepareFails(t *testing.T) {
 		{"execution without an ARN", odd, nil, nil, action.InvalidInput},
 		{"references denied", good, coded("AccessDenied"), nil, action.Denied},
 		{"references throttled", good, coded("Throttling"), nil, action.Throttled},
-		{"plan not written", good, nil, map[string]error{"runs/run-1/plan.json": coded("SlowDown")}, action.Throttled},
-		{"batches not written", good, nil, map[string]error{"runs/run-1/preflight-batches.json": coded("NoSuchBucket")}, action.NotFound},
+		{"plan not written", good, nil, map[string]error{documents + "plan.json": coded("SlowDown")}, action.Throttled},
+		{"batches not written", good, nil, map[string]error{documents + "preflight-batches.json": coded("NoSuchBucket")}, action.NotFound},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBucket()

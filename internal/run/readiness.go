@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
 )
 
@@ -45,7 +43,7 @@ type checkedBatch struct {
 // found, and the items of each layer.
 func (s Store) RecordReadiness(ctx context.Context, in ReadinessInput) (Readiness, error) {
 	var plan Plan
-	if err := s.get(ctx, in.Run.ID, docPlan, &plan); err != nil {
+	if err := s.get(ctx, in.Run, docPlan, &plan); err != nil {
 		return Readiness{}, err
 	}
 	batches, err := results[checkedBatch](ctx, s, in.Results)
@@ -53,7 +51,7 @@ func (s Store) RecordReadiness(ctx context.Context, in ReadinessInput) (Readines
 		return Readiness{}, err
 	}
 	checked := collect(plan, batches)
-	if err := s.put(ctx, in.Run.ID, docReadiness, checked); err != nil {
+	if err := s.put(ctx, in.Run, docReadiness, checked); err != nil {
 		return Readiness{}, err
 	}
 	out := judgeReadiness(plan, checked)
@@ -64,10 +62,10 @@ func (s Store) RecordReadiness(ctx context.Context, in ReadinessInput) (Readines
 		for i := range layer.Resources {
 			layer.Resources[i].Baseline = checked[layer.Resources[i].Index].Observed
 		}
-		if err := s.put(ctx, in.Run.ID, docLayer(layer.Layer), layer.Resources); err != nil {
+		if err := s.put(ctx, in.Run, docLayer(layer.Layer), layer.Resources); err != nil {
 			return Readiness{}, err
 		}
-		out.Layers = append(out.Layers, LayerRef{Layer: layer.Layer, Key: Prefix(in.Run.ID) + docLayer(layer.Layer), Count: len(layer.Resources)})
+		out.Layers = append(out.Layers, LayerRef{Layer: layer.Layer, Key: prefix(in.Run) + docLayer(layer.Layer), Count: len(layer.Resources)})
 	}
 	return out, nil
 }
@@ -81,11 +79,11 @@ func collect(plan Plan, batches []checkedBatch) []action.Checked {
 	}
 	checked := make([]action.Checked, count)
 	for i := range checked {
-		checked[i] = unseen(i, &failure{Error: "NoAnswer", Cause: "the preflight gave no answer"})
+		checked[i] = unseen(i, &failure{Error: string(noAnswer), Cause: "the preflight gave no answer"})
 	}
 	for _, batch := range batches {
 		for _, c := range batch.Readiness {
-			if c.Index >= 0 && c.Index < count {
+			if c.Index >= 0 && c.Index < count && c.Observed != "" && c.Verdict != "" {
 				checked[c.Index] = c
 			}
 		}
@@ -95,8 +93,35 @@ func collect(plan Plan, batches []checkedBatch) []action.Checked {
 			}
 		}
 	}
+	if plan.Run.Disaster {
+		for i := range checked {
+			checked[i] = despite(checked[i])
+		}
+	}
 	return checked
 }
+
+// despite lets a disaster run go on where AWS gave no usable answer: what
+// could not be seen is told, and every action looks again before it acts. What
+// was seen and speaks against it still blocks.
+func despite(c action.Checked) action.Checked {
+	for _, f := range c.Findings {
+		if f.Verdict == action.VerdictBlocked && !action.Passing(f.Class) && f.Class != noAnswer {
+			return c
+		}
+	}
+	c.Findings = slices.Clone(c.Findings)
+	for i := range c.Findings {
+		if c.Findings[i].Verdict == action.VerdictBlocked {
+			c.Findings[i].Verdict = action.VerdictWarning
+			c.Verdict = action.VerdictWarning
+		}
+	}
+	return c
+}
+
+// noAnswer is the class of a resource of which the preflight told nothing.
+const noAnswer action.Class = "NoAnswer"
 
 func unseen(index int, f *failure) action.Checked {
 	e := f.read()
@@ -111,34 +136,46 @@ func unseen(index int, f *failure) action.Checked {
 func judgeReadiness(plan Plan, checked []action.Checked) Readiness {
 	var lines []string
 	refused := true
-	for _, p := range blockers(plan, checked) {
-		lines = append(lines, p.Pointer+": "+p.Message)
-		refused = refused && p.Want == string(action.Refused)
+	for _, b := range blockers(plan, checked) {
+		lines = append(lines, b.where+": "+b.finding.Message)
+		refused = refused && b.finding.Class == action.Refused
 	}
 	switch {
 	case len(lines) > 0 && refused:
-		return Readiness{Decision: "blocked", Outcome: report.Refused, Cause: strings.Join(lines, "\n")}
+		return Readiness{Decision: "blocked", Outcome: report.Refused, Cause: bounded(lines)}
 	case len(lines) > 0:
-		return Readiness{Decision: "blocked", Outcome: report.FailedClean, Cause: strings.Join(lines, "\n")}
+		return Readiness{Decision: "blocked", Outcome: report.FailedClean, Cause: bounded(lines)}
 	case plan.Mode == "plan":
 		return Readiness{Decision: "planned", Outcome: report.Succeeded, Cause: fmt.Sprintf("planned only: all %d resources are ready, nothing was changed", len(checked))}
 	}
 	return Readiness{Decision: "go", Layers: []LayerRef{}}
 }
 
-// blockers lists every blocking finding; Want carries its class.
-func blockers(plan Plan, checked []action.Checked) []payload.Problem {
-	var problems []payload.Problem
+// blocker is one thing that keeps a run from starting.
+type blocker struct {
+	where    string // for a person
+	resource action.Resource
+	finding  action.Finding
+}
+
+// blockers lists everything that blocks, in the order of the plan.
+func blockers(plan Plan, checked []action.Checked) []blocker {
+	var all []blocker
 	for _, layer := range plan.Layers {
 		for _, r := range layer.Resources {
-			if r.Index >= len(checked) {
+			if r.Index >= len(checked) || checked[r.Index].Verdict != action.VerdictBlocked {
 				continue
 			}
-			findings := slices.DeleteFunc(slices.Clone(checked[r.Index].Findings), func(f action.Finding) bool { return f.Verdict != action.VerdictBlocked })
-			for _, f := range findings {
-				problems = append(problems, payload.Problem{Pointer: pointer(r), Message: f.Message, Want: string(f.Class)})
+			before := len(all)
+			for _, f := range checked[r.Index].Findings {
+				if f.Verdict == action.VerdictBlocked {
+					all = append(all, blocker{pointer(r), r, f})
+				}
+			}
+			if len(all) == before {
+				all = append(all, blocker{pointer(r), r, action.Finding{Verdict: action.VerdictBlocked, Message: "blocked, and no reason was given"}})
 			}
 		}
 	}
-	return problems
+	return all
 }

@@ -27,6 +27,9 @@ func TestCollect(t *testing.T) {
 		{"a batch failed", []checkedBatch{{Readiness: []action.Checked{ready(0)}}, {Failure: &failure{Error: "Unreachable", Cause: "dead"}, Indexes: []int{1, 2}}}, []int{1, 2}},
 		{"a batch failed without saying for whom", []checkedBatch{{Readiness: []action.Checked{ready(0)}}, {Failure: &failure{Error: "Unreachable"}}}, []int{1, 2}},
 		{"answers about nobody", []checkedBatch{{Readiness: []action.Checked{ready(-1), ready(3), ready(99), ready(0)}, Indexes: []int{-1, 3}}}, []int{1, 2}},
+		{"an answer that says nothing", []checkedBatch{{Readiness: []action.Checked{ready(0), {Index: 1}, ready(2)}}}, []int{1}},
+		{"an answer without a verdict", []checkedBatch{{Readiness: []action.Checked{ready(0), {Index: 1, Observed: action.StateReady}, ready(2)}}}, []int{1}},
+		{"an answer without what was seen", []checkedBatch{{Readiness: []action.Checked{ready(0), {Index: 1, Verdict: action.VerdictReady}, ready(2)}}}, []int{1}},
 		{"failures about nobody", []checkedBatch{{Failure: &failure{Error: "Internal"}, Indexes: []int{-1, 3, 99}}}, []int{0, 1, 2}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -47,6 +50,63 @@ func TestCollect(t *testing.T) {
 				}
 				if blocked[i] && (c.Observed != action.StateUnknown || len(c.Findings) == 0 || c.Findings[0].Class == "" || c.Findings[0].Class == action.Refused) {
 					t.Errorf("resource %d is unknown and says %+v", i, c)
+				}
+			}
+		})
+	}
+}
+
+// In a disaster, silence of AWS does not keep a run from starting; what was seen
+// and speaks against it does.
+func TestCollectInDisaster(t *testing.T) {
+	const blocked, warning = action.VerdictBlocked, action.VerdictWarning
+	said := func(observed action.State, findings ...action.Finding) []checkedBatch {
+		return []checkedBatch{{Readiness: []action.Checked{{Verdict: action.Readiness{Observed: observed, Findings: findings}.Verdict(), Observed: observed, Findings: findings}}}}
+	}
+	type row struct {
+		name     string
+		batches  []checkedBatch
+		observed action.State
+		verdict  action.Verdict // in a disaster; without one, silence blocks
+		silent   bool
+	}
+	rows := []row{
+		{"ready", said(action.StateReady), action.StateReady, action.VerdictReady, false},
+		{"done", said(action.StateDone), action.StateDone, action.VerdictDone, false},
+		{"warning", said(action.StateReady, finding(warning, "")), action.StateReady, warning, false},
+		{"no batch at all", nil, action.StateUnknown, warning, true},
+		{"lag not answered", said(action.StateReady, finding(blocked, action.Throttled)), action.StateReady, warning, true},
+		{"not answered, and refused", said(action.StateReady, finding(blocked, action.Unreachable), finding(blocked, action.Refused)), action.StateReady, blocked, true},
+		{"refused, and not answered", said(action.StateReady, finding(blocked, action.Refused), finding(blocked, action.Unreachable)), action.StateReady, blocked, true},
+		{"blocked without a class", said(action.StateReady, finding(blocked, "")), action.StateReady, blocked, true},
+		{"blocked without findings", []checkedBatch{{Readiness: []action.Checked{{Verdict: blocked, Observed: action.StateUnknown}}}}, action.StateUnknown, blocked, true},
+	}
+	for _, class := range action.Classes {
+		verdict := blocked
+		if class == action.Throttled || class == action.Unreachable || class == action.Internal {
+			verdict = warning
+		}
+		rows = append(rows,
+			row{string(class), said(action.StateUnknown, finding(blocked, class)), action.StateUnknown, verdict, true},
+			row{string(class) + " of the batch", []checkedBatch{{Failure: &failure{Error: string(class)}, Indexes: []int{0}}}, action.StateUnknown, verdict, true})
+	}
+	for _, tt := range rows {
+		t.Run(tt.name, func(t *testing.T) {
+			plan := planOf(1)
+			if got := collect(plan, tt.batches)[0]; (got.Verdict == blocked) != tt.silent {
+				t.Errorf("no disaster: %+v", got)
+			}
+			plan.Run.Disaster = true
+			got := collect(plan, tt.batches)[0]
+			if got.Verdict != tt.verdict || got.Observed != tt.observed {
+				t.Errorf("disaster: %s from %s, want %s from %s: %+v", got.Verdict, got.Observed, tt.verdict, tt.observed, got.Findings)
+			}
+			if goes := judgeReadiness(plan, []action.Checked{got}).Decision == "go"; goes != (tt.verdict != blocked) {
+				t.Errorf("the run goes on: %t", goes)
+			}
+			for _, f := range got.Findings {
+				if tt.verdict != blocked && f.Verdict == blocked || f.Message == "" {
+					t.Errorf("finding %+v", f)
 				}
 			}
 		})
@@ -75,6 +135,7 @@ func TestJudgeReadiness(t *testing.T) {
 		{"blocked without a class", "run", [][]action.Finding{{finding(blocked, "")}}, "blocked", report.FailedClean},
 		{"the last of the last layer", "run", [][]action.Finding{nil, nil, {finding(blocked, action.Refused)}}, "blocked", report.Refused},
 		{"blocked behind a warning", "run", [][]action.Finding{{finding(action.VerdictWarning, ""), finding(blocked, action.Refused)}}, "blocked", report.Refused},
+		{"blocked without findings", "run", nil, "blocked", report.FailedClean},
 		{"nobody answered", "run", [][]action.Finding{{finding(blocked, "NoAnswer")}}, "blocked", report.FailedClean},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,6 +145,9 @@ func TestJudgeReadiness(t *testing.T) {
 			for i, findings := range tt.findings {
 				checked[i].Findings = findings
 				checked[i].Verdict = action.Readiness{Observed: action.StateReady, Findings: findings}.Verdict()
+			}
+			if tt.name == "blocked without findings" {
+				checked[1].Verdict = blocked
 			}
 			got := judgeReadiness(plan, checked)
 			if got.Decision != tt.decision || got.Outcome != tt.outcome {
@@ -101,8 +165,8 @@ func TestRecordReadiness(t *testing.T) {
 	checked := readyFor(plan)
 	checked[1].Observed = action.StateDone
 	set := func(b *bucket) ReadinessInput {
-		b.holds(t, "runs/run-1/plan.json", plan)
-		return ReadinessInput{Run: plan.Run, Mode: "run", Results: b.mapRun(t, "runs/run-1/preflight/x",
+		b.holds(t, documents+"plan.json", plan)
+		return ReadinessInput{Run: plan.Run, Mode: "run", Results: b.mapRun(t, documents+"preflight/x",
 			[]checkedBatch{{Readiness: checked[:2]}}, []checkedBatch{{Readiness: checked[2:]}})}
 	}
 	t.Run("go", func(t *testing.T) {
@@ -125,31 +189,46 @@ func TestRecordReadiness(t *testing.T) {
 				}
 			}
 		}
-		if len(document[[]action.Checked](t, b, "runs/run-1/readiness.json")) != 3 {
+		if len(document[[]action.Checked](t, b, documents+"readiness.json")) != 3 {
 			t.Error("the findings are not kept")
 		}
 	})
 	t.Run("blocked", func(t *testing.T) {
 		b := newBucket()
 		in := set(b)
-		in.Results = b.mapRun(t, "runs/run-1/preflight/x", []checkedBatch{{Failure: &failure{Error: "Denied"}, Indexes: []int{0, 1, 2}}})
+		in.Results = b.mapRun(t, documents+"preflight/x", []checkedBatch{{Failure: &failure{Error: "Denied"}, Indexes: []int{0, 1, 2}}})
 		got, err := Store{S3: b, Bucket: "runs-bucket"}.RecordReadiness(t.Context(), in)
 		if err != nil || got.Decision != "blocked" || got.Outcome != report.FailedClean || len(got.Layers) > 0 {
 			t.Errorf("readiness %+v, %v", got, err)
 		}
-		if b.wrote("runs/run-1/layer-1.json") {
+		if b.wrote(documents + "layer-1.json") {
 			t.Error("there is a layer to run all the same")
 		}
-		if !b.wrote("runs/run-1/readiness.json") {
+		if !b.wrote(documents + "readiness.json") {
 			t.Error("the findings are not kept")
+		}
+	})
+	t.Run("disaster", func(t *testing.T) {
+		b := newBucket()
+		in := set(b)
+		disaster := plan
+		disaster.Run.Disaster = true
+		b.holds(t, documents+"plan.json", disaster)
+		in.Results = b.mapRun(t, documents+"preflight/x", []checkedBatch{{Readiness: checked[:2]}, {Failure: &failure{Error: "Unreachable"}, Indexes: []int{2}}})
+		got, err := Store{S3: b, Bucket: "runs-bucket"}.RecordReadiness(t.Context(), in)
+		if err != nil || got.Decision != "go" || len(got.Layers) != 2 {
+			t.Fatalf("readiness %+v, %v", got, err)
+		}
+		if resources := document[[]action.Resource](t, b, got.Layers[1].Key); len(resources) != 1 || resources[0].Baseline != action.StateUnknown {
+			t.Errorf("resources %+v, want the baseline %s", resources, action.StateUnknown)
 		}
 	})
 	t.Run("an iteration failed", func(t *testing.T) {
 		b := newBucket()
 		in := set(b)
 		var m manifest
-		m.ResultFiles.Succeeded = []resultFile{{Key: "runs/run-1/preflight/x/SUCCEEDED_0.json"}}
-		m.ResultFiles.Failed = []resultFile{{Key: "runs/run-1/preflight/x/FAILED_0.json"}}
+		m.ResultFiles.Succeeded = []resultFile{{Key: documents + "preflight/x/SUCCEEDED_0.json"}}
+		m.ResultFiles.Failed = []resultFile{{Key: documents + "preflight/x/FAILED_0.json"}}
 		b.holds(t, in.Results.Key, m)
 		got, err := Store{S3: b, Bucket: "runs-bucket"}.RecordReadiness(t.Context(), in)
 		if err != nil || got.Decision != "blocked" || got.Outcome != report.FailedClean {
@@ -157,7 +236,7 @@ func TestRecordReadiness(t *testing.T) {
 		}
 	})
 	for key, class := range map[string]action.Class{
-		"runs/run-1/plan.json": action.NotFound, "runs/run-1/preflight/x/manifest.json": action.NotFound, "runs/run-1/preflight/x/SUCCEEDED_1.json": action.NotFound,
+		documents + "plan.json": action.NotFound, documents + "preflight/x/manifest.json": action.NotFound, documents + "preflight/x/SUCCEEDED_1.json": action.NotFound,
 	} {
 		t.Run("without "+key, func(t *testing.T) {
 			b := newBucket()
@@ -171,7 +250,7 @@ func TestRecordReadiness(t *testing.T) {
 	t.Run("layer not written", func(t *testing.T) {
 		b := newBucket()
 		in := set(b)
-		b.errs["runs/run-1/layer-2.json"] = coded("SlowDown")
+		b.errs[documents+"layer-2.json"] = coded("SlowDown")
 		if _, err := (Store{S3: b, Bucket: "runs-bucket"}).RecordReadiness(t.Context(), in); action.ClassOf(err) != action.Throttled {
 			t.Errorf("%v: want class %s", err, action.Throttled)
 		}

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
 )
 
@@ -24,11 +26,15 @@ type ReportInput struct {
 	} `json:"execution"`
 	Outcome report.Outcome `json:"outcome"`
 	Cause   string         `json:"cause"`
-	Begun   int            `json:"begun"` // layers that were begun
-	EndedAt *time.Time     `json:"endedAt,omitempty"`
+	// What the run came to write before it ended: nothing else is read.
+	Planned  bool       `json:"planned"`  // the plan
+	Judged   bool       `json:"judged"`   // the readiness
+	Begun    int        `json:"begun"`    // layers begun
+	Recorded int        `json:"recorded"` // layers whose results were recorded
+	EndedAt  *time.Time `json:"endedAt,omitempty"`
 }
 
-// Reported is its answer. Undelivered names the messages that did not go out.
+// Reported is its answer. Undelivered tells what did not go out, and why.
 type Reported struct {
 	Report      Location `json:"report"`
 	Undelivered string   `json:"undelivered"`
@@ -67,70 +73,83 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 	if err != nil {
 		return Reported{}, err
 	}
-	if err := r.Store.put(ctx, in.Execution.Name, docReport, record); err != nil {
+	if err := r.Store.put(ctx, in.run(), docReport, record); err != nil {
 		return Reported{}, err
 	}
-	out := Reported{Report: Location{Bucket: r.Store.Bucket, Key: ReportKey(in.Execution.Name)}}
+	out := Reported{Report: Location{Bucket: r.Store.Bucket, Key: ReportKey(in.Execution.ID, in.Execution.StartTime)}}
 	detail, err := json.Marshal(map[string]any{
 		"version": 1, "execution": in.Execution.ID, "outcome": record.Outcome, "durationSeconds": record.DurationSeconds, "report": out.Report,
 	})
 	if err != nil {
 		return Reported{}, err
 	}
+	undelivered := []string{}
 	sent, err := r.Events.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
 		Source: aws.String(EventSource), DetailType: aws.String("Run Ended"), Detail: aws.String(string(detail)),
 		Resources: []string{in.Execution.ID}, Time: aws.Time(record.EndedAt),
 	}}})
-	if err != nil || sent.FailedEntryCount > 0 {
-		out.Undelivered = "event "
+	switch {
+	case err != nil:
+		undelivered = append(undelivered, "the event: "+err.Error())
+	case sent.FailedEntryCount > 0:
+		undelivered = append(undelivered, "the event: EventBridge did not take it")
 	}
+	out.Undelivered = bounded(undelivered)
 	if r.Topic == "" {
 		return out, nil
 	}
 	if _, err := r.Notices.Publish(ctx, &sns.PublishInput{
-		TopicArn: aws.String(r.Topic), Subject: aws.String("Recovery " + in.Execution.Name + ": " + string(record.Outcome)),
+		TopicArn: aws.String(r.Topic), Subject: aws.String(subject(record.Outcome, in.Execution.Name)),
 		Message: aws.String(record.Text()),
 	}); err != nil {
-		out.Undelivered += "message"
+		out.Undelivered = bounded(append(undelivered, "the message: "+err.Error()))
 	}
 	return out, nil
+}
+
+// subject keeps to what SNS takes: less than 100 ASCII characters.
+func subject(outcome report.Outcome, name string) string {
+	s := fmt.Sprintf("%s: recovery %s", outcome, name)
+	return s[:min(len(s), 99)]
+}
+
+func (in ReportInput) run() action.Run {
+	return action.Run{ID: in.Execution.Name, Execution: in.Execution.ID, StartedAt: in.Execution.StartTime}
 }
 
 // Build puts the record of a run together from what its steps have left in the
 // store. What a step did not come to leave is told as such, never guessed.
 func (s Store) Build(ctx context.Context, in ReportInput, now time.Time) (report.Record, error) {
-	record := report.Record{Version: 1, Outcome: in.Outcome, Cause: in.Cause, StartedAt: in.Execution.StartTime, EndedAt: now,
-		DurationSeconds: now.Sub(in.Execution.StartTime).Seconds()}
+	record := report.Record{Version: 1, Run: in.run(), Outcome: in.Outcome, Cause: in.Cause, StartedAt: in.Execution.StartTime, EndedAt: now,
+		DurationSeconds: now.Sub(in.Execution.StartTime).Seconds(), Layers: []report.Layer{}, Problems: []payload.Problem{}}
+	if !in.Planned {
+		return record, nil
+	}
 	var plan Plan
-	if err := s.optional(ctx, in.Execution.Name, docPlan, &plan); err != nil {
+	if err := s.get(ctx, in.run(), docPlan, &plan); err != nil {
 		return record, err
 	}
-	record.Run, record.Mode, record.Problems = plan.Run, plan.Mode, plan.Problems
-	if record.Run.ID == "" {
-		record.Run.ID, record.Run.Execution = in.Execution.Name, in.Execution.ID
-	}
+	record.Run, record.Mode = plan.Run, plan.Mode
+	record.Problems = append(record.Problems, plan.Problems...)
 	var checked []action.Checked
-	if err := s.optional(ctx, in.Execution.Name, docReadiness, &checked); err != nil {
-		return record, err
+	if in.Judged {
+		if err := s.get(ctx, in.run(), docReadiness, &checked); err != nil {
+			return record, err
+		}
 	}
-	record.Problems = append(record.Problems, blockers(plan, checked)...)
+	for _, b := range blockers(plan, checked) {
+		record.Problems = append(record.Problems, payload.Problem{Pointer: b.resource.Pointer, Value: b.resource.Name, Message: string(b.finding.Class) + ": " + b.finding.Message})
+	}
 	for i, layer := range plan.Layers {
 		var items []Item
-		if err := s.optional(ctx, in.Execution.Name, docResults(layer.Layer), &items); err != nil {
-			return record, err
+		if i < in.Recorded {
+			if err := s.get(ctx, in.run(), docResults(layer.Layer), &items); err != nil {
+				return record, err
+			}
 		}
 		record.Layers = append(record.Layers, recordLayer(layer, checked, items, i < in.Begun))
 	}
 	return record, nil
-}
-
-// optional reads a document that the run may not have come to write.
-func (s Store) optional(ctx context.Context, execution, doc string, into any) error {
-	err := s.get(ctx, execution, doc, into)
-	if err != nil && action.ClassOf(err) == action.NotFound {
-		return nil
-	}
-	return err
 }
 
 func recordLayer(layer Layer, checked []action.Checked, items []Item, begun bool) report.Layer {

@@ -8,19 +8,23 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
 )
 
-func reportInput(outcome report.Outcome, begun int) ReportInput {
-	in := ReportInput{Outcome: outcome, Cause: "because", Begun: begun}
+// reportInput is what the machine sends of a run that came to begin so many
+// layers and to record the results of so many of them.
+func reportInput(outcome report.Outcome, begun, recorded int) ReportInput {
+	in := ReportInput{Outcome: outcome, Cause: "because", Planned: true, Judged: true, Begun: begun, Recorded: recorded}
 	in.Execution.ID, in.Execution.Name, in.Execution.StartTime = executionARN, "run-1", started
 	return in
 }
 
-// What a step did not come to leave is told as such and never guessed.
+// What a step did not come to leave is told as such and never guessed, and what
+// stands where it would is not taken for it.
 func TestBuild(t *testing.T) {
 	plan := planOf(2, 1)
 	checked := readyFor(plan)
@@ -29,44 +33,52 @@ func TestBuild(t *testing.T) {
 	acted := item(0, report.Done, action.ChangeYes)
 	acted.Memo = map[string]string{action.MemoLag: "1.5"}
 	failed := item(1, report.Failed, action.ChangeUnknown)
+	refused := item(2, report.RefusedHere, action.ChangeNo)
+	all := func() *bucket {
+		b := newBucket()
+		b.holds(t, documents+"plan.json", plan)
+		b.holds(t, documents+"readiness.json", checked)
+		b.holds(t, documents+"layer-1-results.json", []Item{failed, acted})
+		b.holds(t, documents+"layer-2-results.json", []Item{refused})
+		return b
+	}
 	type end struct {
 		status  report.Status
 		changed bool
 		class   string
 	}
+	skipped, lost := end{report.Skipped, false, ""}, end{report.Failed, true, "NoResult"}
 	for _, tt := range []struct {
-		name  string
-		set   func(b *bucket)
-		begun int
-		want  []end
+		name            string
+		planned, judged bool
+		begun, recorded int
+		set             func(b *bucket)
+		want            []end
+		verdicts        bool
 	}{
-		{"nothing was written", func(*bucket) {}, 0, nil},
-		{"only a plan", func(b *bucket) { b.holds(t, "runs/run-1/plan.json", plan) }, 0,
-			[]end{{report.Skipped, false, ""}, {report.Skipped, false, ""}, {report.Skipped, false, ""}}},
-		{"a layer was begun, and nothing is known of it", func(b *bucket) {
-			b.holds(t, "runs/run-1/plan.json", plan)
-			b.holds(t, "runs/run-1/readiness.json", checked)
-		}, 1, []end{{report.Failed, true, "NoResult"}, {report.Failed, true, "NoResult"}, {report.Skipped, false, ""}}},
-		{"one item of a layer is missing", func(b *bucket) {
-			b.holds(t, "runs/run-1/plan.json", plan)
-			b.holds(t, "runs/run-1/readiness.json", checked)
-			b.holds(t, "runs/run-1/layer-1-results.json", []Item{acted})
-		}, 1, []end{{report.Done, true, ""}, {report.Failed, true, "NoResult"}, {report.Skipped, false, ""}}},
-		{"all is there", func(b *bucket) {
-			b.holds(t, "runs/run-1/plan.json", plan)
-			b.holds(t, "runs/run-1/readiness.json", checked)
-			b.holds(t, "runs/run-1/layer-1-results.json", []Item{failed, acted})
-			b.holds(t, "runs/run-1/layer-2-results.json", []Item{item(2, report.RefusedHere, action.ChangeNo)})
-		}, 2, []end{{report.Done, true, ""}, {report.Failed, true, "Terminal"}, {report.RefusedHere, false, "Terminal"}}},
+		{"nothing was written", false, false, 0, 0, nil, nil, false},
+		{"only a plan", true, false, 0, 0, nil, []end{skipped, skipped, skipped}, false},
+		{"judged, and no layer begun", true, true, 0, 0, nil, []end{skipped, skipped, skipped}, true},
+		{"a layer was begun, and nothing is known of it", true, true, 1, 0, nil, []end{lost, lost, skipped}, true},
+		{"one item of a layer is missing", true, true, 1, 1, func(b *bucket) { b.holds(t, documents+"layer-1-results.json", []Item{acted}) },
+			[]end{{report.Done, true, ""}, lost, skipped}, true},
+		{"the first layer is recorded", true, true, 1, 1, nil, []end{{report.Done, true, ""}, {report.Failed, true, "Terminal"}, skipped}, true},
+		{"the second is lost", true, true, 2, 1, nil, []end{{report.Done, true, ""}, {report.Failed, true, "Terminal"}, lost}, true},
+		{"all is there", true, true, 2, 2, nil, []end{{report.Done, true, ""}, {report.Failed, true, "Terminal"}, {report.RefusedHere, false, "Terminal"}}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBucket()
-			tt.set(b)
-			got, err := Store{S3: b, Bucket: "runs-bucket"}.Build(t.Context(), reportInput(report.FailedDirty, tt.begun), ended)
+			b := all()
+			if tt.set != nil {
+				tt.set(b)
+			}
+			in := reportInput(report.FailedDirty, tt.begun, tt.recorded)
+			in.Planned, in.Judged = tt.planned, tt.judged
+			got, err := Store{S3: b, Bucket: "runs-bucket"}.Build(t.Context(), in, ended)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Outcome != report.FailedDirty || got.Cause != "because" || got.DurationSeconds != 600 || got.Run.ID != "run-1" {
+			if got.Outcome != report.FailedDirty || got.Cause != "because" || got.DurationSeconds != 600 ||
+				got.Run.ID != "run-1" || got.Run.Execution != executionARN || !got.Run.StartedAt.Equal(started) {
 				t.Errorf("record %+v", got)
 			}
 			var ends []end
@@ -77,6 +89,9 @@ func TestBuild(t *testing.T) {
 						e.class = r.Error.Class
 					}
 					ends = append(ends, e)
+					if (r.Verdict != "") != tt.verdicts {
+						t.Errorf("verdict %q of resource %d", r.Verdict, r.Index)
+					}
 				}
 			}
 			if len(ends) != len(tt.want) {
@@ -87,21 +102,27 @@ func TestBuild(t *testing.T) {
 					t.Errorf("resource %d: %+v, want %+v", i, ends[i], want)
 				}
 			}
+			// Scripts count the elements of these: they are lists even when empty.
+			encoded, err := json.Marshal(got)
+			if err != nil || strings.Contains(string(encoded), `"layers":null`) || strings.Contains(string(encoded), `"problems":null`) {
+				t.Errorf("record %s, %v", encoded, err)
+			}
 		})
 	}
 	t.Run("lag", func(t *testing.T) {
-		b := newBucket()
-		b.holds(t, "runs/run-1/plan.json", plan)
-		b.holds(t, "runs/run-1/readiness.json", checked)
-		got, _ := Store{S3: b, Bucket: "x"}.Build(t.Context(), reportInput(report.Succeeded, 0), ended)
+		got, err := Store{S3: all(), Bucket: "x"}.Build(t.Context(), reportInput(report.Succeeded, 0, 0), ended)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if l := got.Layers[0].Resources[0].LagSeconds; l == nil || *l != 2.5 {
 			t.Errorf("lag %v before anything ran, want that of the preflight", l)
 		}
 		if l := got.Layers[0].Resources[1].LagSeconds; l != nil {
 			t.Errorf("lag %g of a resource of which none is known", *l)
 		}
-		b.holds(t, "runs/run-1/layer-1-results.json", []Item{acted, failed})
-		got, _ = Store{S3: b, Bucket: "x"}.Build(t.Context(), reportInput(report.Succeeded, 1), ended)
+		if got, err = (Store{S3: all(), Bucket: "x"}).Build(t.Context(), reportInput(report.Succeeded, 1, 1), ended); err != nil {
+			t.Fatal(err)
+		}
 		if l := got.Layers[0].Resources[0].LagSeconds; l == nil || *l != 1.5 {
 			t.Errorf("lag %v, want that just before acting", l)
 		}
@@ -109,24 +130,45 @@ func TestBuild(t *testing.T) {
 	t.Run("problems", func(t *testing.T) {
 		b := newBucket()
 		wrong := planOf(1)
+		wrong.Layers[0].Resources[0].Pointer = "/StatePayload/0/resources/0"
 		wrong.Problems = []payload.Problem{{Pointer: "/x", Message: "wrong"}}
-		b.holds(t, "runs/run-1/plan.json", wrong)
-		b.holds(t, "runs/run-1/readiness.json", []action.Checked{{Findings: []action.Finding{finding(action.VerdictBlocked, action.Refused), finding(action.VerdictWarning, "")}}})
-		got, err := Store{S3: b, Bucket: "x"}.Build(t.Context(), reportInput(report.Refused, 0), ended)
-		if err != nil || len(got.Problems) != 2 {
-			t.Errorf("problems %+v, %v", got.Problems, err)
+		b.holds(t, documents+"plan.json", wrong)
+		b.holds(t, documents+"readiness.json", []action.Checked{{Verdict: action.VerdictBlocked, Findings: []action.Finding{finding(action.VerdictBlocked, action.Refused), finding(action.VerdictWarning, "")}}})
+		got, err := Store{S3: b, Bucket: "x"}.Build(t.Context(), reportInput(report.Refused, 0, 0), ended)
+		want := []payload.Problem{{Pointer: "/x", Message: "wrong"}, {Pointer: "/StatePayload/0/resources/0", Value: "db a", Message: "Refused: because"}}
+		if diff := cmp.Diff(want, got.Problems); err != nil || diff != "" {
+			t.Errorf("%v, problems (-want +got):\n%s", err, diff)
 		}
 	})
-	// A document that is there and cannot be read is not the same as none.
+	// A document that should be there and is not, or cannot be read, is not the
+	// same as none.
 	for _, doc := range []string{"plan.json", "readiness.json", "layer-1-results.json"} {
 		t.Run("unreadable "+doc, func(t *testing.T) {
-			b := newBucket()
-			b.holds(t, "runs/run-1/plan.json", plan)
-			b.errs["runs/run-1/"+doc] = coded("AccessDenied")
-			if _, err := (Store{S3: b, Bucket: "x"}).Build(t.Context(), reportInput(report.Succeeded, 1), ended); action.ClassOf(err) != action.Denied {
+			b := all()
+			b.errs[documents+doc] = coded("AccessDenied")
+			if _, err := (Store{S3: b, Bucket: "x"}).Build(t.Context(), reportInput(report.Succeeded, 1, 1), ended); action.ClassOf(err) != action.Denied {
 				t.Errorf("%v", err)
 			}
 		})
+		t.Run("without "+doc, func(t *testing.T) {
+			b := all()
+			delete(b.objects, documents+doc)
+			if _, err := (Store{S3: b, Bucket: "x"}).Build(t.Context(), reportInput(report.Succeeded, 1, 1), ended); action.ClassOf(err) != action.NotFound {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// SNS takes subjects of less than 100 characters.
+func TestSubject(t *testing.T) {
+	for _, outcome := range []report.Outcome{report.Succeeded, report.Refused, report.FailedClean, report.FailedDirty} {
+		for _, length := range []int{1, 60, 80, 200} { // Step Functions takes 80
+			got := subject(outcome, strings.Repeat("x", length))
+			if len(got) > 99 || !strings.HasPrefix(got, string(outcome)) || !strings.Contains(got, "x") {
+				t.Errorf("%d characters: %q", len(got), got)
+			}
+		}
 	}
 }
 
@@ -135,37 +177,33 @@ func TestReporter(t *testing.T) {
 		name        string
 		outlets     outlets
 		topic       string
-		undelivered []string
+		undelivered string
 	}{
-		{"all goes out", outlets{}, "arn:aws:sns:us-west-2:111122223333:dr", nil},
-		{"no topic", outlets{}, "", nil},
-		{"no event", outlets{eventErr: errors.New("no")}, "arn:aws:sns:us-west-2:111122223333:dr", []string{"event"}},
-		{"event not taken", outlets{failed: 1}, "arn:aws:sns:us-west-2:111122223333:dr", []string{"event"}},
-		{"no message", outlets{noticeErr: errors.New("no")}, "arn:aws:sns:us-west-2:111122223333:dr", []string{"message"}},
-		{"neither", outlets{eventErr: errors.New("no"), noticeErr: errors.New("no")}, "arn:aws:sns:us-west-2:111122223333:dr", []string{"event", "message"}},
+		{"all goes out", outlets{}, "arn:aws:sns:us-west-2:111122223333:dr", ""},
+		{"no topic", outlets{}, "", ""},
+		{"no topic, no event", outlets{eventErr: errors.New("no")}, "", "the event: no"},
+		{"no event", outlets{eventErr: errors.New("no")}, "arn:aws:sns:us-west-2:111122223333:dr", "the event: no"},
+		{"event not taken", outlets{failed: 1}, "arn:aws:sns:us-west-2:111122223333:dr", "the event: EventBridge did not take it"},
+		{"no message", outlets{noticeErr: errors.New("no")}, "arn:aws:sns:us-west-2:111122223333:dr", "the message: no"},
+		{"neither", outlets{eventErr: errors.New("no"), noticeErr: errors.New("no")}, "arn:aws:sns:us-west-2:111122223333:dr", "the event: no\nthe message: no"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBucket()
-			b.holds(t, "runs/run-1/plan.json", planOf(1))
+			b.holds(t, documents+"plan.json", planOf(1))
+			b.holds(t, documents+"readiness.json", readyFor(planOf(1)))
 			r := Reporter{Store: Store{S3: b, Bucket: "runs-bucket"}, Events: &tt.outlets, Notices: &tt.outlets, Topic: tt.topic, Now: func() time.Time { return ended }}
-			got, err := r.Record(t.Context(), reportInput(report.FailedDirty, 1))
+			got, err := r.Record(t.Context(), reportInput(report.FailedDirty, 1, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Report.Bucket != "runs-bucket" || got.Report.Key != ReportKey("run-1") {
+			if got.Report.Bucket != "runs-bucket" || got.Report.Key != ReportKey(executionARN, started) {
 				t.Errorf("report at %+v", got.Report)
 			}
 			if record := document[report.Record](t, b, got.Report.Key); record.Outcome != report.FailedDirty || len(record.Layers) != 1 {
 				t.Errorf("record %+v", record)
 			}
-			for _, what := range []string{"event", "message"} {
-				want := false
-				for _, u := range tt.undelivered {
-					want = want || u == what
-				}
-				if strings.Contains(got.Undelivered, what) != want {
-					t.Errorf("undelivered %q, want %v", got.Undelivered, tt.undelivered)
-				}
+			if got.Undelivered != tt.undelivered {
+				t.Errorf("undelivered %q, want %q", got.Undelivered, tt.undelivered)
 			}
 			if len(tt.outlets.events) != 1 || len(tt.outlets.notices) != 1 && tt.topic != "" || len(tt.outlets.notices) > 0 && tt.topic == "" {
 				t.Fatalf("%d events, %d messages", len(tt.outlets.events), len(tt.outlets.notices))
@@ -190,10 +228,12 @@ func TestReporter(t *testing.T) {
 	}
 	t.Run("the report is not written", func(t *testing.T) {
 		b := newBucket()
-		b.errs[ReportKey("run-1")] = coded("AccessDenied")
+		b.errs[ReportKey(executionARN, started)] = coded("AccessDenied")
+		in := reportInput(report.Succeeded, 0, 0)
+		in.Planned, in.Judged = false, false
 		o := &outlets{}
 		r := Reporter{Store: Store{S3: b, Bucket: "x"}, Events: o, Notices: o, Now: func() time.Time { return ended }}
-		if _, err := r.Record(t.Context(), reportInput(report.Succeeded, 0)); action.ClassOf(err) != action.Denied {
+		if _, err := r.Record(t.Context(), in); action.ClassOf(err) != action.Denied {
 			t.Errorf("%v", err)
 		}
 		if len(o.events) > 0 {
@@ -209,12 +249,12 @@ func TestReportFields(t *testing.T) {
 	checked := readyFor(plan)
 	checked[0].Findings = []action.Finding{finding(action.VerdictWarning, "")}
 	checked[0].Evidence = action.Evidence{"status": "available"}
-	b.holds(t, "runs/run-1/plan.json", plan)
-	b.holds(t, "runs/run-1/readiness.json", checked)
-	b.holds(t, "runs/run-1/layer-1-results.json", []Item{item(0, report.Failed, action.ChangeYes)})
+	b.holds(t, documents+"plan.json", plan)
+	b.holds(t, documents+"readiness.json", checked)
+	b.holds(t, documents+"layer-1-results.json", []Item{item(0, report.Failed, action.ChangeYes)})
 	o := &outlets{}
 	r := Reporter{Store: Store{S3: b, Bucket: "x"}, Events: o, Notices: o, Now: func() time.Time { return ended }}
-	got, err := r.Record(t.Context(), reportInput(report.FailedDirty, 1))
+	got, err := r.Record(t.Context(), reportInput(report.FailedDirty, 1, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,9 +297,11 @@ func TestReportFields(t *testing.T) {
 // The text of a message says the outcome first, and every resource.
 func TestReportText(t *testing.T) {
 	b := newBucket()
-	b.holds(t, "runs/run-1/plan.json", planOf(2, 1))
-	b.holds(t, "runs/run-1/layer-1-results.json", []Item{item(0, report.Done, action.ChangeYes), item(1, report.Failed, action.ChangeNo)})
-	record, err := Store{S3: b, Bucket: "x"}.Build(t.Context(), reportInput(report.FailedDirty, 1), ended)
+	b.holds(t, documents+"plan.json", planOf(2, 1))
+	b.holds(t, documents+"layer-1-results.json", []Item{item(0, report.Done, action.ChangeYes), item(1, report.Failed, action.ChangeNo)})
+	in := reportInput(report.FailedDirty, 1, 1)
+	in.Judged = false
+	record, err := Store{S3: b, Bucket: "x"}.Build(t.Context(), in, ended)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -23,7 +25,7 @@ type Objects interface {
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 }
 
-// Store keeps the documents of runs in a bucket, under runs/EXECUTION/.
+// Store keeps the documents of runs in a bucket.
 type Store struct {
 	S3     Objects
 	Bucket string
@@ -46,26 +48,35 @@ const (
 func docLayer(layer int) string   { return fmt.Sprintf("layer-%d.json", layer) }
 func docResults(layer int) string { return fmt.Sprintf("layer-%d-results.json", layer) }
 
-// Prefix is where the documents of an execution stand.
-func Prefix(execution string) string { return "runs/" + execution + "/" }
+// Prefix is where the documents of a run stand. The name of an execution is
+// unique in its machine and for 90 days only, so machine and start are part of
+// it: what another run has left must never be taken for this one's.
+func Prefix(execution string, started time.Time) string {
+	machine, name, _ := strings.Cut(execution[strings.Index(execution, ":execution:")+len(":execution:"):], ":")
+	return "runs/" + machine + "/" + name + "/" + started.UTC().Format("20060102T150405.000Z") + "/"
+}
 
-// ReportKey is where the report of an execution stands.
-func ReportKey(execution string) string { return Prefix(execution) + docReport }
+// ReportKey is where the report of a run stands.
+func ReportKey(execution string, started time.Time) string {
+	return Prefix(execution, started) + docReport
+}
 
-func (s Store) put(ctx context.Context, execution, doc string, v any) error {
+func prefix(r action.Run) string { return Prefix(r.Execution, r.StartedAt) }
+
+func (s Store) put(ctx context.Context, r action.Run, doc string, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", doc, err)
 	}
 	_, err = s.S3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: aws.String(s.Bucket), Key: aws.String(Prefix(execution) + doc),
+		Bucket: aws.String(s.Bucket), Key: aws.String(prefix(r) + doc),
 		Body: bytes.NewReader(body), ContentType: aws.String("application/json"),
 	})
 	return action.Call("writing "+doc+" of the run", err)
 }
 
-func (s Store) get(ctx context.Context, execution, doc string, into any) error {
-	return s.getKey(ctx, Prefix(execution)+doc, into)
+func (s Store) get(ctx context.Context, r action.Run, doc string, into any) error {
+	return s.getKey(ctx, prefix(r)+doc, into)
 }
 
 func (s Store) getKey(ctx context.Context, key string, into any) error {
@@ -96,6 +107,24 @@ type manifest struct {
 
 type resultFile struct {
 	Key string `json:"Key"`
+}
+
+// bounded joins lines into a text that Step Functions, whose limit is 256 KiB
+// for all of a state's data, and a person can take. The report has all of them.
+func bounded(lines []string) string {
+	const most, longest = 20, 1000
+	var kept []string
+	for i, line := range lines {
+		if i == most {
+			kept = append(kept, fmt.Sprintf("and %d more; the report has them all", len(lines)-most))
+			break
+		}
+		if len(line) > longest {
+			line = strings.ToValidUTF8(line[:longest], "") + "…"
+		}
+		kept = append(kept, line)
+	}
+	return strings.Join(kept, "\n")
 }
 
 // results reads the outputs of the iterations of a distributed map that

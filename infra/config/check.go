@@ -1,0 +1,256 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/payload"
+)
+
+// Facts is what a configuration is checked against.
+type Facts struct {
+	Regions   []string // that AWS has
+	Functions []string // that the deployment consists of
+	Kinds     []string // of resource, as in rds:db, that permissions name
+	Services  []string // that the functions call, by the name of their endpoint
+	Build     string   // folder of the built functions
+}
+
+var (
+	accountForm  = regexp.MustCompile(`^\d{12}$`)
+	prefixForm   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,26}[a-z0-9]$`)
+	keyForm      = regexp.MustCompile(`^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:key/[A-Za-z0-9-]+$`)
+	boundaryForm = regexp.MustCompile(`^(arn:aws[a-z-]*:iam::(\d{12}|aws):policy/)?[\w+=,.@/-]+$`)
+	nameForm     = regexp.MustCompile(`^[A-Za-z0-9/_.+=@*?!-]+$`)
+	endpointForm = regexp.MustCompile("^vpce-" + hexID + "$")
+)
+
+// hexID is how EC2 numbers things: 8 digits in old accounts, 17 since.
+const hexID = `[0-9a-f]{8}([0-9a-f]{9})?`
+
+// retentions are the periods that CloudWatch Logs accepts (PutRetentionPolicy).
+var retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// patternKeys are the fields of an event that a pattern can match. EventBridge
+// takes any other name too, and then never matches.
+var patternKeys = []string{"account", "detail", "detail-type", "id", "region", "resources", "source", "time", "version"}
+
+// maxInput is how long the constant input of a rule's target may be.
+const maxInput = 8192
+
+// checker collects problems.
+type checker struct {
+	Facts
+	problems Problems
+}
+
+func (k *checker) add(format string, args ...any) {
+	k.problems = append(k.problems, fmt.Sprintf(format, args...))
+}
+
+// Check reports everything that is wrong, as Problems.
+func (c *Config) Check(facts Facts) error {
+	k := &checker{Facts: facts}
+	if !accountForm.MatchString(c.Account) {
+		k.add("account: %q is not an account id: want 12 digits, in quotes", c.Account)
+	}
+	if !prefixForm.MatchString(c.Prefix) {
+		k.add("prefix: %q: want 2 to 28 of a-z, 0-9 and hyphens, beginning with a letter", c.Prefix)
+	}
+	for _, s := range c.sides() {
+		k.region(s)
+	}
+	if c.Primary.Name != "" && c.Primary.Name == c.Secondary.Name {
+		k.add("secondary.region: %s is the primary region, too: want two regions", c.Secondary.Name)
+	}
+	if !slices.Contains(retentions, c.LogRetentionDays) {
+		k.add("logRetentionDays: %d: want one of %s", c.LogRetentionDays, list(retentions))
+	}
+	for i, address := range c.Notify {
+		if a, err := mail.ParseAddress(address); err != nil || a.Address != address {
+			k.add("notify[%d]: %q is not an e-mail address", i, address)
+		}
+	}
+	if c.PermissionsBoundary != "" && !boundaryForm.MatchString(c.PermissionsBoundary) {
+		k.add("permissionsBoundary: %q is neither the name nor the ARN of a policy", c.PermissionsBoundary)
+	}
+	for _, name := range sorted(c.Tags) {
+		if name == "" || strings.HasPrefix(strings.ToLower(name), "aws:") {
+			k.add("tags: a tag cannot be named %q", name)
+		}
+	}
+	for _, name := range sorted(c.ReservedConcurrency) {
+		if !slices.Contains(k.Functions, name) {
+			k.add("reservedConcurrency: there is no function %q: want one of %s", name, list(k.Functions))
+		}
+		// Zero would switch the function off, which shows only in a disaster.
+		if c.ReservedConcurrency[name] < 1 {
+			k.add("reservedConcurrency.%s: %d: want at least 1", name, c.ReservedConcurrency[name])
+		}
+	}
+	k.names(c)
+	k.build()
+	if len(k.problems) > 0 {
+		return k.problems
+	}
+	return nil
+}
+
+func (k *checker) region(s side) {
+	r := s.region
+	switch {
+	case r.Name == "":
+		k.add("%s.region: is missing", s.name)
+	case !slices.Contains(k.Regions, r.Name):
+		k.add("%s.region: AWS has no region %q", s.name, r.Name)
+	}
+	if r.Key != "" {
+		if m := keyForm.FindStringSubmatch(r.Key); m == nil {
+			k.add("%s.key: %q is not the ARN of a KMS key", s.name, r.Key)
+		} else if m[1] != r.Name {
+			k.add("%s.key: is a key in %s: want one in %s, for a region must not need another", s.name, m[1], r.Name)
+		}
+	}
+	if r.VPC != nil {
+		k.vpc(s.name+".vpc", r.VPC)
+	}
+	k.trigger(s.name+".trigger", r.Trigger)
+}
+
+func (k *checker) vpc(at string, v *VPC) {
+	k.ids(at+".id", "vpc-", []string{v.ID})
+	k.ids(at+".subnets", "subnet-", v.Subnets)
+	k.ids(at+".securityGroups", "sg-", v.SecurityGroups)
+	var missing []string
+	for _, service := range k.Services {
+		if v.Endpoints[service] == "" {
+			missing = append(missing, service)
+		}
+	}
+	if len(missing) > 0 && !v.CreateEndpoints {
+		k.add("%s: has no endpoint for %s: name them in endpoints, or set createEndpoints", at, strings.Join(missing, ", "))
+	}
+	if slices.Contains(missing, "s3") && v.CreateEndpoints {
+		k.ids(at+".routeTables", "rtb-", v.RouteTables)
+	}
+	for _, service := range sorted(v.Endpoints) {
+		if !slices.Contains(k.Services, service) {
+			k.add("%s.endpoints: nothing calls %q: want one of %s", at, service, list(k.Services))
+		}
+		if id := v.Endpoints[service]; id != ByNAT && !endpointForm.MatchString(id) {
+			k.add("%s.endpoints.%s: %q: want vpce-... or %q", at, service, id, ByNAT)
+		}
+	}
+}
+
+func (k *checker) ids(at, prefix string, ids []string) {
+	if len(ids) == 0 {
+		k.add("%s: is missing", at)
+	}
+	for _, id := range ids {
+		if ok, _ := regexp.MatchString("^"+prefix+hexID+"$", id); !ok {
+			k.add("%s: %q: want %s...", at, id, prefix)
+		}
+	}
+}
+
+func (k *checker) trigger(at string, t Trigger) {
+	for _, key := range sorted(t.Pattern) {
+		if !slices.Contains(patternKeys, key) {
+			k.add("%s.pattern: an event has no field %q: want one of %s", at, key, list(patternKeys))
+		}
+	}
+	if len(t.Pattern) > 0 && t.Pattern["source"] == nil {
+		k.add("%s.pattern: has no source, so that it would match events of every kind", at)
+	}
+	k.leaves(at+".pattern", t.Pattern)
+	if t.Payload == "" {
+		return
+	}
+	if len(t.Input) > maxInput {
+		k.add("%s.payload: %s has %d bytes: a rule can hold %d", at, t.Payload, len(t.Input), maxInput)
+	}
+	if t.Input == "" {
+		return // that it could not be read has been said
+	}
+	if _, problems := payload.Parse([]byte(t.Input), catalog.Types(), catalog.Failover); len(problems) > 0 {
+		k.add("%s.payload: %s: %s", at, t.Payload, strings.ReplaceAll(problems.Error(), "\n", "; "))
+	}
+}
+
+// leaves wants a list wherever a pattern matches a value: EventBridge refuses
+// a bare one, but only at the deployment.
+func (k *checker) leaves(at string, pattern map[string]any) {
+	for _, key := range sorted(pattern) {
+		switch v := pattern[key].(type) {
+		case map[string]any:
+			k.leaves(at+"."+key, v)
+		case []any:
+			if len(v) == 0 {
+				k.add("%s.%s: an empty list matches nothing", at, key)
+			}
+		default:
+			k.add("%s.%s: want a list of values", at, key)
+		}
+	}
+}
+
+func (k *checker) names(c *Config) {
+	for _, kind := range sorted(c.Resources) {
+		if !slices.Contains(k.Kinds, kind) {
+			k.add("resources: no function touches a %q: want one of %s", kind, list(k.Kinds))
+		}
+		// An empty list reads as "none", and an IAM statement cannot say that.
+		if len(c.Resources[kind]) == 0 {
+			k.add("resources.%s: is empty: leave the kind out, or name patterns", kind)
+		}
+		k.patterns("resources."+kind, c.Resources[kind])
+	}
+	k.patterns("references.parameters", c.References.Parameters)
+	k.patterns("references.secureParameters", c.References.SecureParameters)
+	k.patterns("references.secrets", c.References.Secrets)
+	for i, key := range c.References.Keys {
+		if !keyForm.MatchString(key) {
+			k.add("references.keys[%d]: %q is not the ARN of a KMS key", i, key)
+		}
+	}
+}
+
+func (k *checker) patterns(at string, patterns []string) {
+	for i, pattern := range patterns {
+		if !nameForm.MatchString(pattern) {
+			k.add("%s[%d]: %q is not a name, with * and ? for what may differ", at, i, pattern)
+		}
+	}
+}
+
+// build wants every function to be there: CDK would deploy an empty folder.
+func (k *checker) build() {
+	var missing []string
+	for _, name := range k.Functions {
+		info, err := os.Stat(filepath.Join(k.Build, name, "bootstrap"))
+		if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		k.add("%s: %s not built: run `make functions`", k.Build, strings.Join(missing, ", "))
+	}
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func list[T any](items []T) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = fmt.Sprint(item)
+	}
+	return strings.Join(texts, ", ")
+}

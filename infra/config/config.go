@@ -1,0 +1,134 @@
+// Package config reads the configuration of a deployment and reports
+// everything that is wrong with it at once.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is what config.yaml says; the comments there explain each entry.
+type Config struct {
+	Account             string              `yaml:"account"`
+	Prefix              string              `yaml:"prefix"`
+	Primary             Region              `yaml:"primary"`
+	Secondary           Region              `yaml:"secondary"`
+	LogRetentionDays    int                 `yaml:"logRetentionDays"`
+	Notify              []string            `yaml:"notify"`
+	PermissionsBoundary string              `yaml:"permissionsBoundary"`
+	Tags                map[string]string   `yaml:"tags"`
+	ReservedConcurrency map[string]int      `yaml:"reservedConcurrency"`
+	Resources           map[string][]string `yaml:"resources"`
+	References          References          `yaml:"references"`
+}
+
+// Region is one side of the deployment.
+type Region struct {
+	Name    string  `yaml:"region"`
+	Key     string  `yaml:"key"`
+	VPC     *VPC    `yaml:"vpc"`
+	Trigger Trigger `yaml:"trigger"`
+}
+
+// VPC is where the functions of a region run, when not in Lambda's own.
+type VPC struct {
+	ID              string            `yaml:"id"`
+	Subnets         []string          `yaml:"subnets"`
+	SecurityGroups  []string          `yaml:"securityGroups"`
+	RouteTables     []string          `yaml:"routeTables"`
+	Endpoints       map[string]string `yaml:"endpoints"`
+	CreateEndpoints bool              `yaml:"createEndpoints"`
+}
+
+// ByNAT is what VPC.Endpoints says of a service that is reached without an
+// endpoint.
+const ByNAT = "nat"
+
+// Trigger is the rule that starts a failover.
+type Trigger struct {
+	Enabled bool           `yaml:"enabled"`
+	Pattern map[string]any `yaml:"pattern"`
+	Payload string         `yaml:"payload"`
+	// Input is the text of the file that Payload names.
+	Input string `yaml:"-"`
+}
+
+// References are name patterns of what payloads may refer to.
+type References struct {
+	Parameters       []string `yaml:"parameters"`
+	SecureParameters []string `yaml:"secureParameters"`
+	Secrets          []string `yaml:"secrets"`
+	Keys             []string `yaml:"keys"`
+}
+
+// Problems is everything that is wrong with a configuration.
+type Problems []string
+
+// Error lists the problems, one on a line.
+func (p Problems) Error() string {
+	return fmt.Sprintf("the configuration has %d problem(s):\n  - %s", len(p), strings.Join(p, "\n  - "))
+}
+
+// Read reads a configuration file. The files that it names are read, too,
+// relative to it. The result may still be wrong: see Check.
+func Read(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Problems{err.Error()}
+	}
+	c, err := Parse(text)
+	var problems Problems
+	if err != nil && !errors.As(err, &problems) {
+		return nil, err
+	}
+	for _, side := range c.sides() {
+		t := &side.region.Trigger
+		if t.Payload == "" {
+			continue
+		}
+		input, err := os.ReadFile(filepath.Join(filepath.Dir(path), t.Payload))
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s.trigger.payload: %v", side.name, err))
+		}
+		t.Input = string(input)
+	}
+	if len(problems) > 0 {
+		return c, problems
+	}
+	return c, nil
+}
+
+// Parse decodes the text of a configuration, with the defaults put in. Its
+// error is Problems; the configuration beside it holds what could be read.
+func Parse(text []byte) (*Config, error) {
+	c := &Config{Prefix: "dr-orchestrator", LogRetentionDays: 90}
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	err := d.Decode(c)
+	var mismatch *yaml.TypeError
+	switch {
+	case errors.Is(err, io.EOF):
+	case errors.As(err, &mismatch):
+		return c, Problems(mismatch.Errors)
+	case err != nil:
+		return c, Problems{err.Error()}
+	}
+	return c, nil
+}
+
+// side is a region with the name that the file gives it.
+type side struct {
+	name   string
+	region *Region
+}
+
+func (c *Config) sides() []side {
+	return []side{{"primary", &c.Primary}, {"secondary", &c.Secondary}}
+}

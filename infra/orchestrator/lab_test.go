@@ -1,0 +1,142 @@
+package orchestrator
+
+import (
+	"encoding/json"
+	"io"
+	"log"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/policy"
+	"dr-orchestrator/internal/report"
+	"dr-orchestrator/statemachine"
+)
+
+// scenario is a run that the roles of the template have to be enough for.
+type scenario struct {
+	name, machine string
+	payload       []byte
+	estate        *lab.Estate
+}
+
+// scenarios are every sample as it stands and with a limit of lag, and a
+// replica that somebody has promoted by hand, without the backups asked for.
+func scenarios(t *testing.T) []scenario {
+	t.Helper()
+	samples, err := filepath.Glob("../../payloads/fail*-*.json")
+	if err != nil || len(samples) == 0 {
+		t.Fatalf("%d samples: %v", len(samples), err)
+	}
+	var all []scenario
+	for _, sample := range samples {
+		text, err := os.ReadFile(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
+		name := filepath.Base(sample)
+		all = append(all, scenario{name, machine, text, lab.DefaultEstate()})
+		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "UnPlannedFailoverAurora")
+		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate()})
+		byHand := lab.DefaultEstate()
+		for _, i := range byHand.Instances {
+			i.Source, i.Replication = "", ""
+		}
+		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand})
+	}
+	return all
+}
+
+// with puts a parameter into the resources of some types.
+func with(t *testing.T, text []byte, parameter, value string, types ...string) []byte {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range doc["StatePayload"].([]any) {
+		for _, r := range layer.(map[string]any)["resources"].([]any) {
+			resource := r.(map[string]any)
+			if slices.Contains(types, resource["resourceType"].(string)) {
+				resource["parameters"].(map[string]any)[parameter] = value
+			}
+		}
+	}
+	out, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Every scenario runs to its end with the permissions that the template gives;
+// each permission is needed by one of them, and the run that lacks it says
+// which action of which role was denied.
+func TestSamplesRunUnderTheTemplatesRoles(t *testing.T) {
+	tpl := synthesized(t, "plain").secondary
+	policies := lab.Policies{}
+	for _, f := range tpl.of(t, "AWS::Lambda::Function") {
+		_, name, _ := strings.Cut(f.Properties["FunctionName"].(string), prefixOf(tpl)+"-")
+		roleID, _ := at(f.Properties, "Role.Fn::GetAtt.0").(string)
+		for action, resources := range policyOf(t, tpl.Resources[roleID]) {
+			policies[name] = append(policies[name], policy.Statement{Actions: []string{action}, Resources: resources})
+		}
+	}
+	log.SetOutput(io.Discard) // the functions tell of every refusal
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	missed := map[lab.Use]bool{} // permissions without which some run was denied something
+	used := map[lab.Use]bool{}
+	for _, s := range scenarios(t) {
+		t.Run(s.name, func(t *testing.T) {
+			run := func(p lab.Policies) lab.Result {
+				result, err := lab.Run(lab.Options{Payload: s.payload, Machine: s.machine, Estate: s.estate, Policies: p})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return result
+			}
+			result := run(policies)
+			if result.Outcome != report.Succeeded || result.Undelivered != "" {
+				t.Fatalf("%s: %s%s", result.Outcome, result.Cause, result.Undelivered)
+			}
+			maps.Copy(used, result.Used)
+			for use := range result.Used {
+				less := maps.Clone(policies)
+				less[use.Function] = policies[use.Function].Without(use.Action)
+				got := run(less)
+				told := got.Cause + got.Undelivered
+				for _, what := range []string{use.Action, "on resource: ", "assumed-role/" + lab.FunctionPrefix + use.Function} {
+					if strings.Contains(told, what) {
+						missed[use] = true
+					} else if fatal(use) {
+						t.Errorf("without %v it does not tell of %q: %s", use, what, told)
+					}
+				}
+				// A report that cannot be written changes no outcome.
+				if fatal(use) && use.Function != statemachine.Steps["RecordReport"] && got.Outcome == report.Succeeded {
+					t.Errorf("it succeeds without %v", use)
+				}
+			}
+		})
+	}
+	for name, p := range policies {
+		for _, action := range p.Actions() {
+			use := lab.Use{Function: name, Action: action}
+			if slices.Contains(common, action) {
+				continue
+			}
+			if !used[use] || !missed[use] {
+				t.Errorf("no scenario needs %s in the role of %s (used: %v)", action, name, used[use])
+			}
+		}
+	}
+}
+
+// fatal tells what every run that uses it needs: a lag that cannot be read
+// only matters where a limit is set.
+func fatal(use lab.Use) bool { return use.Action != "cloudwatch:GetMetricData" }

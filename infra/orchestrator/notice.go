@@ -1,0 +1,89 @@
+package orchestrator
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatchactions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/jsii-runtime-go"
+
+	"dr-orchestrator/internal/catalog"
+)
+
+// topic tells people of the end of every run, and of alarms.
+func (o *Orchestrator) topic() awssns.Topic {
+	topic := awssns.NewTopic(o.construct, jsii.String("notices"), &awssns.TopicProps{
+		TopicName: jsii.String(o.at.prefix), EnforceSSL: jsii.Bool(true), MasterKey: o.key,
+	})
+	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("Alarms"),
+		Actions:    jsii.Strings("sns:Publish"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
+		Resources:  &[]*string{topic.TopicArn()},
+		Conditions: &map[string]any{"StringEquals": map[string]string{"aws:SourceAccount": o.at.account}},
+	}))
+	for i, address := range o.config.Notify {
+		awssns.NewSubscription(o.construct, jsii.String(fmt.Sprintf("notice-%d", i)), &awssns.SubscriptionProps{
+			Topic: topic, Protocol: awssns.SubscriptionProtocol_EMAIL, Endpoint: jsii.String(address),
+		})
+	}
+	return topic
+}
+
+// deadLetters keeps the events that should have started a failover and could
+// not be delivered.
+func (o *Orchestrator) deadLetters() awssqs.Queue {
+	encryption := awssqs.QueueEncryption_SQS_MANAGED
+	if o.key != nil {
+		encryption = awssqs.QueueEncryption_KMS
+	}
+	queue := awssqs.NewQueue(o.construct, jsii.String("dead-letters"), &awssqs.QueueProps{
+		QueueName: jsii.String(o.at.prefix + "-dead-letters"), EnforceSSL: jsii.Bool(true),
+		Encryption: encryption, EncryptionMasterKey: o.key,
+		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
+	})
+	suppress(queue, "AwsSolutions-SQS3", "it is the dead-letter queue itself, of the rule that starts the failover")
+	return queue
+}
+
+// alarms ring where nothing else would: a run that Step Functions itself ended
+// wrote no report, and an event that could not be delivered started no run.
+func (o *Orchestrator) alarms(topic awssns.Topic, queue awssqs.Queue) {
+	for _, name := range []string{catalog.Failover, catalog.Failback} {
+		metrics := map[string]awscloudwatch.IMetric{}
+		var ids []string
+		for _, ending := range []string{"Failed", "TimedOut", "Aborted"} {
+			id := "executions" + ending
+			ids = append(ids, id)
+			metrics[id] = awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+				Namespace: jsii.String("AWS/States"), MetricName: jsii.String("Executions" + ending),
+				DimensionsMap: &map[string]*string{"StateMachineArn": jsii.String(o.at.machineARN(name))},
+				Statistic:     awscloudwatch.Stats_SUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
+			})
+		}
+		o.alarm(topic, name+"-ended-badly", "A "+name+" did not succeed: see its execution and its report.",
+			awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+				Expression: jsii.String("FILL(" + strings.Join(ids, ", 0) + FILL(") + ", 0)"), UsingMetrics: &metrics,
+				Label: jsii.String("executions that did not succeed"), Period: awscdk.Duration_Minutes(jsii.Number(1)),
+			}))
+	}
+	o.alarm(topic, "event-undelivered", "An event that should have started a failover is in the dead-letter queue.",
+		queue.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{
+			Statistic: awscloudwatch.Stats_MAXIMUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
+		}))
+}
+
+func (o *Orchestrator) alarm(topic awssns.Topic, id, description string, metric awscloudwatch.IMetric) {
+	alarm := awscloudwatch.NewAlarm(o.construct, jsii.String(id), &awscloudwatch.AlarmProps{
+		AlarmName: jsii.String(o.at.prefix + "-" + id), AlarmDescription: jsii.String(description), Metric: metric,
+		Threshold: jsii.Number(0), EvaluationPeriods: jsii.Number(1),
+		ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
+		TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
+	})
+	alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(topic))
+}

@@ -1,0 +1,446 @@
+package orchestrator
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/statemachine"
+)
+
+// The functions in the template, the rows of the table with the steps, and the
+// folders under functions are the same set.
+func TestFunctionsAreThoseOfTheTable(t *testing.T) {
+	var expected []string
+	for _, e := range catalog.Entries {
+		expected = append(expected, e.Function)
+	}
+	for _, step := range statemachine.Steps {
+		expected = append(expected, step)
+	}
+	slices.Sort(expected)
+	expected = slices.Compact(expected)
+
+	folders, err := filepath.Glob("../../functions/*/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range folders {
+		names = append(names, filepath.Base(filepath.Dir(f)))
+	}
+	if diff := cmp.Diff(expected, names); diff != "" {
+		t.Errorf("folders under functions (-table +folders):\n%s", diff)
+	}
+	each(t, func(t *testing.T, tpl template) {
+		var deployed []string
+		for _, r := range tpl.of(t, "AWS::Lambda::Function") {
+			name, _ := r.Properties["FunctionName"].(string)
+			_, name, _ = strings.Cut(name, prefixOf(tpl)+"-")
+			deployed = append(deployed, name)
+		}
+		slices.Sort(deployed)
+		if diff := cmp.Diff(expected, deployed); diff != "" {
+			t.Errorf("functions of the template (-table +template):\n%s", diff)
+		}
+	})
+}
+
+func prefixOf(tpl template) string {
+	name, _, _ := strings.Cut(filepath.Base(tpl.path), ".")
+	return name[:strings.LastIndex(name, "-")]
+}
+
+func TestStepsHavePermissions(t *testing.T) {
+	for _, name := range statemachine.Steps {
+		if len(steps[name]) == 0 {
+			t.Errorf("%s is a step of the definition and has no statements", name)
+		}
+	}
+	if len(steps) != len(statemachine.Steps) {
+		t.Errorf("there are statements for %d steps, and the definition has %d", len(steps), len(statemachine.Steps))
+	}
+}
+
+func TestFunction(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		groups := tpl.of(t, "AWS::Logs::LogGroup")
+		for id, r := range tpl.of(t, "AWS::Lambda::Function") {
+			p := r.Properties
+			want(t, id, p, "Architectures", []string{"arm64"})
+			want(t, id, p, "Runtime", "provided.al2023")
+			want(t, id, p, "Handler", "bootstrap")
+			want(t, id, p, "TracingConfig.Mode", "Active")
+			want(t, id, p, "LoggingConfig.LogFormat", "JSON")
+			group, _ := at(p, "LoggingConfig.LogGroup.Ref").(string)
+			want(t, id, groups[group].Properties, "LogGroupName", "/aws/lambda/"+p["FunctionName"].(string))
+			if strings.Contains(id, "readreplica") && prefixOf(tpl) == "recovery" {
+				want(t, id, p, "ReservedConcurrentExecutions", 50)
+			} else {
+				want(t, id, p, "ReservedConcurrentExecutions", nil)
+			}
+		}
+	})
+}
+
+// A bootstrap that nobody built would be deployed as an empty archive.
+func TestAssets(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		for id, r := range tpl.of(t, "AWS::Lambda::Function") {
+			key, _ := at(r.Properties, "Code.S3Key").(string)
+			hash := strings.TrimSuffix(key, ".zip")
+			bootstrap := filepath.Join(filepath.Dir(tpl.path), "asset."+hash, "bootstrap")
+			text, err := os.ReadFile(bootstrap)
+			if err != nil || len(text) == 0 {
+				t.Errorf("%s: asset %q: %v, %d bytes", id, key, err, len(text))
+			}
+			if name, _ := r.Properties["FunctionName"].(string); !strings.HasSuffix(name, string(text)) {
+				t.Errorf("%s: has the code of %s", name, text)
+			}
+		}
+	})
+}
+
+// A function that outlives its task could change something after the machine
+// has called the next one.
+func TestFunctionEndsBeforeItsTask(t *testing.T) {
+	var actions, ofSteps []int
+	for _, m := range regexp.MustCompile(`(?s)"FunctionName": "([^"]+)".*?"TimeoutSeconds": (\d+)`).FindAllStringSubmatch(statemachine.Definition, -1) {
+		var seconds int
+		if err := json.Unmarshal([]byte(m[2]), &seconds); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(m[1], "${") {
+			ofSteps = append(ofSteps, seconds)
+		} else {
+			actions = append(actions, seconds)
+		}
+	}
+	if len(actions) == 0 || slices.Min(actions) <= actionTimeout {
+		t.Errorf("actions end after %d s and their tasks after %v s", actionTimeout, actions)
+	}
+	if len(ofSteps) == 0 || slices.Min(ofSteps) <= stepTimeout {
+		t.Errorf("steps end after %d s and their tasks after %v s", stepTimeout, ofSteps)
+	}
+}
+
+func TestLogRetention(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		days, encrypted := 90, false
+		if prefixOf(tpl) == "recovery" {
+			days, encrypted = 365, true
+		}
+		for id, r := range tpl.of(t, "AWS::Logs::LogGroup") {
+			want(t, id, r.Properties, "RetentionInDays", days)
+			if (r.Properties["KmsKeyId"] != nil) != encrypted {
+				t.Errorf("%s: KmsKeyId = %v", id, r.Properties["KmsKeyId"])
+			}
+		}
+	})
+}
+
+func TestMachines(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		functions := tpl.of(t, "AWS::Lambda::Function")
+		var machines []string
+		for id, r := range tpl.of(t, "AWS::StepFunctions::StateMachine") {
+			p := r.Properties
+			if p["DefinitionString"] != statemachine.Definition {
+				t.Errorf("%s: the definition is not the embedded one", id)
+			}
+			want(t, id, p, "TracingConfiguration.Enabled", true)
+			want(t, id, p, "LoggingConfiguration.Level", "ALL")
+			machine, _ := at(p, "DefinitionSubstitutions.Machine").(string)
+			want(t, id, p, "StateMachineName", prefixOf(tpl)+"-"+machine)
+			machines = append(machines, machine)
+			substitutions := at(p, "DefinitionSubstitutions").(object)
+			for _, m := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllStringSubmatch(statemachine.Definition, -1) {
+				if substitutions[m[1]] == nil {
+					t.Errorf("%s: nothing is put in place of %s", id, m[0])
+				}
+			}
+			for name, step := range statemachine.Steps {
+				target, _ := at(substitutions, name+".Fn::GetAtt.0").(string)
+				want(t, name, functions[target].Properties, "FunctionName", prefixOf(tpl)+"-"+step)
+			}
+		}
+		slices.Sort(machines)
+		if diff := cmp.Diff([]string{"failback", "failover"}, machines); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A new revision publishes a new version, the alias follows, and old versions
+// stay for the executions that run under them.
+func TestMachineVersions(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		versions := tpl.of(t, "AWS::StepFunctions::StateMachineVersion")
+		aliases := tpl.of(t, "AWS::StepFunctions::StateMachineAlias")
+		if len(versions) != 2 || len(aliases) != 2 {
+			t.Fatalf("%d versions, %d aliases", len(versions), len(aliases))
+		}
+		for id, v := range versions {
+			want(t, id, v.Properties, "StateMachineRevisionId.Fn::GetAtt.1", "StateMachineRevisionId")
+			if v.UpdateReplacePolicy != "Retain" || v.DeletionPolicy != "Delete" {
+				t.Errorf("%s: %s on replacement, %s on deletion", id, v.UpdateReplacePolicy, v.DeletionPolicy)
+			}
+		}
+		for id, a := range aliases {
+			want(t, id, a.Properties, "Name", Alias)
+			target, _ := at(a.Properties, "RoutingConfiguration.0.StateMachineVersionArn.Fn::GetAtt.0").(string)
+			if _, ok := versions[target]; !ok {
+				t.Errorf("%s: points at %q", id, target)
+			}
+			want(t, id, a.Properties, "RoutingConfiguration.0.Weight", 100)
+		}
+	})
+}
+
+func TestDataIsKeptAndSealed(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		ownKey := prefixOf(tpl) == "recovery"
+		bucket := tpl.one(t, "AWS::S3::Bucket")
+		want(t, "bucket", bucket.Properties, "VersioningConfiguration.Status", "Enabled")
+		algorithm := "AES256"
+		if ownKey {
+			algorithm = "aws:kms"
+		}
+		want(t, "bucket", bucket.Properties, "BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm", algorithm)
+		for _, way := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+			want(t, "bucket", bucket.Properties, "PublicAccessBlockConfiguration."+way, true)
+		}
+		table := tpl.one(t, "AWS::DynamoDB::Table")
+		want(t, "table", table.Properties, "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled", true)
+		want(t, "table", table.Properties, "TimeToLiveSpecification", object{"AttributeName": "expires", "Enabled": true})
+		want(t, "table", table.Properties, "DeletionProtectionEnabled", true)
+		for name, r := range map[string]resource{"bucket": bucket, "table": table} {
+			if r.DeletionPolicy != "RetainExceptOnCreate" || r.UpdateReplacePolicy != "Retain" {
+				t.Errorf("%s: %s on deletion, %s on replacement", name, r.DeletionPolicy, r.UpdateReplacePolicy)
+			}
+		}
+		queue, topic := tpl.one(t, "AWS::SQS::Queue"), tpl.one(t, "AWS::SNS::Topic")
+		if ownKey {
+			for name, v := range map[string]any{
+				"table": at(table.Properties, "SSESpecification.KMSMasterKeyId"), "queue": queue.Properties["KmsMasterKeyId"], "topic": topic.Properties["KmsMasterKeyId"],
+			} {
+				if v == nil {
+					t.Errorf("%s: the key is not used", name)
+				}
+			}
+		} else {
+			want(t, "queue", queue.Properties, "SqsManagedSseEnabled", true)
+		}
+	})
+}
+
+// Whoever does not come over TLS is turned away, whatever else allows it.
+func TestOnlyTLS(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		for _, kind := range []string{"AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"} {
+			denied := false
+			for _, s := range at(tpl.one(t, kind).Properties, "PolicyDocument.Statement").([]any) {
+				secure := at(s, "Condition.Bool")
+				if o, ok := secure.(object); ok && at(s, "Effect") == "Deny" && o["aws:SecureTransport"] == "false" {
+					denied = true
+				}
+			}
+			if !denied {
+				t.Errorf("%s lets in what is not TLS", kind)
+			}
+		}
+	})
+}
+
+func TestTrigger(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		p := tpl.one(t, "AWS::Events::Rule").Properties
+		configured := prefixOf(tpl) == "recovery" && strings.Contains(tpl.path, "secondary")
+		if configured {
+			want(t, "rule", p, "State", "ENABLED")
+			want(t, "rule", p, "EventPattern", object{"source": []string{"aws.health"}, "detail": object{"service": []string{"RDS"}, "eventTypeCategory": []string{"issue"}}})
+			var input struct{ StatePayload []any }
+			if err := json.Unmarshal([]byte(at(p, "Targets.0.Input").(string)), &input); err != nil || len(input.StatePayload) == 0 {
+				t.Errorf("the input is no payload: %v", err)
+			}
+		} else {
+			want(t, "rule", p, "State", "DISABLED")
+			want(t, "rule", p, "EventPattern", object{"source": []string{prefixOf(tpl) + ".operator"}, "detail-type": []string{"Start Failover"}})
+			want(t, "rule", p, "Targets.0.InputPath", "$.detail")
+		}
+		// CloudFormation and cfn-lint accept any key, and a wrong one never matches.
+		known := []string{"account", "detail", "detail-type", "id", "region", "resources", "source", "time", "version"}
+		for key := range p["EventPattern"].(object) {
+			if !slices.Contains(known, key) {
+				t.Errorf("the pattern matches %q, which no event has", key)
+			}
+		}
+		target, _ := at(p, "Targets.0.Arn").(string)
+		if !strings.HasSuffix(target, ":stateMachine:"+prefixOf(tpl)+"-failover:"+Alias) {
+			t.Errorf("the target is %q: want the alias of the failover", target)
+		}
+		if at(p, "Targets.0.DeadLetterConfig.Arn") == nil || at(p, "Targets.0.RoleArn") == nil {
+			t.Error("the target has no dead-letter queue or no role")
+		}
+		checkTransformer(t, at(p, "Targets.0.InputTransformer"))
+	})
+}
+
+// checkTransformer wants every placeholder of an input template to be mapped.
+func checkTransformer(t *testing.T, transformer any) {
+	t.Helper()
+	if transformer == nil {
+		return
+	}
+	paths, _ := at(transformer, "InputPathsMap").(object)
+	template, _ := at(transformer, "InputTemplate").(string)
+	for _, m := range regexp.MustCompile(`<([\w.-]+)>`).FindAllStringSubmatch(template, -1) {
+		if paths[m[1]] == nil && !strings.HasPrefix(m[1], "aws.events.") {
+			t.Errorf("the input template uses %s, which is not mapped", m[0])
+		}
+	}
+}
+
+func TestNotices(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		alarms := tpl.of(t, "AWS::CloudWatch::Alarm")
+		if len(alarms) != 3 {
+			t.Errorf("there are %d alarms", len(alarms))
+		}
+		for id, a := range alarms {
+			if len(at(a.Properties, "AlarmActions").([]any)) != 1 {
+				t.Errorf("%s tells nobody", id)
+			}
+		}
+		if prefixOf(tpl) == "recovery" {
+			if n := len(tpl.of(t, "AWS::SNS::Subscription")); n != 2 {
+				t.Errorf("%d addresses are subscribed", n)
+			}
+		}
+	})
+}
+
+func TestTagsAndBoundary(t *testing.T) {
+	a := synthesized(t, "full")
+	for id, r := range a.secondary.of(t, "AWS::IAM::Role") {
+		if b := text(r.Properties["PermissionsBoundary"]); !strings.Contains(b, "policy/recovery-boundary") {
+			t.Errorf("%s: boundary %s", id, b)
+		}
+		if tags := text(r.Properties["Tags"]); !strings.Contains(tags, `"Key":"cost-centre","Value":"4711"`) {
+			t.Errorf("%s: tags %s", id, tags)
+		}
+	}
+	for id, r := range a.secondary.of(t, "AWS::Lambda::Function") {
+		if tags := text(r.Properties["Tags"]); !strings.Contains(tags, `"Key":"cost-centre","Value":"4711"`) {
+			t.Errorf("%s: tags %s", id, tags)
+		}
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	a := synthesized(t, "full")
+	for id, r := range a.secondary.of(t, "AWS::Lambda::Function") {
+		want(t, id, r.Properties, "VpcConfig", object{"SecurityGroupIds": []string{"sg-02345678"}, "SubnetIds": []string{"subnet-03345678", "subnet-04345678"}})
+	}
+	var services []string
+	for id, r := range a.secondary.of(t, "AWS::EC2::VPCEndpoint") {
+		service, _ := r.Properties["ServiceName"].(string)
+		service = strings.TrimPrefix(service, "com.amazonaws.us-west-2.")
+		services = append(services, service)
+		kind := "Interface"
+		if service == "s3" || service == "dynamodb" {
+			kind = "Gateway"
+			want(t, id, r.Properties, "RouteTableIds", []string{"rtb-02345678"})
+		}
+		want(t, id, r.Properties, "VpcEndpointType", kind)
+	}
+	slices.Sort(services)
+	expected := slices.DeleteFunc(Facts("").Services, func(s string) bool { return s == "rds" || s == "ssm" })
+	if diff := cmp.Diff(expected, services); diff != "" {
+		t.Errorf("endpoints (-called +made):\n%s", diff)
+	}
+}
+
+// Each region works while the other is gone, so its template must not know it.
+func TestRegionsKnowNothingOfEachOther(t *testing.T) {
+	for _, name := range []string{"plain", "full"} {
+		a := synthesized(t, name)
+		if name == "plain" {
+			for own, other := range map[string]string{a.primary.text: secondary, a.secondary.text: primary} {
+				if i := strings.Index(own, other); i >= 0 {
+					t.Errorf("%s: the template names %s: ...%s", name, other, own[max(0, i-200):i+20])
+				}
+			}
+		}
+		for _, tpl := range []template{a.primary, a.secondary} {
+			for _, way := range []string{"Fn::ImportValue", "Custom::CrossRegion", "ExportsReader", "ExportsWriter"} {
+				if strings.Contains(tpl.text, way) {
+					t.Errorf("%s: a reference leads out of the stack: %s", filepath.Base(tpl.path), way)
+				}
+			}
+			// What a payload names may be in the other region; code and names may not.
+			stripped := strings.ReplaceAll(tpl.text, text(at(tpl.one(t, "AWS::Events::Rule").Properties, "Targets.0.Input")), "")
+			other := secondary
+			if strings.Contains(tpl.path, "secondary") {
+				other = primary
+			}
+			if strings.Contains(stripped, `"`+other+`"`) || strings.Contains(stripped, "."+other+".") {
+				t.Errorf("%s: names %s", filepath.Base(tpl.path), other)
+			}
+		}
+	}
+}
+
+// The recovery region alone gives the very same template.
+func TestSecondaryAloneIsComplete(t *testing.T) {
+	both := synthesized(t, "plain")
+	folder := t.TempDir()
+	app := NewApp(filepath.Join(folder, "cdk.out"))
+	c := plain(t)
+	stack := NewStack(app, "secondary", c, c.Secondary, built(t, folder))
+	app.Synth(nil)
+	if diff := cmp.Diff(both.secondary.text, read(t, filepath.Join(folder, "cdk.out"), *stack.StackName()).text); diff != "" {
+		t.Errorf("(-both +alone):\n%s", diff)
+	}
+}
+
+// The regions differ in nothing but their names, so that what was tried in
+// one holds in the other.
+func TestRegionsAreAlike(t *testing.T) {
+	a := synthesized(t, "plain")
+	if diff := cmp.Diff(strings.ReplaceAll(a.primary.text, primary, secondary), a.secondary.text); diff != "" {
+		t.Errorf("(-primary +secondary):\n%s", diff)
+	}
+}
+
+func TestStacksAreProtected(t *testing.T) {
+	for side, stack := range synthesized(t, "plain").stacks {
+		if !*stack.TerminationProtection() {
+			t.Errorf("%s can be deleted by accident", side)
+		}
+	}
+}
+
+// Stack policies name resources by logical id, which a rename would change.
+func TestStackPolicyProtectsTheData(t *testing.T) {
+	policy, err := os.ReadFile("../stacks/stack-policy.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	each(t, func(t *testing.T, tpl template) {
+		for _, kind := range []string{"AWS::S3::Bucket", "AWS::DynamoDB::Table"} {
+			for id := range tpl.of(t, kind) {
+				if !strings.Contains(string(policy), `"LogicalResourceId/`+id+`"`) {
+					t.Errorf("stack-policy.json does not protect %s", id)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,63 @@
+package orchestrator
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
+	"github.com/aws/jsii-runtime-go"
+
+	"dr-orchestrator/internal/catalog"
+)
+
+// trigger makes the rule that starts the failover of this region. It is there
+// from the start, so that a recovery only has to switch it on or to send the
+// event, and it is off unless configured.
+func (o *Orchestrator) trigger(failover awsstepfunctions.CfnStateMachineAlias, queue awssqs.Queue) {
+	t := o.region.Trigger
+	name := o.at.prefix + "-start-failover"
+	ruleARN := o.at.arn("events", "rule/"+name)
+
+	target := o.at.aliasARN(catalog.Failover)
+	principal := awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), &awsiam.ServicePrincipalOpts{
+		Conditions: &map[string]any{
+			"StringEquals": map[string]string{"aws:SourceAccount": o.at.account},
+			"ArnEquals":    map[string]string{"aws:SourceArn": ruleARN},
+		},
+	})
+	role := o.role("trigger-role", "Role of the rule "+name, principal, []catalog.Statement{
+		{Actions: []string{"states:StartExecution"}, Resources: []string{target}},
+	})
+
+	pattern := t.Pattern
+	if len(pattern) == 0 {
+		pattern = map[string]any{"source": []any{o.at.prefix + ".operator"}, "detail-type": []any{"Start Failover"}}
+	}
+	state := "DISABLED"
+	if t.Enabled {
+		state = "ENABLED"
+	}
+	properties := &awsevents.CfnRule_TargetProperty{
+		Arn: jsii.String(target), Id: jsii.String("failover"), RoleArn: role.RoleArn(),
+		DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: queue.QueueArn()},
+		// A failover that begins hours after the event is a surprise.
+		RetryPolicy: &awsevents.CfnRule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(900), MaximumRetryAttempts: jsii.Number(20)},
+	}
+	if t.Input != "" {
+		properties.Input = jsii.String(t.Input)
+	} else {
+		properties.InputPath = jsii.String("$.detail")
+	}
+	rule := awsevents.NewCfnRule(o.construct, jsii.String("start-failover"), &awsevents.CfnRuleProps{
+		Name: jsii.String(name), Description: jsii.String("Starts the failover to this region."),
+		EventPattern: pattern, State: jsii.String(state), Targets: []any{properties},
+	})
+	rule.AddResourceDependency(failover, nil)
+	queue.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("Undelivered"),
+		Actions:    jsii.Strings("sqs:SendMessage"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
+		Resources:  &[]*string{queue.QueueArn()},
+		Conditions: &map[string]any{"ArnEquals": map[string]string{"aws:SourceArn": ruleARN}},
+	}))
+}

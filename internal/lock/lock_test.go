@@ -1,0 +1,207 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"dr-orchestrator/internal/action"
+)
+
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// account is a table of locks and a list of running executions.
+type account struct {
+	owners  map[string]string
+	running map[string]bool
+	puts    int
+	failPut int // the put that fails, counted from 1
+}
+
+func newAccount(running ...string) *account {
+	a := &account{owners: map[string]string{}, running: map[string]bool{}}
+	for _, e := range running {
+		a.running[e] = true
+	}
+	return a
+}
+
+func (a *account) locks() Locks { return Locks{Table: a, Executions: a, Name: "locks"} }
+
+func (a *account) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	if a.puts++; a.puts == a.failPut {
+		return nil, errors.New("no answer")
+	}
+	resource, owner := value(in.Item, attrResource), value(in.Item, attrOwner)
+	held, taken := a.owners[resource]
+	if taken && held != value(in.ExpressionAttributeValues, ":me") && held != value(in.ExpressionAttributeValues, ":previous") {
+		return nil, &types.ConditionalCheckFailedException{Item: map[string]types.AttributeValue{attrOwner: text(held), attrSince: text(noon.Format(time.RFC3339))}}
+	}
+	a.owners[resource] = owner
+	return &dynamodb.PutItemOutput{}, nil
+}
+
+func (a *account) DeleteItem(_ context.Context, in *dynamodb.DeleteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	resource := value(in.Key, attrResource)
+	if a.owners[resource] != value(in.ExpressionAttributeValues, ":me") {
+		return nil, &types.ConditionalCheckFailedException{}
+	}
+	delete(a.owners, resource)
+	return &dynamodb.DeleteItemOutput{}, nil
+}
+
+func (a *account) DescribeExecution(_ context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+	running, known := a.running[aws.ToString(in.ExecutionArn)]
+	switch {
+	case !known:
+		return nil, &sfntypes.ExecutionDoesNotExist{}
+	case running:
+		return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusRunning}, nil
+	}
+	return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusAborted}, nil
+}
+
+func TestAcquireAndRelease(t *testing.T) {
+	a := newAccount("one", "two")
+	ctx := context.Background()
+	if holder, err := a.locks().Acquire(ctx, "one", []string{"b", "a", "a"}, noon); holder != nil || err != nil {
+		t.Fatalf("free: %v, %v", holder, err)
+	}
+	if holder, err := a.locks().Acquire(ctx, "one", []string{"a", "b"}, noon); holder != nil || err != nil {
+		t.Errorf("its own, asked again: %v, %v", holder, err)
+	}
+	holder, err := a.locks().Acquire(ctx, "two", []string{"c", "b", "0"}, noon)
+	if err != nil || holder == nil || holder.Execution != "one" || holder.Resource != "b" || !holder.Since.Equal(noon) {
+		t.Errorf("held by another: %+v, %v", holder, err)
+	}
+	if a.owners["0"] != "" || a.owners["c"] != "" {
+		t.Errorf("the loser keeps locks: %v", a.owners)
+	}
+	if err := a.locks().Release(ctx, "two", []string{"a", "b", "z"}); err != nil || a.owners["b"] != "one" {
+		t.Errorf("releasing what is another's: %v, %v", err, a.owners)
+	}
+	if err := a.locks().Release(ctx, "one", []string{"a", "b"}); err != nil || len(a.owners) != 0 {
+		t.Errorf("release: %v, %v", err, a.owners)
+	}
+}
+
+func TestALockWhoseOwnerNoLongerRunsIsTakenOver(t *testing.T) {
+	for name, known := range map[string]bool{"ended": true, "forgotten by Step Functions": false} {
+		a := newAccount("new")
+		if known {
+			a.running["old"] = false
+		}
+		a.owners["a"] = "old"
+		if holder, err := a.locks().Acquire(context.Background(), "new", []string{"a"}, noon); holder != nil || err != nil || a.owners["a"] != "new" {
+			t.Errorf("%s: %v, %v, %v", name, holder, err, a.owners)
+		}
+	}
+}
+
+func TestAFailureGivesUpWhatWasTaken(t *testing.T) {
+	a := newAccount("one")
+	a.failPut = 2
+	if _, err := a.locks().Acquire(context.Background(), "one", []string{"a", "b"}, noon); err == nil || !strings.Contains(err.Error(), "b") {
+		t.Errorf("%v", err)
+	}
+	if len(a.owners) != 0 {
+		t.Errorf("still held: %v", a.owners)
+	}
+}
+
+// endless is an owner that ends whenever it is looked at, and another that is
+// there whenever the lock is tried.
+type endless struct{ *account }
+
+func (e endless) DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+	e.owners["a"] += "x"
+	return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusSucceeded}, nil
+}
+
+func TestALockThatChangesHandsIsGivenUp(t *testing.T) {
+	a := newAccount()
+	a.owners["a"] = "x"
+	_, err := Locks{Table: a, Executions: endless{a}, Name: "locks"}.Acquire(context.Background(), "me", []string{"a"}, noon)
+	if action.ClassOf(err) != action.Conflict {
+		t.Errorf("%v", err)
+	}
+}
+
+// Of two executions with resources in common, at every interleaving of their
+// steps, exactly one gets the common ones, and neither keeps what it does not
+// use.
+func TestTwoExecutionsNeverBothWinNorBothLose(t *testing.T) {
+	want := map[string][]string{"one": {"a", "b", "c"}, "two": {"b", "c", "d"}}
+	for schedule := range 1 << 7 {
+		a := newAccount("one", "two")
+		turns := map[string]chan bool{"one": make(chan bool), "two": make(chan bool)}
+		won := map[string]chan bool{"one": make(chan bool, 1), "two": make(chan bool, 1)}
+		for name, resources := range want {
+			go func() {
+				table := taking{a, turns[name]}
+				holder, err := Locks{Table: table, Executions: a, Name: "locks"}.Acquire(context.Background(), name, resources, noon)
+				won[name] <- holder == nil && err == nil
+				close(won[name])
+			}()
+		}
+		ended := map[string]bool{}
+		results := map[string]bool{}
+		for step := 0; len(ended) < 2; step++ {
+			name := "one"
+			if schedule>>(step%7)&1 == 1 {
+				name = "two"
+			}
+			if ended[name] {
+				name = map[string]string{"one": "two", "two": "one"}[name]
+			}
+			select {
+			case turns[name] <- true:
+				<-turns[name]
+			case results[name] = <-won[name]:
+				ended[name] = true
+			}
+		}
+		if results["one"] == results["two"] {
+			t.Fatalf("schedule %b: one %v, two %v", schedule, results["one"], results["two"])
+		}
+		winner := "one"
+		if results["two"] {
+			winner = "two"
+		}
+		for resource, owner := range a.owners {
+			if owner != winner || !slices.Contains(want[winner], resource) {
+				t.Fatalf("schedule %b: %s is held by %s, and %s won", schedule, resource, owner, winner)
+			}
+		}
+		if len(a.owners) != 3 {
+			t.Fatalf("schedule %b: %v", schedule, a.owners)
+		}
+	}
+}
+
+// taking lets one call through each time that it is its turn.
+type taking struct {
+	*account
+	turn chan bool
+}
+
+func (t taking) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	<-t.turn
+	defer func() { t.turn <- true }()
+	return t.account.PutItem(ctx, in, o...)
+}
+
+func (t taking) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	<-t.turn
+	defer func() { t.turn <- true }()
+	return t.account.DeleteItem(ctx, in, o...)
+}

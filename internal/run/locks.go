@@ -1,0 +1,58 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lock"
+	"dr-orchestrator/internal/report"
+)
+
+// LocksInput is what the machine sends before the first layer, and at the end.
+type LocksInput struct {
+	Run     action.Run `json:"run"`
+	Release bool       `json:"release"`
+}
+
+// Locked is the answer. Decision is "go", or "held" with the outcome.
+type Locked struct {
+	Decision string         `json:"decision"`
+	Outcome  report.Outcome `json:"outcome"`
+	Cause    string         `json:"cause"`
+}
+
+// Locker takes and gives up the locks of the resources of a run.
+type Locker struct {
+	Store Store
+	Locks lock.Locks
+	Now   func() time.Time
+}
+
+// Set is the step that locks, or unlocks, everything that a plan changes.
+func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
+	var plan Plan
+	if err := l.Store.get(ctx, in.Run, docPlan, &plan); err != nil {
+		return Locked{}, err
+	}
+	var names []string
+	for _, layer := range plan.Layers {
+		for _, r := range layer.Resources {
+			names = append(names, r.Identities...)
+		}
+	}
+	if in.Release {
+		return Locked{Decision: "go"}, l.Locks.Release(ctx, in.Run.Execution, names)
+	}
+	holder, err := l.Locks.Acquire(ctx, in.Run.Execution, names, l.Now())
+	if err != nil {
+		return Locked{}, err
+	}
+	if holder == nil {
+		return Locked{Decision: "go"}, nil
+	}
+	return Locked{Decision: "held", Outcome: report.Refused, Cause: fmt.Sprintf(
+		"%s is being worked on by %s since %s; look with: aws stepfunctions describe-execution --region %s --execution-arn %s",
+		holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), in.Run.Region, holder.Execution)}, nil
+}
