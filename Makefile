@@ -103,19 +103,19 @@ diff: functions infra/node_modules ## Show what a deployment would change
 	cd infra && $(CDK) diff
 
 .PHONY: deploy
-deploy: functions infra/node_modules ## Deploy both regions; refuses while an execution runs
+deploy: synth ## Deploy both regions; refuses while an execution runs
 	cd infra && $(GO) run ./stacks idle
 	cd infra && $(CDK) deploy --all $(DEPLOY_FLAGS)
 	cd infra && $(GO) run ./stacks seal
 
 .PHONY: deploy-secondary
-deploy-secondary: functions infra/node_modules ## Deploy the secondary region alone
+deploy-secondary: synth ## Deploy the secondary region alone
 	cd infra && $(GO) run ./stacks -side secondary idle
 	cd infra && $(CDK) deploy '*-secondary' $(DEPLOY_FLAGS)
 	cd infra && $(GO) run ./stacks -side secondary seal
 
 .PHONY: destroy
-destroy: functions infra/node_modules ## Remove both stacks; refuses while an execution runs
+destroy: synth ## Remove both stacks; refuses while an execution runs
 	cd infra && $(GO) run ./stacks idle
 	cd infra && $(GO) run ./stacks unprotect
 	cd infra && $(CDK) destroy --all $(DESTROY_FLAGS)
@@ -126,4 +126,4 @@ deploy-check: functions infra/node_modules ## Deploy both regions into a simulat
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin $(BUILD) reports
+	rm -rf bin $(BUILD) reports cdk.out

@@ -134,6 +134,9 @@ var steps = map[string]struct {
 		}
 		return run.ReadinessInput{Run: plan.Run, Mode: plan.Mode, Results: a.results(t, batches...)}
 	}},
+	"set-locks": {"decision", "go", func(t *testing.T, a account) any {
+		return run.LocksInput{Run: a.plan(t, sample, catalog.Failover).Run}
+	}},
 	"record-layer": {"decision", "next", func(t *testing.T, a account) any {
 		plan := a.plan(t, sample, catalog.Failover)
 		var items []any

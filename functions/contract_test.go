@@ -175,7 +175,7 @@ func boot(t *testing.T, endpoint, name string) *lambdaruntime.Process {
 	t.Helper()
 	p, err := lambdaruntime.Start(t.Context(), lambdaruntime.Function{
 		Name: lab.FunctionPrefix + name, Path: bootstrap.Path(built, name), Region: region,
-		Env: map[string]string{"AWS_ENDPOINT_URL": endpoint, "RUN_BUCKET": bucket, "FUNCTION_PREFIX": lab.FunctionPrefix},
+		Env: map[string]string{"AWS_ENDPOINT_URL": endpoint, "RUN_BUCKET": bucket, "FUNCTION_PREFIX": lab.FunctionPrefix, "LOCK_TABLE": lab.FunctionPrefix + "locks"},
 	})
 	if err != nil {
 		t.Fatal(err)

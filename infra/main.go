@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -29,13 +30,18 @@ func main() {
 func run(path, build string) error {
 	defer closeQuietly()
 	c, err := config.Read(path)
-	if err != nil {
+	var problems config.Problems
+	if err != nil && (!errors.As(err, &problems) || c == nil) {
 		return err
 	}
 	facts := orchestrator.Facts(build)
 	facts.Regions = orchestrator.Regions()
-	if err := c.Check(facts); err != nil {
+	var wrong config.Problems
+	if err := c.Check(facts); err != nil && !errors.As(err, &wrong) {
 		return err
+	}
+	if problems = append(problems, wrong...); len(problems) > 0 {
+		return problems
 	}
 	app := orchestrator.NewApp("")
 	orchestrator.AddStacks(app, c, build)

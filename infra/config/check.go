@@ -12,6 +12,7 @@ import (
 
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/run"
 )
 
 // Facts is what a configuration is checked against.
@@ -137,7 +138,7 @@ func (k *checker) vpc(at string, v *VPC) {
 	if len(missing) > 0 && !v.CreateEndpoints {
 		k.add("%s: has no endpoint for %s: name them in endpoints, or set createEndpoints", at, strings.Join(missing, ", "))
 	}
-	if slices.Contains(missing, "s3") && v.CreateEndpoints {
+	if (slices.Contains(missing, "s3") || slices.Contains(missing, "dynamodb")) && v.CreateEndpoints {
 		k.ids(at+".routeTables", "rtb-", v.RouteTables)
 	}
 	for _, service := range sorted(v.Endpoints) {
@@ -171,6 +172,9 @@ func (k *checker) trigger(at string, t Trigger) {
 		k.add("%s.pattern: has no source, so that it would match events of every kind", at)
 	}
 	k.leaves(at+".pattern", t.Pattern)
+	if sources, _ := t.Pattern["source"].([]any); slices.ContainsFunc(sources, ownSource) {
+		k.add("%s.pattern.source: would match the events that a run itself sends: each end would begin the next run", at)
+	}
 	if t.Payload == "" {
 		return
 	}
@@ -185,12 +189,25 @@ func (k *checker) trigger(at string, t Trigger) {
 	}
 }
 
+// ownSource reports whether a matcher takes the source of this product's own
+// events.
+func ownSource(matcher any) bool {
+	if m, ok := matcher.(map[string]any); ok {
+		prefix, ok := m["prefix"].(string)
+		return ok && strings.HasPrefix(run.EventSource, prefix)
+	}
+	return matcher == run.EventSource
+}
+
 // leaves wants a list wherever a pattern matches a value: EventBridge refuses
 // a bare one, but only at the deployment.
 func (k *checker) leaves(at string, pattern map[string]any) {
 	for _, key := range sorted(pattern) {
 		switch v := pattern[key].(type) {
 		case map[string]any:
+			if len(v) == 0 {
+				k.add("%s.%s: is empty and matches nothing", at, key)
+			}
 			k.leaves(at+"."+key, v)
 		case []any:
 			if len(v) == 0 {

@@ -120,6 +120,9 @@ func Parse(text []byte) (*Config, error) {
 	case err != nil:
 		return c, Problems{err.Error()}
 	}
+	if d.Decode(&yaml.Node{}) != io.EOF {
+		return c, Problems{"something follows the configuration: one document is read"}
+	}
 	return c, nil
 }
 

@@ -92,8 +92,7 @@ func (o *Orchestrator) machineStatements(name string) []catalog.Statement {
 	statements := []catalog.Statement{
 		invoke,
 		{
-			Actions: []string{"states:StartExecution"}, Resources: []string{self, self + ":*"},
-			Reason: "the children of a distributed map start under the version that runs",
+			Actions: []string{"states:StartExecution"}, Resources: []string{self},
 		},
 		{
 			Actions:   []string{"states:DescribeExecution", "states:RedriveExecution", "states:StopExecution"},

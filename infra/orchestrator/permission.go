@@ -89,9 +89,15 @@ func (p place) grant(role awsiam.Role, policy awsiam.PolicyDocument, statements 
 		for _, r := range s.Resources {
 			resources = append(resources, p.fill(r)...)
 		}
-		policy.AddStatements(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Actions: jsii.Strings(s.Actions...), Resources: jsii.Strings(resources...),
-		}))
+		properties := &awsiam.PolicyStatementProps{Actions: jsii.Strings(s.Actions...), Resources: jsii.Strings(resources...)}
+		if len(s.Via) > 0 {
+			var via []string
+			for _, service := range s.Via {
+				via = append(via, service+"."+p.region+".amazonaws.com")
+			}
+			properties.Conditions = &map[string]any{"StringEquals": map[string]any{"kms:ViaService": via}}
+		}
+		policy.AddStatements(awsiam.NewPolicyStatement(properties))
 		for _, r := range resources {
 			if !strings.Contains(r, "*") {
 				continue
@@ -126,7 +132,7 @@ func useKey(key string) []catalog.Statement {
 	if key == "" {
 		return nil
 	}
-	return []catalog.Statement{{Actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resources: []string{key}}}
+	return []catalog.Statement{{Actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resources: []string{key}, Via: []string{"dynamodb", "s3", "sns"}}}
 }
 
 const (
@@ -144,6 +150,14 @@ var steps = map[string][]catalog.Statement{
 	},
 	"record-readiness": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
+	},
+	"set-locks": {
+		{Actions: []string{"s3:GetObject"}, Resources: []string{runs}, Reason: ofRuns},
+		{Actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, Resources: []string{"arn:${Partition}:dynamodb:${Region}:${Account}:table/${Prefix}-locks"}},
+		{
+			Actions: []string{"states:DescribeExecution"}, Resources: []string{"arn:${Partition}:states:${Region}:${Account}:execution:${Prefix}-*"},
+			Reason: "executions of both machines may hold a lock, and are named when they are started",
+		},
 	},
 	"record-layer": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
@@ -171,7 +185,7 @@ func secretReferences(r config.References) []catalog.Statement {
 		named("ssm:GetParameter", parameter, r.SecureParameters),
 		named("secretsmanager:GetSecretValue", secret, r.Secrets)...)
 	if len(r.Keys) > 0 {
-		statements = append(statements, catalog.Statement{Actions: []string{"kms:Decrypt"}, Resources: r.Keys})
+		statements = append(statements, catalog.Statement{Actions: []string{"kms:Decrypt"}, Resources: r.Keys, Via: []string{"secretsmanager", "ssm"}})
 	}
 	return statements
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/lock"
 	"dr-orchestrator/internal/resolve"
 	"dr-orchestrator/internal/run"
 	"dr-orchestrator/statemachine"
@@ -45,6 +46,7 @@ var common = []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTele
 var called = map[string][]string{
 	"prepare-run":      {"s3:PutObject", "cloudformation:ListExports"},
 	"record-readiness": {"s3:GetObject", "s3:PutObject"},
+	"set-locks":        {"s3:GetObject", "dynamodb:PutItem", "dynamodb:DeleteItem", "states:DescribeExecution"},
 	"record-layer":     {"s3:GetObject", "s3:PutObject"},
 	"record-report":    {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish"},
 }
@@ -54,6 +56,7 @@ func TestStepsCallWhatTheirRolesHold(t *testing.T) {
 	inCode := map[string]bool{}
 	for service, api := range map[string]reflect.Type{
 		"s3": reflect.TypeFor[run.Objects](), "events": reflect.TypeFor[run.Events](), "sns": reflect.TypeFor[run.Notices](),
+		"dynamodb": reflect.TypeFor[lock.Table](), "states": reflect.TypeFor[lock.Executions](),
 		"cloudformation": reflect.TypeFor[resolve.Exports](), "ssm": reflect.TypeFor[resolve.Parameters](), "secretsmanager": reflect.TypeFor[resolve.Secrets](),
 	} {
 		for i := range api.NumMethod() {

@@ -26,7 +26,10 @@ func (o *Orchestrator) trigger(failover awsstepfunctions.CfnStateMachineAlias, q
 		},
 	})
 	role := o.role("trigger-role", "Role of the rule "+name, principal, []catalog.Statement{
-		{Actions: []string{"states:StartExecution"}, Resources: []string{target}},
+		// IAM compares the ARN of the machine, whichever alias is started
+		// (Step Functions developer guide, "Authorization for versions and
+		// aliases").
+		{Actions: []string{"states:StartExecution"}, Resources: []string{o.at.machineARN(catalog.Failover)}},
 	})
 
 	pattern := t.Pattern

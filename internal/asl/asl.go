@@ -156,7 +156,7 @@ func Run(ctx context.Context, m *Machine, exec Execution, rt Runtime) Result {
 }
 
 func (x *execution) run(ctx context.Context, fl *flow) Result {
-	x.observe(Event{Kind: ExecutionStarted, Input: x.input.raw})
+	x.observe(Event{Time: x.started, Kind: ExecutionStarted, Input: x.input.raw})
 	f := &frame{x: x, flow: fl, variables: &variables{}}
 	output, err := f.run(ctx, x.input)
 
@@ -184,7 +184,9 @@ func (x *execution) run(ctx context.Context, fl *flow) Result {
 const maxHistory = 25_000
 
 func (x *execution) observe(e Event) {
-	e.Time = x.rt.Now()
+	if e.Time.IsZero() {
+		e.Time = x.rt.Now()
+	}
 	e.Execution = x.info
 	x.history.Add(e.Kind.history())
 	x.rt.Observe(e)

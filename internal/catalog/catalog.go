@@ -45,6 +45,9 @@ type Statement struct {
 	Actions   []string
 	Resources []string
 	Reason    string
+	// Via names the services through which alone a key may be used
+	// (kms:ViaService), as in "s3".
+	Via []string
 }
 
 var both = []string{Failover, Failback}

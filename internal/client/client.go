@@ -102,6 +102,8 @@ func repeatable(operation string) bool {
 	switch operation {
 	case "PutObject": // writes the whole object: the same again is the same
 		return true
+	case "PutItem", "DeleteItem": // of locks, each on the condition that it is ours
+		return true
 	case "Publish", "PutEvents": // a message told twice is better than none
 		return true
 	}

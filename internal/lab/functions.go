@@ -83,7 +83,7 @@ func (f *functions) handler(region, name string) (lambda.Handler, bool) {
 func (f *functions) build(factory *client.Factory, region, name string) lambda.Handler {
 	a := f.account
 	if step, ok := run.Steps[name]; ok {
-		return step(factory, run.Environment{Bucket: a.Bucket(region), FunctionPrefix: FunctionPrefix, Topic: a.topic(region)}, a.clock.Now)
+		return step(factory, run.Environment{Bucket: a.Bucket(region), FunctionPrefix: FunctionPrefix, Topic: a.topic(region), LockTable: lockTable}, a.clock.Now)
 	}
 	for _, e := range catalog.Entries {
 		if e.Function == name {
@@ -92,6 +92,8 @@ func (f *functions) build(factory *client.Factory, region, name string) lambda.H
 	}
 	return nil
 }
+
+const lockTable = FunctionPrefix + "locks"
 
 func (a *Account) topic(region string) string {
 	return "arn:aws:sns:" + region + ":" + a.Estate.Account + ":dr-orchestrator"

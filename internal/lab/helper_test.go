@@ -49,6 +49,11 @@ func impatient(t testing.TB) []byte {
 	})
 }
 
+func disaster(t testing.TB) []byte {
+	t.Helper()
+	return edited(t, "failover-aurora-unplanned.json", func(doc map[string]any) { doc["Options"] = map[string]any{"Disaster": "true"} })
+}
+
 func planned(t testing.TB, name string) []byte {
 	t.Helper()
 	return edited(t, name, func(doc map[string]any) { doc["Options"] = map[string]any{"Mode": "plan"} })

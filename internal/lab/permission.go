@@ -69,6 +69,10 @@ func (a *Account) resources(c *Call) []string {
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket") + "/" + c.Params.str("Key")}
 	case "s3:ListBucket":
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket")}
+	case "dynamodb:PutItem", "dynamodb:DeleteItem":
+		return []string{arn("dynamodb", c.Region, "table/"+c.Params.str("TableName"))}
+	case "states:DescribeExecution":
+		return []string{c.Params.str("executionArn")}
 	case "sns:Publish":
 		return []string{c.Params.str("TopicArn")}
 	case "events:PutEvents":

@@ -35,6 +35,8 @@ type Options struct {
 	Progress func(Progress)
 	// Policies, if given, are enforced: a function may do nothing else.
 	Policies Policies
+	// Locks are held when the run starts: by resource, the ARN of the owner.
+	Locks map[string]string
 	// Trace sees every event of the execution and its children.
 	Trace func(asl.Event)
 	// Binaries is a folder of built functions (NAME/bootstrap); empty: the
@@ -96,17 +98,22 @@ func Run(o Options) (Result, error) {
 		clock = NewClock(Epoch)
 	}
 	a := NewAccount(o.Estate.Clone(), clock, o.Seed, o.Faults)
+	region := o.Region
+	if region == "" {
+		region = a.Estate.Recovery
+	}
 	a.policies = o.Policies
+	for resource, owner := range o.Locks {
+		a.items[region+"/"+lockTable+"/"+resource] = map[string]any{
+			"resource": map[string]any{"S": resource}, "owner": map[string]any{"S": owner}, "since": map[string]any{"S": Epoch.Format(time.RFC3339)},
+		}
+	}
 	if o.Binaries != "" {
 		stop, err := a.useBinaries(o.Binaries)
 		if err != nil {
 			return Result{}, err
 		}
 		defer stop()
-	}
-	region := o.Region
-	if region == "" {
-		region = a.Estate.Recovery
 	}
 	follow := newFollower(o.Progress)
 	a.runs.observe = func(e asl.Event) {

@@ -142,7 +142,11 @@ func TestSameSeedGivesTheSameRun(t *testing.T) {
 func TestPathsOfStates(t *testing.T) {
 	prepared := []string{"PrepareRun", "IsPayloadRight"}
 	looked := append(slices.Clone(prepared), "CheckReadiness", "RecordReadiness", "IsReady")
+	locked := append(slices.Clone(looked), "LockResources", "IsLocked")
 	layer := []string{"HasNextLayer", "RunLayer", "RecordLayer", "IsLayerDone"}
+	unlocked := func(parts ...[]string) []string {
+		return append(slices.Concat(append([][]string{locked}, parts...)...), "UnlockResources")
+	}
 	end := func(path []string, last string) []string {
 		return append(slices.Clone(path), "RecordReport", "IsOutcome", last)
 	}
@@ -152,17 +156,20 @@ func TestPathsOfStates(t *testing.T) {
 		payload      []byte
 		want         []string
 	}{
-		{"succeeds", "", sample(t, three), end(slices.Concat(looked, layer, []string{"HasNextLayer"}), "Succeeded")},
-		{"two layers", "", twoLayers(t), end(slices.Concat(looked, layer, layer, []string{"HasNextLayer"}), "Succeeded")},
-		{"first layer fails, second does not start", "stuck@rds:PromoteReadReplica", twoLayers(t), end(slices.Concat(looked, layer), "FailedDirty")},
+		{"succeeds", "", sample(t, three), end(unlocked(layer, []string{"HasNextLayer"}), "Succeeded")},
+		{"two layers", "", twoLayers(t), end(unlocked(layer, layer, []string{"HasNextLayer"}), "Succeeded")},
+		{"first layer fails, second does not start", "stuck@rds:PromoteReadReplica", twoLayers(t), end(unlocked(layer), "FailedDirty")},
 		{"wrong payload", "", []byte(`{"StatePayload":[]}`), end(prepared, "FailedClean")},
 		{"missing export", "", []byte(strings.ReplaceAll(string(sample(t, three)), "rds-mysql-instance-identifier", "no-such-export")), end(prepared, "FailedClean")},
 		{"plan only", "", planned(t, three), end(looked, "Succeeded")},
 		{"blocked", "dead@region:us-east-1", sample(t, three), end(looked, "Refused")},
 		{"refused while driving", "", impatient(t), end(looked, "Refused")},
 		{"preparing fails for good", "error@function:prepare-run", sample(t, three), end([]string{"PrepareRun"}, "FailedClean")},
-		{"layer cannot be judged", "error@function:record-layer", sample(t, three), end(slices.Concat(looked, layer[:3]), "FailedDirty")},
-		{"no report", "error@function:record-report", sample(t, three), end(slices.Concat(looked, layer, []string{"HasNextLayer"}), "Succeeded")},
+		{"layer cannot be judged", "error@function:record-layer", sample(t, three), end(unlocked(layer[:3]), "FailedDirty")},
+		{"locks cannot be had", "error@dynamodb:PutItem", sample(t, three), end(unlocked(), "FailedClean")},
+		{"locks cannot be had in a disaster", "error@dynamodb:PutItem", disaster(t), end(unlocked(layer, []string{"HasNextLayer"}), "Succeeded")},
+		{"locks cannot be given up", "error@dynamodb:DeleteItem", sample(t, three), end(unlocked(layer, []string{"HasNextLayer"}), "Succeeded")},
+		{"no report", "error@function:record-report", sample(t, three), end(unlocked(layer, []string{"HasNextLayer"}), "Succeeded")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,14 +6,17 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/lock"
 	"dr-orchestrator/internal/resolve"
 )
 
@@ -22,6 +25,7 @@ type Environment struct {
 	Bucket         string // of the documents of runs
 	FunctionPrefix string // begins the name of every function
 	Topic          string // ARN of the SNS topic for messages; empty: none
+	LockTable      string // name of the DynamoDB table of locks
 }
 
 // Deployed makes a step with what its deployment tells it in environment
@@ -30,13 +34,14 @@ func Deployed(newStep func(*client.Factory, Environment, func() time.Time) lambd
 	return func(f *client.Factory) lambda.Handler {
 		return newStep(f, Environment{
 			Bucket: os.Getenv("RUN_BUCKET"), FunctionPrefix: os.Getenv("FUNCTION_PREFIX"), Topic: os.Getenv("NOTICE_TOPIC"),
+			LockTable: os.Getenv("LOCK_TABLE"),
 		}, time.Now)
 	}
 }
 
 // Steps is every step function by its folder.
 var Steps = map[string]func(*client.Factory, Environment, func() time.Time) lambda.Handler{
-	"prepare-run": NewPrepare, "record-readiness": NewRecordReadiness, "record-layer": NewRecordLayer, "record-report": NewRecordReport,
+	"prepare-run": NewPrepare, "record-readiness": NewRecordReadiness, "set-locks": NewSetLocks, "record-layer": NewRecordLayer, "record-report": NewRecordReport,
 }
 
 func newStore(f *client.Factory, env Environment) Store {
@@ -57,6 +62,14 @@ func NewPrepare(f *client.Factory, env Environment, _ func() time.Time) lambda.H
 // NewRecordReadiness wires the step RecordReadiness to AWS.
 func NewRecordReadiness(f *client.Factory, env Environment, _ func() time.Time) lambda.Handler {
 	return action.Step[ReadinessInput, Readiness](newStore(f, env).RecordReadiness)
+}
+
+// NewSetLocks wires the steps LockResources and UnlockResources to AWS.
+func NewSetLocks(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
+	l := Locker{Store: newStore(f, env), Now: now, Locks: lock.Locks{
+		Table: dynamodb.NewFromConfig(f.Config("")), Executions: sfn.NewFromConfig(f.Config("")), Name: env.LockTable,
+	}}
+	return action.Step[LocksInput, Locked](l.Set)
 }
 
 // NewRecordLayer wires the step RecordLayer to AWS.
