@@ -90,6 +90,10 @@ func TestUnsure(t *testing.T) {
 			if got := req.Unsure(); got != tt.want {
 				t.Errorf("unsure: %t, want %t", got, tt.want)
 			}
+			// An effect shows, or not, however many calls were made.
+			if got, want := req.settling(), tt.at != nil && noon.Sub(*tt.at) < settleTime; got != want {
+				t.Errorf("settling: %t, want %t", got, want)
+			}
 		})
 	}
 }

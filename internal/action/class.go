@@ -18,7 +18,7 @@ type Class string
 // The classes of error. Everything a function can fail with is one of these.
 const (
 	InvalidInput   Class = "InvalidInput"   // the payload is wrong
-	NotFound       Class = "NotFound"       // the resource is not there, in a region that awsAnswer
+	NotFound       Class = "NotFound"       // the resource is not there, in a region that answered
 	Denied         Class = "Denied"         // the role may not do this
 	Refused        Class = "Refused"        // a safety rule said no
 	Conflict       Class = "Conflict"       // an operation of someone else is in the way

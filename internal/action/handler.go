@@ -253,7 +253,8 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 }
 
 // memoReady notes that this run has seen the resource in a state from which an
-// action of its own could have been taken.
+// action of its own could have been taken. The machine notes it, too, of a call
+// without an answer: nobody knows what that one saw.
 const memoReady = "seenReady"
 
 // changed joins what the machine knew with what this invocation did and saw.
@@ -270,7 +271,7 @@ func changed(drive Drive, baseline State, p Progress, unsure bool) (Change, *tim
 	case p.Changed:
 		return ChangeYes, nil
 	case before == ChangeYes:
-		return ChangeYes, nil
+		return ChangeYes, drive.InterruptedAt
 	case p.Contended:
 		// A duplicate of this very invocation may have been the one that won.
 		return ChangeUnknown, drive.InterruptedAt
@@ -281,7 +282,7 @@ func changed(drive Drive, baseline State, p Progress, unsure bool) (Change, *tim
 	case before == ChangeNo:
 		return ChangeNo, nil
 	case p.Observed == StateReady && !unsure:
-		return ChangeNo, nil
+		return ChangeNo, drive.InterruptedAt
 	case arrived && fromReady:
 		return ChangeYes, nil
 	case arrived && (baseline == StateUnderWay || baseline == StateDone) && drive.Memo[memoReady] == "":

@@ -155,7 +155,7 @@ func TestChanged(t *testing.T) {
 		{"turned away soon after a silence", ChangeUnknown, within, StateReady, turnedAway, ChangeUnknown, true},
 
 		{"unknown: too early to tell", ChangeUnknown, within, StateReady, saw(StateReady), ChangeUnknown, true},
-		{"unknown: nothing came of it", ChangeUnknown, past, StateReady, saw(StateReady), ChangeNo, false},
+		{"unknown: nothing came of it", ChangeUnknown, past, StateReady, saw(StateReady), ChangeNo, true},
 		{"unknown by a conflict: nothing came of it", ChangeUnknown, nil, StateReady, saw(StateReady), ChangeNo, false},
 		{"unknown: something runs", ChangeUnknown, past, StateReady, saw(StateBusy), ChangeUnknown, true},
 		{"unknown: it works", ChangeUnknown, within, StateReady, saw(StateUnderWay), ChangeYes, false},

@@ -28,11 +28,12 @@ func TestDecideEveryStatus(t *testing.T) {
 	const wait, finish, act, fail = action.MoveWait, action.MoveFinish, action.MoveAct, action.MoveFail
 	type moves struct{ secondary, primary, group, primaryGroup action.Move }
 	want := map[string]moves{
-		"available":     {act, finish, act, finish},
-		"primary-only":  {fail, finish, fail, fail},
-		"create-failed": {fail, fail, fail, fail},
-		"deleted":       {fail, fail, fail, fail},
-		"deleting":      {fail, fail, fail, fail},
+		"available":            {act, finish, act, finish},
+		"primary-only":         {fail, finish, fail, fail},
+		"create-failed":        {fail, fail, fail, fail},
+		"deleted":              {fail, fail, fail, fail},
+		"deleting":             {fail, fail, fail, fail},
+		"incompatible-network": {fail, fail, fail, fail},
 	}
 	for _, status := range []string{
 		"creating", "modifying", "snapshotting",

@@ -91,6 +91,9 @@ func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverPara
 		return ready, err
 	}
 	reading := a.lag(ctx, req, out.global)
+	if err := lag.Unanswered(p.MaxReplicaLagSeconds, reading); err != nil {
+		return ready, err
+	}
 	ready.Lag = reading.Seconds()
 	ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
 	if target, _ := out.global.member(p.DBClusterIdentifier); target.Sync == syncResync {

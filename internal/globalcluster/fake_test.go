@@ -212,6 +212,7 @@ func (m *machine) drive(t *testing.T) (action.Answer, action.Class) {
 	case action.OutcomeUnknown, action.Internal:
 		now := m.now
 		d.InterruptedAt = &now
+		d.Interruptions++
 		if d.Changed != action.ChangeYes {
 			d.Changed = action.ChangeUnknown
 		}

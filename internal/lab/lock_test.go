@@ -15,7 +15,7 @@ import (
 // is acted on twice, and the loser is told who is in the way.
 func TestTwoOperators(t *testing.T) {
 	ends := map[string]int{}
-	for delay := 0; delay <= 4000; delay += 40 {
+	for delay := 0; delay <= 4000; delay += 90 {
 		clock := NewClock(Epoch)
 		a := NewAccount(slowed(60), clock, 1, nil)
 		results := make([]Result, 2)
@@ -69,7 +69,7 @@ func TestTwoOperators(t *testing.T) {
 // A run that was stopped leaves its locks; the next run sees that their owner
 // no longer runs, takes them over, and carries on.
 func TestLocksOfAStoppedRunAreTakenOver(t *testing.T) {
-	for stopAfter := 200; stopAfter < 70_000; stopAfter += 1300 {
+	for stopAfter := 200; stopAfter < 70_000; stopAfter += 2900 {
 		clock := NewClock(Epoch)
 		a := NewAccount(slowed(60), clock, 1, nil)
 		var second Result

@@ -134,6 +134,15 @@ func Gate(limitSeconds *int, r Reading) error {
 	return nil
 }
 
+// Unanswered gives the error of a metric that a limit needs and that could not
+// be asked for just now: a preflight then asks again.
+func Unanswered(limitSeconds *int, r Reading) error {
+	if limitSeconds == nil || r.Err == nil || !action.Passing(action.ClassOf(r.Err)) {
+		return nil
+	}
+	return r.Err
+}
+
 // Finding says of a lag what a preflight should say: blocked where Gate would
 // refuse, a warning where the lag is unknown and nothing forbids to go ahead.
 func Finding(limitSeconds *int, r Reading) []action.Finding {

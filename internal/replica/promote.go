@@ -142,6 +142,9 @@ func (a Promotion) Preflight(ctx context.Context, req action.Request[PromotePara
 		return ready, nil
 	}
 	reading := a.lag(ctx, req, i)
+	if err := lag.Unanswered(p.MaxReplicaLagSeconds, reading); err != nil {
+		return ready, err
+	}
 	ready.Lag = reading.Seconds()
 	ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
 	return ready, nil

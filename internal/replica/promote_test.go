@@ -385,7 +385,7 @@ func TestPromotionPreflight(t *testing.T) {
 		{"replica of a Multi-AZ cluster", parameters, instance("available", "", 0, ofCluster), nil, nil, action.VerdictReady, "", action.StateReady},
 		{"member of a cluster", parameters, instance("available", "", 0, inCluster), nil, nil, action.VerdictBlocked, action.Refused, action.StateUnknown},
 		{"no identifier", PromoteParameters{}, instance("available", sourceARN, 0), nil, nil, action.VerdictBlocked, action.InvalidInput, action.StateUnknown},
-		{"lag not answered, with a limit", limited, instance("available", sourceARN, 0), nil, func(a *account) { a.metric.err = coded("Throttling") }, action.VerdictBlocked, action.Throttled, action.StateReady},
+		{"lag not answered, with a limit", limited, instance("available", sourceARN, 0), nil, func(a *account) { a.metric.err = coded("Throttling") }, action.VerdictBlocked, action.Throttled, action.StateUnknown},
 		{"lag not answered, without a limit", parameters, instance("available", sourceARN, 0), nil, func(a *account) { a.metric.err = coded("Throttling") }, action.VerdictWarning, "", action.StateReady},
 		{"lag above the limit", limited, instance("available", sourceARN, 0), nil, lag(11, 0), action.VerdictBlocked, action.Refused, action.StateReady},
 		{"lag unknown with a limit", limited, instance("available", sourceARN, 0), nil, lag(0, -1), action.VerdictBlocked, action.Refused, action.StateReady},

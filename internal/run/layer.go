@@ -83,11 +83,11 @@ func judgeLayer(items []Item, layer LayerRef, before action.Change) LayerOutcome
 	seen := map[int]bool{}
 	var lines []string
 	for _, item := range items {
+		out.Changed = out.Changed.Or(item.Changed)
 		if seen[item.Index] {
 			continue
 		}
 		seen[item.Index] = true
-		out.Changed = out.Changed.Or(item.Changed)
 		switch item.Status {
 		case report.Done:
 			done++

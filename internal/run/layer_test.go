@@ -11,7 +11,7 @@ import (
 
 // item is the end of a resource; a failed one says why.
 func item(index int, status report.Status, changed action.Change) Item {
-	i := Item{Index: index, Status: status, Changed: changed, StartedAt: started, EndedAt: ended, Polls: 3}
+	i := Item{Index: index, Name: "db " + string(rune('a'+index%26)), Status: status, Changed: changed, StartedAt: started, EndedAt: ended, Polls: 3}
 	if status != report.Done {
 		i.Failure = &failure{Error: "Terminal", Cause: `{"errorType":"Terminal","errorMessage":"broken"}`}
 	}
@@ -71,6 +71,11 @@ func TestJudgeLayer(t *testing.T) {
 			}
 			if !tt.goes && got.Cause == "" {
 				t.Error("no cause is given")
+			}
+			for _, i := range tt.items {
+				if told := strings.Contains(got.Cause, i.Name+": Terminal: broken"); !tt.goes && told != (i.Failure != nil) {
+					t.Errorf("the cause %q tells of %s: %t", got.Cause, i.Name, told)
+				}
 			}
 		})
 	}

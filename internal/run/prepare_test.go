@@ -66,6 +66,15 @@ func TestPrepare(t *testing.T) {
 	if want := "1:0:db a:dr-promote-read-replica 1:1:aurora:dr-failover-global-cluster 2:2:db c:dr-promote-read-replica"; strings.Join(order, " ") != want {
 		t.Errorf("plan %v, want %s", order, want)
 	}
+	// What the resources of a layer share, how far its starts are apart, and
+	// where each stands in the payload.
+	for i, want := range []action.Resource{
+		{Watched: 2, ProofReads: 5, Pointer: "/StatePayload/1/resources/0"}, {Watched: 2, ProofReads: 5, Pointer: "/StatePayload/1/resources/1"},
+	} {
+		if r := plan.Layers[0].Resources[i]; r.Watched != want.Watched || r.ProofReads != want.ProofReads || r.StartDelay != 0 || r.LastStart != 0 || r.Pointer != want.Pointer {
+			t.Errorf("resource %+v, want %+v", r, want)
+		}
+	}
 	// The parameters are typed, and references and defaults are in them.
 	var aurora struct {
 		GlobalClusterIdentifier, Method string
@@ -139,6 +148,30 @@ func TestPrefix(t *testing.T) {
 		if strings.HasPrefix(got, documents) || !strings.HasPrefix(got, "runs/") || !strings.HasSuffix(got, "/") {
 			t.Errorf("%s: prefix %s", name, got)
 		}
+	}
+}
+
+// The starts of a large layer are kept apart, and each resource knows when the
+// last one starts.
+func TestPrepareStarts(t *testing.T) {
+	b := newBucket()
+	var resources []string
+	for i := range 26 {
+		resources = append(resources, promotion(string(rune('a'+i))))
+	}
+	if got, err := preparer(b, references{}).Prepare(t.Context(), prepareInput(`{"StatePayload":[{"layer":1,"resources":[`+strings.Join(resources, ",")+`]}]}`)); err != nil || got.Decision != "go" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	layer := document[Plan](t, b, documents+"plan.json").Layers[0].Resources
+	last := 0
+	for _, r := range layer {
+		if r.StartDelay < last || r.LastStart != layer[25].StartDelay || r.ProofReads != 26 {
+			t.Errorf("resource %+v", r)
+		}
+		last = r.StartDelay
+	}
+	if last == 0 || last > 10 {
+		t.Errorf("the last of 26 starts after %d s", last)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -109,7 +110,12 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 
 // subject keeps to what SNS takes: less than 100 ASCII characters.
 func subject(outcome report.Outcome, name string) string {
-	s := fmt.Sprintf("%s: recovery %s", outcome, name)
+	s := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, fmt.Sprintf("%s: recovery %s", outcome, name))
 	return s[:min(len(s), 99)]
 }
 

@@ -52,7 +52,8 @@ func docResults(layer int) string { return fmt.Sprintf("layer-%d-results.json", 
 // unique in its machine and for 90 days only, so machine and start are part of
 // it: what another run has left must never be taken for this one's.
 func Prefix(execution string, started time.Time) string {
-	machine, name, _ := strings.Cut(execution[strings.Index(execution, ":execution:")+len(":execution:"):], ":")
+	_, rest, _ := strings.Cut(execution, ":execution:")
+	machine, name, _ := strings.Cut(rest, ":")
 	return "runs/" + machine + "/" + name + "/" + started.UTC().Format("20060102T150405.000Z") + "/"
 }
 
