@@ -313,12 +313,13 @@ func (a *Adapter[P]) redactEvidence(e Evidence, secrets []string) Evidence {
 	if a.Secrets == nil || len(secrets) == 0 || e == nil {
 		return e
 	}
-	out := Evidence{}
-	for name, value := range e {
-		if text, ok := value.(string); ok {
-			value = a.redact(text, secrets)
-		}
-		out[a.redact(name, secrets)] = value
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil
+	}
+	var out Evidence
+	if err := json.Unmarshal(a.Secrets.Redact(text, secrets), &out); err != nil {
+		return nil // rather no evidence than a secret
 	}
 	return out
 }

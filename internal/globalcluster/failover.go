@@ -96,10 +96,6 @@ func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverPara
 	}
 	ready.Lag = reading.Seconds()
 	ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
-	if target, _ := out.global.member(p.DBClusterIdentifier); target.Sync == syncResync {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
-			Message: "the target is still being synchronized (" + target.Sync + "): what it has not got is lost"})
-	}
 	return ready, nil
 }
 
@@ -109,6 +105,9 @@ func (a Failover) lag(ctx context.Context, req action.Request[FailoverParameters
 	writer, ok := g.writer()
 	if !ok {
 		return lag.Reading{Why: g.ID + " shows no writer"}
+	}
+	if target, _ := g.member(req.Parameters.DBClusterIdentifier); target.Sync == syncResync {
+		return lag.Reading{Why: "the target is still being synchronized (" + target.Sync + "), and a lag does not say what it has not got"}
 	}
 	_, id, _ := strings.Cut(req.Parameters.DBClusterIdentifier, ":cluster:")
 	return lag.Read(ctx, a.Metrics, lag.Metric{
