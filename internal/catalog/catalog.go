@@ -54,8 +54,8 @@ var both = []string{Failover, Failback}
 
 // readMetrics is the statement of every action that reads a lag.
 var readMetrics = Statement{
-	Actions: []string{"cloudwatch:GetMetricData"}, Resources: []string{"*"},
-	Reason: "GetMetricData knows no resource",
+	Actions: []string{"cloudwatch:GetMetricData", "cloudwatch:ListMetrics"}, Resources: []string{"*"},
+	Reason: "CloudWatch knows no resource for metrics",
 }
 
 const (

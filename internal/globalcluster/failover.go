@@ -28,7 +28,7 @@ type FailoverParameters struct {
 	DBClusterIdentifier     string `param:"required" format:"rds-cluster-arn" identity:"rds-cluster" doc:"ARN of the secondary cluster that is to take writes."`
 	ClusterRegion           string `param:"required" format:"region" doc:"Region of that cluster, which is the region of the run."`
 	Method                  string `enum:"Managed,Detach" default:"Managed" doc:"Managed fails over inside the global cluster; Detach removes the cluster from it."`
-	MaxReplicaLagSeconds    *int   `min:"0" doc:"Refuse the failover when the cluster is further behind than this, or when its lag is not known."`
+	lag.Limit
 }
 
 // Check finds parameters that contradict each other.
@@ -54,14 +54,14 @@ type FailoverAPI interface {
 // Failover makes a secondary cluster take writes when its primary is lost. It
 // asks nothing of any other region.
 type Failover struct {
-	RDS     FailoverAPI
-	Metrics lag.API
+	RDS  FailoverAPI
+	Lags lag.Source
 }
 
 // NewFailover wires the action to AWS.
 func NewFailover(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[FailoverParameters]{
-		Reconciler: Failover{RDS: rds.NewFromConfig(f.Config("")), Metrics: cloudwatch.NewFromConfig(f.Config(""))},
+		Reconciler: Failover{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(""))}},
 		Secrets:    secrets, Now: now, MinimumSeconds: MinimumSeconds,
 	}
 }
@@ -90,30 +90,20 @@ func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverPara
 	if err != nil || out.decision.Move != action.MoveAct {
 		return ready, err
 	}
-	reading := a.lag(ctx, req, out.global)
-	if err := lag.Unanswered(p.MaxReplicaLagSeconds, reading); err != nil {
-		return ready, err
-	}
-	ready.Lag = reading.Seconds()
-	ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
-	return ready, nil
+	return ready, p.Limit.Report(a.lag(ctx, req, out.global), &ready)
 }
 
 // lag reads AuroraGlobalDBReplicationLag, which is in milliseconds, published
 // in the secondary's region and carries the region of its source.
 func (a Failover) lag(ctx context.Context, req action.Request[FailoverParameters], g Global) lag.Reading {
-	writer, ok := g.writer()
-	if !ok {
+	if _, ok := g.writer(); !ok {
 		return lag.Reading{Why: g.ID + " shows no writer"}
 	}
 	if target, _ := g.member(req.Parameters.DBClusterIdentifier); target.Sync == syncResync {
 		return lag.Reading{Why: "the target is still being synchronized (" + target.Sync + "), and a lag does not say what it has not got"}
 	}
 	_, id, _ := strings.Cut(req.Parameters.DBClusterIdentifier, ":cluster:")
-	return lag.Read(ctx, a.Metrics, lag.Metric{
-		Namespace: "AWS/RDS", Name: "AuroraGlobalDBReplicationLag", Unit: time.Millisecond,
-		Dimensions: []lag.Dimension{{Name: "DBClusterIdentifier", Value: strings.ToLower(id)}, {Name: "SourceRegion", Value: regionOf(writer.ARN)}},
-	}, req.Now)
+	return a.Lags.Read(ctx, lag.OfGlobalCluster(strings.ToLower(id)), req.Now)
 }
 
 // Reconcile takes the next step of the failover.
@@ -128,7 +118,7 @@ func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverPara
 		return progress, err
 	}
 	reading := a.lag(ctx, req, out.global)
-	if err := lag.Gate(p.MaxReplicaLagSeconds, reading); err != nil {
+	if err := p.Gate(reading); err != nil {
 		return progress, err
 	}
 	progress.Lag = reading.Seconds()

@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 )
 
 func failoverBy(method string, limit *int) FailoverParameters {
-	return FailoverParameters{GlobalClusterIdentifier: "orders", DBClusterIdentifier: secondary, ClusterRegion: west, Method: method, MaxReplicaLagSeconds: limit}
+	return FailoverParameters{GlobalClusterIdentifier: "orders", DBClusterIdentifier: secondary, ClusterRegion: west, Method: method, Limit: lag.Limit{MaxReplicaLagSeconds: limit}}
 }
 
 var switchover = SwitchoverParameters{GlobalClusterIdentifier: "orders", DBClusterIdentifier: secondary}

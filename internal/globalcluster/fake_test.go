@@ -19,6 +19,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -77,6 +78,15 @@ func (r *region) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataIn
 	return r.metric.answer(in)
 }
 
+func (r *region) ListMetrics(_ context.Context, in *cloudwatch.ListMetricsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error) {
+	m := cloudwatchtypes.Metric{Namespace: in.Namespace, MetricName: in.MetricName}
+	for _, d := range in.Dimensions {
+		m.Dimensions = append(m.Dimensions, cloudwatchtypes.Dimension{Name: d.Name, Value: d.Value})
+	}
+	m.Dimensions = append(m.Dimensions, cloudwatchtypes.Dimension{Name: aws.String("SourceRegion"), Value: aws.String(east)})
+	return &cloudwatch.ListMetricsOutput{Metrics: []cloudwatchtypes.Metric{m}}, nil
+}
+
 func (r *region) mutations() int {
 	return len(r.failover.asks) + len(r.switchover.asks) + len(r.remove.asks)
 }
@@ -88,7 +98,7 @@ func (r *region) sends(err error) { r.failover.err, r.switchover.err, r.remove.e
 func (r *region) lags(value float64, now time.Time, age time.Duration) {
 	r.metric.out = &cloudwatch.GetMetricDataOutput{}
 	if age >= 0 {
-		r.metric.out.MetricDataResults = []cloudwatchtypes.MetricDataResult{{Values: []float64{value}, Timestamps: []time.Time{now.Add(-age)}}}
+		r.metric.out.MetricDataResults = []cloudwatchtypes.MetricDataResult{{Id: aws.String("lag0"), Values: []float64{value}, Timestamps: []time.Time{now.Add(-age)}}}
 	}
 }
 
@@ -166,7 +176,7 @@ func newMachine(t *testing.T, parameters any, baseline action.State) *machine {
 	now := func() time.Time { return m.now }
 	switch parameters.(type) {
 	case FailoverParameters:
-		m.handler = &action.Adapter[FailoverParameters]{Reconciler: Failover{RDS: m.regions[west], Metrics: m.regions[west]}, Now: now, MinimumSeconds: MinimumSeconds}
+		m.handler = &action.Adapter[FailoverParameters]{Reconciler: Failover{RDS: m.regions[west], Lags: lag.CloudWatch{API: m.regions[west]}}, Now: now, MinimumSeconds: MinimumSeconds}
 	case SwitchoverParameters:
 		m.handler = &action.Adapter[SwitchoverParameters]{Reconciler: Switchover{RDS: func(name string) SwitchoverAPI { return m.regions[name] }}, Now: now, MinimumSeconds: MinimumSeconds}
 	}

@@ -1,10 +1,8 @@
 package lab
 
 import (
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // The services of which the product needs a few reads only.
@@ -126,64 +124,6 @@ var secretsService = map[string]handler{
 func (a *Account) secretARN(region, id string) string {
 	return "arn:aws:secretsmanager:" + region + ":" + a.Estate.Account + ":secret:" + id + "-AbCdEf"
 }
-
-// metric gives the value of a lag metric now; false: no datapoint.
-func (a *Account) metric(region, name string, dimensions map[string]string) (float64, bool) {
-	var lag *float64
-	scale := 1.0
-	switch name {
-	case "ReplicaLag":
-		if i := a.Estate.instance(region, dimensions["DBInstanceIdentifier"]); i != nil {
-			lag = i.LagSeconds
-		}
-	case "AuroraGlobalDBReplicationLag":
-		scale = 1000
-		arn := "arn:aws:rds:" + region + ":" + a.Estate.Account + ":cluster:" + dimensions["DBClusterIdentifier"]
-		g := a.Estate.globalOf(arn)
-		if c := a.Estate.cluster(arn); c != nil && g != nil && slices.ContainsFunc(g.Members, func(m GlobalMember) bool {
-			return m.Writer && regionOf(m.ARN) == dimensions["SourceRegion"]
-		}) {
-			lag = c.LagSeconds
-		}
-	}
-	if lag == nil {
-		return 0, false
-	}
-	return *lag * scale, true
-}
-
-var metricsService = map[string]handler{"cloudwatch:GetMetricData": func(a *Account, c *Call) (any, error) {
-	type result struct {
-		ID         string      `cbor:"Id" json:"Id"`
-		Label      string      `cbor:"Label" json:"Label"`
-		Timestamps []time.Time `cbor:"Timestamps" json:"Timestamps"`
-		Values     []float64   `cbor:"Values" json:"Values"`
-		Status     string      `cbor:"StatusCode" json:"StatusCode"`
-	}
-	out := struct {
-		Results []result `cbor:"MetricDataResults" json:"MetricDataResults"`
-	}{[]result{}}
-	queries, _ := c.Params.tree["MetricDataQueries"].([]any)
-	for _, q := range queries {
-		query := tree(q)
-		metric := tree(tree(query["MetricStat"])["Metric"])
-		dimensions := map[string]string{}
-		list, _ := metric["Dimensions"].([]any)
-		for _, d := range list {
-			name, _ := tree(d)["Name"].(string)
-			dimensions[name], _ = tree(d)["Value"].(string)
-		}
-		name, _ := metric["MetricName"].(string)
-		id, _ := query["Id"].(string)
-		r := result{ID: id, Label: name, Timestamps: []time.Time{}, Values: []float64{}, Status: "Complete"}
-		if value, ok := a.metric(c.Region, name, dimensions); ok {
-			r.Timestamps = []time.Time{a.clock.Now().Truncate(time.Minute)}
-			r.Values = []float64{value}
-		}
-		out.Results = append(out.Results, r)
-	}
-	return out, nil
-}}
 
 // tree reads an object of a decoded body: CBOR and JSON decode to different
 // maps.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,21 +19,30 @@ import (
 	"dr-orchestrator/internal/action"
 )
 
-// API is the one CloudWatch call that reading a lag takes.
+// API is every CloudWatch call that reading a lag takes.
 type API interface {
 	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
+	ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error)
 }
 
 // Metric names a lag metric in the region of the replica.
 type Metric struct {
-	Namespace  string
-	Name       string
-	Dimensions []Dimension
-	Unit       time.Duration // what a value of 1 means: a second or a millisecond
+	Namespace string
+	Name      string
+	Unit      time.Duration // what a value of 1 means: a second or a millisecond
+	// Of names the replica: the name of a dimension (empty: any) and the
+	// values that it may have.
+	Of Dimension
+	// Alone says that Of is the only dimension. AWS does not document the
+	// others of every metric: they are then looked up.
+	Alone bool
 }
 
-// Dimension is one name and value of a metric.
-type Dimension struct{ Name, Value string }
+// Dimension is the name of a dimension and what its value may be.
+type Dimension struct {
+	Name   string
+	Values []string
+}
 
 // MaxAge is how old a datapoint may be and still say something about now.
 // Lag metrics are published every minute.
@@ -46,44 +56,198 @@ type Reading struct {
 	At    time.Time
 	Why   string
 	Err   error // the metric could not be asked for: that may pass
+
+	stopped bool // a fresh datapoint says that replication does not run
 }
 
-// Read gets the newest datapoint of a metric. A failure to read is a reading
-// that is not known, never an error: whether that matters, Gate decides.
-func Read(ctx context.Context, api API, m Metric, now time.Time) Reading {
-	dimensions := make([]types.Dimension, len(m.Dimensions))
-	for i, d := range m.Dimensions {
-		dimensions[i] = types.Dimension{Name: aws.String(d.Name), Value: aws.String(d.Value)}
+// Source gives readings of metrics.
+type Source interface {
+	// Read gives the newest datapoint of a metric. A failure to read is a
+	// reading that is not known, never an error: whether that matters, Gate
+	// decides.
+	Read(ctx context.Context, m Metric, now time.Time) Reading
+}
+
+// CloudWatch reads each metric when it is asked for.
+type CloudWatch struct{ API API }
+
+// Read implements Source.
+func (c CloudWatch) Read(ctx context.Context, m Metric, now time.Time) Reading {
+	return readAll(ctx, c.API, []Metric{m}, now)[0]
+}
+
+// Many reads many metrics with few calls and gives a source that answers from
+// what was read.
+func (c CloudWatch) Many(ctx context.Context, metrics []Metric, now time.Time) Source {
+	kept := kept{}
+	for i, r := range readAll(ctx, c.API, metrics, now) {
+		kept[metrics[i].key()] = r
 	}
-	out, err := api.GetMetricData(ctx, &cloudwatch.GetMetricDataInput{
-		StartTime: aws.Time(now.Add(-2 * MaxAge)),
-		EndTime:   aws.Time(now),
-		ScanBy:    types.ScanByTimestampDescending,
-		MetricDataQueries: []types.MetricDataQuery{{
-			Id: aws.String("lag"),
-			MetricStat: &types.MetricStat{
-				Metric: &types.Metric{Namespace: aws.String(m.Namespace), MetricName: aws.String(m.Name), Dimensions: dimensions},
-				Period: aws.Int32(60),
-				Stat:   aws.String("Maximum"),
-			},
-		}},
-	})
-	if err != nil {
-		return Reading{Why: fmt.Sprintf("%s could not be read (%s)", m.Name, action.ClassOf(err)), Err: action.Call("reading "+m.Name, err)}
+	return kept
+}
+
+type kept map[string]Reading
+
+// Read implements Source.
+func (k kept) Read(_ context.Context, m Metric, _ time.Time) Reading {
+	if r, ok := k[m.key()]; ok {
+		return r
 	}
-	for _, result := range out.MetricDataResults {
-		if len(result.Values) == 0 || len(result.Timestamps) != len(result.Values) {
+	return Reading{Why: m.Name + " was not asked for"}
+}
+
+func (m Metric) key() string { return fmt.Sprint(m.Namespace, m.Name, m.Of) }
+
+// series is one metric with all its dimensions.
+type series struct {
+	of         int // index of the Metric
+	dimensions []types.Dimension
+}
+
+// readAll gives a reading for each metric. A metric may stand for several
+// series (one for each shard, or for each region that was the source once): the
+// longest lag of those that have a datapoint counts.
+func readAll(ctx context.Context, api API, metrics []Metric, now time.Time) []Reading {
+	readings := make([]Reading, len(metrics))
+	all := find(ctx, api, metrics, readings)
+	const most = 500 // queries in one call, by the API
+	for len(all) > 0 {
+		some := all[:min(most, len(all))]
+		all = all[len(some):]
+		values, err := ask(ctx, api, metrics, some, now)
+		for i, s := range some {
+			m := metrics[s.of]
+			if err != nil {
+				readings[s.of] = failed(m, err)
+				continue
+			}
+			r := Reading{Why: fmt.Sprintf("%s has no datapoint in the last %s", m.Name, 2*MaxAge)}
+			if v := values[i]; v != nil {
+				r = reading(m, v.value, v.at, now)
+			}
+			readings[s.of] = longer(readings[s.of], r)
+		}
+	}
+	return readings
+}
+
+// longer joins the readings of two series of one metric. A series that has
+// stopped says nothing where another one goes on; one that says that it does
+// not replicate outweighs what is known of others.
+func longer(a, b Reading) Reading {
+	switch {
+	case a.Err != nil:
+		return a
+	case a.Known && b.Known && a.Lag >= b.Lag:
+		return a
+	case b.Known && !a.Known && !a.stopped:
+		return b
+	case a.Known && !b.Known && !b.stopped, a.stopped:
+		return a
+	}
+	return b
+}
+
+func failed(m Metric, err error) Reading {
+	return Reading{Why: fmt.Sprintf("%s could not be read (%s)", m.Name, action.ClassOf(err)), Err: action.Call("reading "+m.Name, err)}
+}
+
+// find gives the series of the metrics. Where there are none, or they could
+// not be listed, the reading says so.
+func find(ctx context.Context, api API, metrics []Metric, readings []Reading) []series {
+	var all []series
+	listed := map[string][]types.Metric{}
+	for i, m := range metrics {
+		if m.Alone {
+			all = append(all, series{i, []types.Dimension{{Name: aws.String(m.Of.Name), Value: aws.String(m.Of.Values[0])}}})
 			continue
 		}
-		newest := 0
-		for i := range result.Timestamps {
-			if result.Timestamps[i].After(result.Timestamps[newest]) {
-				newest = i
+		in := &cloudwatch.ListMetricsInput{Namespace: aws.String(m.Namespace), MetricName: aws.String(m.Name), RecentlyActive: types.RecentlyActivePt3h}
+		if len(metrics) == 1 && m.Of.Name != "" && len(m.Of.Values) == 1 {
+			in.Dimensions = []types.DimensionFilter{{Name: aws.String(m.Of.Name), Value: aws.String(m.Of.Values[0])}}
+		}
+		list, asked := listed[m.Namespace+m.Name]
+		if !asked {
+			var err error
+			if list, err = listMetrics(ctx, api, in); err != nil {
+				readings[i] = failed(m, err)
+				continue
+			}
+			listed[m.Namespace+m.Name] = list
+		}
+		readings[i].Why = m.Name + " has published nothing for three hours"
+		for _, found := range list {
+			if m.matches(found.Dimensions) {
+				all = append(all, series{i, found.Dimensions})
 			}
 		}
-		return reading(m, result.Values[newest], result.Timestamps[newest], now)
 	}
-	return Reading{Why: fmt.Sprintf("%s has no datapoint in the last %s", m.Name, 2*MaxAge)}
+	return all
+}
+
+func (m Metric) matches(dimensions []types.Dimension) bool {
+	for _, d := range dimensions {
+		if (m.Of.Name == "" || m.Of.Name == aws.ToString(d.Name)) && slices.Contains(m.Of.Values, aws.ToString(d.Value)) {
+			return true
+		}
+	}
+	return false
+}
+
+func listMetrics(ctx context.Context, api API, in *cloudwatch.ListMetricsInput) ([]types.Metric, error) {
+	var all []types.Metric
+	for {
+		out, err := api.ListMetrics(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out.Metrics...)
+		if aws.ToString(out.NextToken) == "" {
+			return all, nil
+		}
+		in.NextToken = out.NextToken
+	}
+}
+
+type datapoint struct {
+	value float64
+	at    time.Time
+}
+
+// ask gives the newest datapoint of each series; nil where it has none.
+func ask(ctx context.Context, api API, metrics []Metric, some []series, now time.Time) ([]*datapoint, error) {
+	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(now.Add(-2 * MaxAge)), EndTime: aws.Time(now), ScanBy: types.ScanByTimestampDescending}
+	for i, s := range some {
+		in.MetricDataQueries = append(in.MetricDataQueries, types.MetricDataQuery{
+			Id: aws.String(fmt.Sprintf("lag%d", i)),
+			MetricStat: &types.MetricStat{
+				Metric: &types.Metric{Namespace: aws.String(metrics[s.of].Namespace), MetricName: aws.String(metrics[s.of].Name), Dimensions: s.dimensions},
+				Period: aws.Int32(60), Stat: aws.String("Maximum"),
+			},
+		})
+	}
+	values := make([]*datapoint, len(some))
+	for {
+		out, err := api.GetMetricData(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, result := range out.MetricDataResults {
+			var i int
+			if _, err := fmt.Sscanf(aws.ToString(result.Id), "lag%d", &i); err != nil || i < 0 || i >= len(some) || len(result.Timestamps) != len(result.Values) {
+				continue
+			}
+			for j, at := range result.Timestamps {
+				if values[i] == nil || at.After(values[i].at) {
+					values[i] = &datapoint{result.Values[j], at}
+				}
+			}
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return values, nil
+		}
+		in.NextToken = out.NextToken
+	}
 }
 
 func reading(m Metric, value float64, at, now time.Time) Reading {
@@ -91,7 +255,7 @@ func reading(m Metric, value float64, at, now time.Time) Reading {
 	case math.IsNaN(value) || value*float64(m.Unit) > float64(math.MaxInt64/2):
 		return Reading{At: at, Why: fmt.Sprintf("%s is %g, which is no lag", m.Name, value)}
 	case value < 0:
-		return Reading{At: at, Why: fmt.Sprintf("%s is %g: replication is not running", m.Name, value)}
+		return Reading{At: at, Why: fmt.Sprintf("%s is %g: replication is not running", m.Name, value), stopped: now.Sub(at) <= MaxAge}
 	case now.Sub(at) > MaxAge:
 		return Reading{At: at, Why: fmt.Sprintf("%s was last published %s ago", m.Name, now.Sub(at).Round(time.Second))}
 	}
@@ -114,43 +278,46 @@ func (r Reading) String() string {
 	return r.Lag.String()
 }
 
+// Limit are the parameters of every action that can lose data.
+type Limit struct {
+	MaxReplicaLagSeconds *int `min:"0" doc:"Refuse when the replica is further behind than this, or when its lag is not known."`
+	AcceptUnknownLag     bool `doc:"With MaxReplicaLagSeconds: go ahead where the lag is not known. One that is known still counts."`
+}
+
 // Gate is the rule that guards every action that can lose data: with a limit
 // set, the lag must be known and within it. Without a limit there is nothing
 // to refuse. The error's class is Refused, or, where the metric could not be
 // asked for, that of the failed call: the machine then asks again.
-func Gate(limitSeconds *int, r Reading) error {
-	if limitSeconds == nil {
+func (l Limit) Gate(r Reading) error {
+	if l.MaxReplicaLagSeconds == nil || !r.Known && l.AcceptUnknownLag {
 		return nil
 	}
-	limit := time.Duration(*limitSeconds) * time.Second
+	limit := time.Duration(*l.MaxReplicaLagSeconds) * time.Second
 	switch {
 	case r.Err != nil:
 		return r.Err
 	case !r.Known:
-		return action.Errorf(action.Refused, "the replication lag is unknown (%s) and MaxReplicaLagSeconds is %d", r.Why, *limitSeconds)
+		return action.Errorf(action.Refused, "the replication lag is unknown (%s) and MaxReplicaLagSeconds is %d", r.Why, *l.MaxReplicaLagSeconds)
 	case r.Lag > limit:
-		return action.Errorf(action.Refused, "the replication lag of %s is above MaxReplicaLagSeconds (%d)", r.Lag, *limitSeconds)
+		return action.Errorf(action.Refused, "the replication lag of %s is above MaxReplicaLagSeconds (%d)", r.Lag, *l.MaxReplicaLagSeconds)
 	}
 	return nil
 }
 
-// Unanswered gives the error of a metric that a limit needs and that could not
-// be asked for just now: a preflight then asks again.
-func Unanswered(limitSeconds *int, r Reading) error {
-	if limitSeconds == nil || r.Err == nil || !action.Passing(action.ClassOf(r.Err)) {
-		return nil
-	}
-	return r.Err
-}
-
-// Finding says of a lag what a preflight should say: blocked where Gate would
+// Report puts a reading into a preflight's answer: blocked where Gate would
 // refuse, a warning where the lag is unknown and nothing forbids to go ahead.
-func Finding(limitSeconds *int, r Reading) []action.Finding {
-	if err := Gate(limitSeconds, r); err != nil {
-		return []action.Finding{{Verdict: action.VerdictBlocked, Class: action.ClassOf(err), Message: err.Error()}}
-	}
-	if !r.Known {
-		return []action.Finding{{Verdict: action.VerdictWarning, Message: "the replication lag is " + r.String()}}
+// A metric that the limit needs and that could not be asked for just now is an
+// error: the preflight then asks again.
+func (l Limit) Report(r Reading, ready *action.Readiness) error {
+	ready.Lag = r.Seconds()
+	err := l.Gate(r)
+	switch {
+	case err != nil && action.Passing(action.ClassOf(err)):
+		return err
+	case err != nil:
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.ClassOf(err), Message: err.Error()})
+	case !r.Known:
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "the replication lag is " + r.String()})
 	}
 	return nil
 }

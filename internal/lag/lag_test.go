@@ -34,14 +34,20 @@ func (m *metrics) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataI
 	if m.err != nil || m.none {
 		return &cloudwatch.GetMetricDataOutput{}, m.err
 	}
-	result := types.MetricDataResult{Id: aws.String("lag"), Values: m.values}
+	result := types.MetricDataResult{Id: aws.String("lag0"), Values: m.values}
 	for _, age := range m.ages {
 		result.Timestamps = append(result.Timestamps, noon.Add(-age))
 	}
 	return &cloudwatch.GetMetricDataOutput{MetricDataResults: []types.MetricDataResult{result}}, nil
 }
 
-var replicaLag = Metric{Namespace: "AWS/RDS", Name: "ReplicaLag", Unit: time.Second, Dimensions: []Dimension{{"DBInstanceIdentifier", "orders"}}}
+func (m *metrics) ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error) {
+	return &cloudwatch.ListMetricsOutput{}, m.err
+}
+
+var oneSecond = Limit{MaxReplicaLagSeconds: aws.Int(1)}
+
+var replicaLag = Metric{Namespace: "AWS/RDS", Name: "ReplicaLag", Unit: time.Second, Of: Dimension{"DBInstanceIdentifier", []string{"orders"}}, Alone: true}
 
 func TestRead(t *testing.T) {
 	milliseconds := replicaLag
@@ -77,7 +83,7 @@ func TestRead(t *testing.T) {
 		{"no answer", replicaLag, &metrics{err: context.DeadlineExceeded}, false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Read(t.Context(), tt.api, tt.metric, noon)
+			got := CloudWatch{tt.api}.Read(t.Context(), tt.metric, noon)
 			if got.Known != tt.known || got.Lag != tt.lag {
 				t.Errorf("reading %+v, want known %t and %s", got, tt.known, tt.lag)
 			}
@@ -87,7 +93,7 @@ func TestRead(t *testing.T) {
 			if (got.Err != nil) != (tt.api.err != nil) {
 				t.Errorf("error %v, want one only where the metric could not be asked for", got.Err)
 			}
-			if Gate(aws.Int(1), got) == nil && got.Lag > time.Second || Gate(aws.Int(1), got) == nil && !tt.known {
+			if oneSecond.Gate(got) == nil && got.Lag > time.Second || oneSecond.Gate(got) == nil && !tt.known {
 				t.Errorf("a lag of %s passes a limit of 1 s", got)
 			}
 			if !tt.known && (got.Why == "" || !strings.HasPrefix(got.String(), "unknown")) {
@@ -99,7 +105,7 @@ func TestRead(t *testing.T) {
 
 func TestReadAsks(t *testing.T) {
 	api := &metrics{}
-	Read(t.Context(), api, replicaLag, noon)
+	CloudWatch{api}.Read(t.Context(), replicaLag, noon)
 	if len(api.asked) != 1 {
 		t.Fatalf("%d calls", len(api.asked))
 	}
@@ -150,7 +156,8 @@ func TestGate(t *testing.T) {
 		{"denied without a limit", nil, failed(action.Denied), action.VerdictWarning, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := Gate(tt.limit, tt.reading)
+			limit := Limit{MaxReplicaLagSeconds: tt.limit}
+			err := limit.Gate(tt.reading)
 			if refused := err != nil; refused != (tt.verdict == action.VerdictBlocked) {
 				t.Errorf("gate: %v", err)
 			}
@@ -158,7 +165,15 @@ func TestGate(t *testing.T) {
 				t.Errorf("class %s, want %s", action.ClassOf(err), tt.class)
 			}
 			var verdict action.Verdict
-			findings := Finding(tt.limit, tt.reading)
+			var ready action.Readiness
+			asked := limit.Report(tt.reading, &ready)
+			if action.Passing(tt.class) != (asked != nil) {
+				t.Errorf("the preflight gets the error %v", asked)
+			}
+			if asked != nil {
+				return
+			}
+			findings := ready.Findings
 			for _, f := range findings {
 				verdict = f.Verdict
 				if f.Class != tt.class || f.Message == "" {
@@ -170,7 +185,7 @@ func TestGate(t *testing.T) {
 			}
 		})
 	}
-	if err := Gate(aws.Int(1), unknown); !errors.As(err, new(*action.Error)) || !strings.Contains(err.Error(), unknown.Why) {
+	if err := oneSecond.Gate(unknown); !errors.As(err, new(*action.Error)) || !strings.Contains(err.Error(), unknown.Why) {
 		t.Errorf("the refusal %v does not say why", err)
 	}
 }

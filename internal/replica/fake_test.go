@@ -18,6 +18,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -61,6 +62,14 @@ func (a *account) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataI
 	return a.metric.answer(in)
 }
 
+func (a *account) ListMetrics(_ context.Context, in *cloudwatch.ListMetricsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error) {
+	m := cloudwatchtypes.Metric{Namespace: in.Namespace, MetricName: in.MetricName}
+	for _, d := range in.Dimensions {
+		m.Dimensions = append(m.Dimensions, cloudwatchtypes.Dimension{Name: d.Name, Value: d.Value})
+	}
+	return &cloudwatch.ListMetricsOutput{Metrics: []cloudwatchtypes.Metric{m}}, nil
+}
+
 // mutations counts the calls that change something.
 func (a *account) mutations() int { return len(a.promote.asks) + len(a.modify.asks) }
 
@@ -73,7 +82,7 @@ func (a *account) shows(db types.DBInstance) {
 func (a *account) lags(value float64, now time.Time, age time.Duration) {
 	a.metric.out = &cloudwatch.GetMetricDataOutput{}
 	if age >= 0 {
-		a.metric.out.MetricDataResults = []cloudwatchtypes.MetricDataResult{{Values: []float64{value}, Timestamps: []time.Time{now.Add(-age)}}}
+		a.metric.out.MetricDataResults = []cloudwatchtypes.MetricDataResult{{Id: aws.String("lag0"), Values: []float64{value}, Timestamps: []time.Time{now.Add(-age)}}}
 	}
 }
 
@@ -102,7 +111,7 @@ func newMachine(t *testing.T, p PromoteParameters, baseline action.State) *machi
 
 func (m *machine) invoke(t *testing.T, into any) action.Class {
 	t.Helper()
-	adapter := &action.Adapter[PromoteParameters]{Reconciler: Promotion{RDS: &m.account, Metrics: &m.account}, Now: func() time.Time { return m.now }, MinimumSeconds: MinimumPromotionSeconds}
+	adapter := &action.Adapter[PromoteParameters]{Reconciler: Promotion{RDS: &m.account, Lags: lag.CloudWatch{API: &m.account}}, Now: func() time.Time { return m.now }, MinimumSeconds: MinimumPromotionSeconds}
 	event, err := json.Marshal(m.event)
 	if err != nil {
 		t.Fatal(err)

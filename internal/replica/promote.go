@@ -24,7 +24,7 @@ type PromoteParameters struct {
 	TargetClusterIdentifier string `param:"required" format:"rds-instance-arn" doc:"ARN of the same read replica."`
 	BackupRetentionPeriod   *int   `min:"0" max:"35" doc:"Days of automated backups after the promotion. Without it AWS sets 1."`
 	PreferredBackupWindow   string `format:"backup-window" doc:"Daily backup window in UTC, such as 03:00-03:30."`
-	MaxReplicaLagSeconds    *int   `min:"0" doc:"Refuse the promotion when the replica is further behind than this, or when its lag is not known."`
+	lag.Limit
 }
 
 // Check finds parameters that contradict each other.
@@ -49,8 +49,8 @@ type PromoteAPI interface {
 
 // Promotion makes a read replica a database of its own.
 type Promotion struct {
-	RDS     PromoteAPI
-	Metrics lag.API
+	RDS  PromoteAPI
+	Lags lag.Source
 }
 
 // MinimumPromotionSeconds: AWS reboots the instance on the way, so that no
@@ -60,7 +60,7 @@ const MinimumPromotionSeconds = 20
 // NewPromotion wires the action to AWS.
 func NewPromotion(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[PromoteParameters]{
-		Reconciler: Promotion{RDS: rds.NewFromConfig(f.Config("")), Metrics: cloudwatch.NewFromConfig(f.Config(""))},
+		Reconciler: Promotion{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(""))}},
 		Secrets:    secrets, Now: now, MinimumSeconds: MinimumPromotionSeconds,
 	}
 }
@@ -141,13 +141,7 @@ func (a Promotion) Preflight(ctx context.Context, req action.Request[PromotePara
 	if d.Step != stepPromote {
 		return ready, nil
 	}
-	reading := a.lag(ctx, req, i)
-	if err := lag.Unanswered(p.MaxReplicaLagSeconds, reading); err != nil {
-		return ready, err
-	}
-	ready.Lag = reading.Seconds()
-	ready.Findings = append(ready.Findings, lag.Finding(p.MaxReplicaLagSeconds, reading)...)
-	return ready, nil
+	return ready, p.Limit.Report(a.lag(ctx, req, i), &ready)
 }
 
 // lag reads ReplicaLag, which is in seconds and published in the region of
@@ -156,10 +150,7 @@ func (a Promotion) lag(ctx context.Context, req action.Request[PromoteParameters
 	if i.Replication != statusReplicating {
 		return lag.Reading{Why: fmt.Sprintf("replication is %q, and what it last published says nothing of now", i.Replication)}
 	}
-	return lag.Read(ctx, a.Metrics, lag.Metric{
-		Namespace: "AWS/RDS", Name: "ReplicaLag", Unit: time.Second,
-		Dimensions: []lag.Dimension{{Name: "DBInstanceIdentifier", Value: i.ID}},
-	}, req.Now)
+	return a.Lags.Read(ctx, lag.OfReplica(i.ID), req.Now)
 }
 
 // Reconcile takes the next step of the promotion.
@@ -183,7 +174,7 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 		return a.modify(ctx, req, i, progress)
 	}
 	reading := a.lag(ctx, req, i)
-	if err := lag.Gate(p.MaxReplicaLagSeconds, reading); err != nil {
+	if err := p.Gate(reading); err != nil {
 		return progress, err
 	}
 	progress.Lag = reading.Seconds()

@@ -13,11 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 )
 
 var (
 	parameters = PromoteParameters{RDSInstanceIdentifier: "orders", TargetClusterIdentifier: replicaARN}
-	limited    = PromoteParameters{RDSInstanceIdentifier: "orders", TargetClusterIdentifier: replicaARN, MaxReplicaLagSeconds: aws.Int(10)}
+	limited    = PromoteParameters{RDSInstanceIdentifier: "orders", TargetClusterIdentifier: replicaARN, Limit: lag.Limit{MaxReplicaLagSeconds: aws.Int(10)}}
 	noBackups  = PromoteParameters{RDSInstanceIdentifier: "orders", TargetClusterIdentifier: replicaARN, BackupRetentionPeriod: aws.Int(0)}
 	backedUp   = PromoteParameters{RDSInstanceIdentifier: "orders", TargetClusterIdentifier: replicaARN, BackupRetentionPeriod: aws.Int(7), PreferredBackupWindow: "03:00-03:30"}
 )
