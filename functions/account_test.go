@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
@@ -36,6 +38,7 @@ const (
 type account struct {
 	endpoint string
 	store    *s3.Client
+	machines *sfn.Client
 }
 
 // speed makes the latencies of the lab too short to wait for.
@@ -55,9 +58,8 @@ func newAccount(t *testing.T) account {
 		close(stop)
 		<-stopped
 	})
-	return account{server.URL, s3.NewFromConfig(aws.Config{
-		Region: region, BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("LAB", "LAB", ""),
-	})}
+	config := aws.Config{Region: region, BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("LAB", "LAB", "")}
+	return account{server.URL, s3.NewFromConfig(config), sfn.NewFromConfig(config)}
 }
 
 func (a account) put(t *testing.T, key string, v any) {
@@ -103,6 +105,41 @@ func (a account) plan(t *testing.T, sample, machine string) run.Plan {
 	return plan
 }
 
+// readiness stores what a preflight of the plan would have found.
+func (a account) readiness(t *testing.T, plan run.Plan) {
+	t.Helper()
+	var checked []action.Checked
+	for _, r := range resources(plan) {
+		checked = append(checked, action.Checked{Index: r.Index, Verdict: action.VerdictReady, Observed: action.StateReady})
+	}
+	a.put(t, run.Prefix(arn, started)+"readiness.json", checked)
+}
+
+// stopped starts the sample and stops it.
+func (a account) stopped(t *testing.T) string {
+	t.Helper()
+	input, err := os.ReadFile(filepath.Join("..", "payloads", sample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := "arn:aws:states:us-west-2:111122223333:stateMachine:dr-orchestrator-failover"
+	if _, err := a.machines.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: aws.String(machine), Name: aws.String(execution), Input: aws.String(string(input))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.machines.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: aws.String(arn)}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		e, err := a.machines.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: aws.String(arn)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Status != types.ExecutionStatusRunning {
+			return arn
+		}
+	}
+}
+
 func prepareInput(t *testing.T, sample, machine string) run.PrepareInput {
 	t.Helper()
 	input, err := os.ReadFile(filepath.Join("..", "payloads", sample))
@@ -134,6 +171,14 @@ var steps = map[string]struct {
 		}
 		return run.ReadinessInput{Run: plan.Run, Mode: plan.Mode, Results: a.results(t, batches...)}
 	}},
+	"request-approval": {"execution", arn, func(t *testing.T, a account) any {
+		plan := a.plan(t, sample, catalog.Failover)
+		a.readiness(t, plan)
+		return run.ApprovalInput{Run: plan.Run, Token: "token", Seconds: 60}
+	}},
+	"close-run": {"decision", "closed", func(t *testing.T, a account) any {
+		return run.CloseInput{Execution: a.stopped(t)}
+	}},
 	"set-locks": {"decision", "go", func(t *testing.T, a account) any {
 		return run.LocksInput{Run: a.plan(t, sample, catalog.Failover).Run}
 	}},
@@ -143,7 +188,8 @@ var steps = map[string]struct {
 		for _, r := range resources(plan) {
 			items = append(items, run.Item{Index: r.Index, Status: report.Done, Changed: action.ChangeYes})
 		}
-		return run.LayerInput{Run: plan.Run, Layer: run.LayerRef{Layer: 1, Count: len(items)}, Results: a.results(t, items...), Changed: action.ChangeNo}
+		at := a.results(t, items...)
+		return run.LayerInput{Run: plan.Run, Layer: run.LayerRef{Layer: 1, Count: len(items)}, Results: &at, Changed: action.ChangeNo}
 	}},
 	"record-report": {"undelivered", "", func(t *testing.T, a account) any {
 		a.plan(t, sample, catalog.Failover)

@@ -19,6 +19,7 @@ var Definition string
 var Steps = map[string]string{
 	"PrepareRun":      "prepare-run",
 	"RecordReadiness": "record-readiness",
+	"RequestApproval": "request-approval",
 	"SetLocks":        "set-locks",
 	"RecordLayer":     "record-layer",
 	"RecordReport":    "record-report",

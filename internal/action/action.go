@@ -102,6 +102,7 @@ type Resource struct {
 	Watched          int             `json:"watched,omitempty"`          // resources of the layer, this one included
 	ProofReads       int             `json:"proofReads,omitempty"`       // describes that it takes to prove their goals, together
 	LastStart        int             `json:"lastStartSeconds,omitempty"` // start delay of the layer's last resource
+	Optional         bool            `json:"optional,omitempty"`         // the run goes on without it
 	StartDelay       int             `json:"startDelaySeconds"`          // keeps the starts of a large layer apart
 }
 

@@ -115,6 +115,18 @@ var Entries = []Entry{
 	},
 }
 
+// ManualApproval is the type of an entry that asks a person: no action, but a
+// state of the machine itself.
+const ManualApproval = "ManualApproval"
+
+// ApprovalTime is how long ManualApproval waits, without a time limit of its own.
+const ApprovalTime = time.Hour
+
+// ApprovalParameters are the parameters of ManualApproval.
+type ApprovalParameters struct {
+	Message string `doc:"What the person is asked, in a sentence. The plan and the commands to answer are added."`
+}
+
 // Find gives the row of a resource type.
 func Find(resourceType string) (Entry, bool) {
 	for _, e := range Entries {
@@ -125,11 +137,14 @@ func Find(resourceType string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Types gives the table as package payload reads it.
+// Types gives the table as package payload reads it, and ManualApproval.
 func Types() payload.Types {
-	types := make(payload.Types, len(Entries))
-	for i, e := range Entries {
-		types[i] = payload.Type{Name: e.Type, Doc: e.Doc, Parameters: e.Parameters, Machines: slices.Clone(e.Machines)}
+	var types payload.Types
+	for _, e := range Entries {
+		types = append(types, payload.Type{Name: e.Type, Doc: e.Doc, Parameters: e.Parameters, Machines: slices.Clone(e.Machines)})
 	}
-	return types
+	return append(types, payload.Type{
+		Name: ManualApproval, Doc: "Asks a person before the layers after it, in a layer of its own. timeLimitSeconds is how long, an hour without it.",
+		Parameters: reflect.TypeFor[ApprovalParameters](), Machines: slices.Clone(both), Alone: true,
+	})
 }

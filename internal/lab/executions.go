@@ -11,6 +11,7 @@ import (
 
 	"dr-orchestrator/internal/asl"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/run"
 	"dr-orchestrator/statemachine"
 )
 
@@ -33,6 +34,7 @@ type Execution struct {
 	Events                     []asl.Event
 	cancel                     context.CancelFunc
 	ended                      *Signal
+	closed                     *Signal // the rule on its end has done its work
 }
 
 // Running reports whether the execution has not ended.
@@ -80,7 +82,7 @@ func (x *executions) start(region, machine, name string, input json.RawMessage) 
 		return nil, fail(400, "ExecutionAlreadyExists", "Execution Already Exists: '%s'", arn)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &Execution{ARN: arn, Name: name, Machine: machine, Region: region, Input: input, Started: a.clock.Now(), cancel: cancel, ended: a.clock.NewSignal()}
+	e := &Execution{ARN: arn, Name: name, Machine: machine, Region: region, Input: input, Started: a.clock.Now(), cancel: cancel, ended: a.clock.NewSignal(), closed: a.clock.NewSignal()}
 	x.all[arn] = e
 	x.order = append(x.order, arn)
 	a.clock.Go(func() {
@@ -90,9 +92,28 @@ func (x *executions) start(region, machine, name string, input json.RawMessage) 
 		}, &machineRuntime{executions: x, region: region, execution: e})
 		e.Ended = a.clock.Now()
 		cancel()
+		if e.Result.Status != asl.StatusSucceeded {
+			a.clock.Go(func() { x.close(e) })
+		}
 		e.ended.Fire()
 	})
 	return e, nil
+}
+
+// close does what the rule on the end of executions does: it has the function
+// close-run look after one that did not succeed.
+func (x *executions) close(e *Execution) {
+	event, err := json.Marshal(run.CloseInput{Execution: e.ARN})
+	if err != nil {
+		panic(err) // an ARN is plain text
+	}
+	for range 3 { // EventBridge has Lambda try twice more
+		if _, failure := x.account.functions.call(e.Region, FunctionPrefix+"close-run", event, 2*time.Minute); failure == nil {
+			break
+		}
+		x.account.clock.Sleep(time.Minute)
+	}
+	e.closed.Fire()
 }
 
 // machineRuntime is the world in which a state machine runs: the account.

@@ -130,6 +130,9 @@ func Run(o Options) (Result, error) {
 			return
 		}
 		e.ended.Wait(0)
+		if e.Result.Status != asl.StatusSucceeded && e.Result.Status != asl.StatusFailed {
+			e.closed.Wait(0)
+		}
 		out, err = a.result(e)
 	})
 	out.Faults = o.Faults.String()

@@ -143,7 +143,7 @@ func TestPathsOfStates(t *testing.T) {
 	prepared := []string{"PrepareRun", "IsPayloadRight"}
 	looked := append(slices.Clone(prepared), "CheckReadiness", "RecordReadiness", "IsReady")
 	locked := append(slices.Clone(looked), "LockResources", "IsLocked")
-	layer := []string{"HasNextLayer", "RunLayer", "RecordLayer", "IsLayerDone"}
+	layer := []string{"HasNextLayer", "IsLayerWanted", "RunLayer", "RecordLayer", "IsLayerDone"}
 	unlocked := func(parts ...[]string) []string {
 		return append(slices.Concat(append([][]string{locked}, parts...)...), "UnlockResources")
 	}
@@ -165,7 +165,7 @@ func TestPathsOfStates(t *testing.T) {
 		{"blocked", "dead@region:us-east-1", sample(t, three), end(looked, "Refused")},
 		{"refused while driving", "", impatient(t), end(looked, "Refused")},
 		{"preparing fails for good", "error@function:prepare-run", sample(t, three), end([]string{"PrepareRun"}, "FailedClean")},
-		{"layer cannot be judged", "error@function:record-layer", sample(t, three), end(unlocked(layer[:3]), "FailedDirty")},
+		{"layer cannot be judged", "error@function:record-layer", sample(t, three), end(unlocked(layer[:4]), "FailedDirty")},
 		{"locks cannot be had", "error@dynamodb:PutItem", sample(t, three), end(unlocked(), "FailedClean")},
 		{"locks cannot be had in a disaster", "error@dynamodb:PutItem", disaster(t), end(unlocked(layer, []string{"HasNextLayer"}), "Succeeded")},
 		{"locks cannot be given up", "error@dynamodb:DeleteItem", sample(t, three), end(unlocked(layer, []string{"HasNextLayer"}), "Succeeded")},

@@ -23,8 +23,10 @@ package payload
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -39,6 +41,9 @@ const (
 // MaxLayer is the highest number that a layer may have; the lowest is 0.
 const MaxLayer = 9999
 
+// MaxTimeLimit is the longest time limit, in seconds: a week.
+const MaxTimeLimit = 7 * 24 * 60 * 60
+
 // Type is one resource type as the payload knows it.
 type Type struct {
 	// Name is what resourceType says, such as "PromoteRDSReadReplica".
@@ -49,6 +54,8 @@ type Type struct {
 	Parameters reflect.Type
 	// Machines names the state machines that accept the type.
 	Machines []string
+	// Alone says that it is the only resource of its layer.
+	Alone bool
 }
 
 // Types is the registry of all resource types. A parameter struct with wrong
@@ -87,12 +94,29 @@ type Document struct {
 type Options struct {
 	Mode     string `enum:"run,plan" default:"run" doc:"plan stops after the checks and changes nothing."`
 	Disaster bool   `doc:"The other region is taken for lost: the run carries on where it cannot be asked, and data not yet replicated may be given up."`
+
+	Approval                 bool   `doc:"Ask a person before the first change."`
+	ApprovalTimeLimitSeconds int    `default:"3600" min:"60" max:"604800" doc:"How long to wait for the answer. Without one the run ends with nothing changed."`
+	OnFailure                string `enum:"stop,continue" default:"stop" doc:"continue runs the layers that do not depend on the one that failed, see dependsOn of a layer."`
+	ResourceTimeLimitSeconds *int   `json:",omitempty" min:"1" max:"604800" doc:"For each resource that has no limit of its own, instead of that of its type."`
+	LayerTimeLimitSeconds    *int   `json:",omitempty" min:"1" max:"604800" doc:"For each layer that has no limit of its own. Without it a layer ends with its last resource."`
+	TimeLimitSeconds         *int   `json:",omitempty" min:"1" max:"604800" doc:"For the whole run, from its start. Nothing is begun past it."`
 }
+
+// The values of Options.OnFailure.
+const (
+	Stop     = "stop"
+	Continue = "continue"
+)
 
 // Layer is a set of resources that run in parallel, after all lower layers.
 type Layer struct {
 	Number    int
 	Resources []Resource
+	// TimeLimitSeconds is for all resources together; nil: Options say.
+	TimeLimitSeconds *int
+	// DependsOn are the lower layers that must have succeeded; nil: all.
+	DependsOn []int
 	// Pointer is the place in the input, as every Pointer of this package a
 	// JSON pointer (RFC 6901).
 	Pointer string
@@ -106,6 +130,10 @@ type Resource struct {
 	Pointer    string
 	// Layer is the number of the layer that the resource is in.
 	Layer int
+	// Optional says that the run goes on, and may succeed, without it.
+	Optional bool
+	// TimeLimitSeconds is its own time limit; nil: Options or the type say.
+	TimeLimitSeconds *int
 }
 
 // Value is one parameter as given, in text form: numbers and booleans as JSON
@@ -141,23 +169,30 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 		Type       string            `json:"resourceType"`
 		Name       string            `json:"resourceName"`
 		Parameters map[string]string `json:"parameters"`
+		Optional   bool              `json:"optional,omitempty"`
+		TimeLimit  *int              `json:"timeLimitSeconds,omitempty"`
 	}
 	type layer struct {
 		Number    int        `json:"layer"`
 		Resources []resource `json:"resources"`
+		DependsOn *[]int     `json:"dependsOn,omitempty"`
+		TimeLimit *int       `json:"timeLimitSeconds,omitempty"`
 	}
 	form := struct {
 		StatePayload []layer
 		Options      Options
 	}{Options: d.Options}
 	for _, l := range d.Layers {
-		out := layer{Number: l.Number}
+		out := layer{Number: l.Number, TimeLimit: l.TimeLimitSeconds}
+		if l.DependsOn != nil {
+			out.DependsOn = &l.DependsOn
+		}
 		for _, r := range l.Resources {
 			parameters := make(map[string]string, len(r.Parameters))
 			for name, v := range r.Parameters {
 				parameters[name] = v.Text
 			}
-			out.Resources = append(out.Resources, resource{r.Type, r.Name, parameters})
+			out.Resources = append(out.Resources, resource{r.Type, r.Name, parameters, r.Optional, r.TimeLimitSeconds})
 		}
 		form.StatePayload = append(form.StatePayload, out)
 	}
@@ -187,6 +222,7 @@ func (p *parser) document(root *node) *Document {
 		doc.Layers = p.layers(n)
 	}
 	doc.Options = p.options(members["Options"])
+	p.order(doc, members["Options"])
 	return doc
 }
 
@@ -215,14 +251,14 @@ func (p *parser) layers(list *node) []Layer {
 	first := map[int]string{}
 	for _, item := range list.items {
 		members, ok := p.object(item, "a layer", `{"layer": 1, "resources": [...]}`,
-			[]string{"layer", "resources"}, []string{"layer", "resources"})
+			[]string{"layer", "resources", "dependsOn", "timeLimitSeconds"}, []string{"layer", "resources"})
 		if !ok {
 			continue
 		}
 		layer := Layer{Pointer: item.pointer}
 		if n := members["layer"]; n != nil {
 			var ok bool
-			if layer.Number, ok = p.layerNumber(n); ok {
+			if layer.Number, ok = p.number(n, "layer", 0, MaxLayer); ok {
 				if earlier, twice := first[layer.Number]; twice {
 					p.add(n.pointer, n.show(), "this layer number is already that of "+earlier,
 						"one entry per layer: put the resources together, or give another number")
@@ -234,17 +270,21 @@ func (p *parser) layers(list *node) []Layer {
 		if n := members["resources"]; n != nil {
 			layer.Resources = p.resources(n, layer.Number)
 		}
+		if n := members["dependsOn"]; n != nil {
+			layer.DependsOn = p.dependsOn(n)
+		}
+		layer.TimeLimitSeconds = p.timeLimit(members["timeLimitSeconds"])
 		layers = append(layers, layer)
 	}
 	slices.SortStableFunc(layers, func(a, b Layer) int { return a.Number - b.Number })
 	return layers
 }
 
-func (p *parser) layerNumber(n *node) (int, bool) {
-	low, high := 0, MaxLayer
-	f := field{name: "layer", kind: numberField, min: &low, max: &high}
+// number reads a whole number, written as one or as text.
+func (p *parser) number(n *node, name string, low, high int) (int, bool) {
+	f := field{name: name, kind: numberField, min: &low, max: &high}
 	if n.kind != numberNode && n.kind != stringNode {
-		p.add(n.pointer, n.show(), "layer is "+n.kind.String()+", not a number", f.want())
+		p.add(n.pointer, n.show(), name+" is "+n.kind.String()+", not a number", f.want())
 		return 0, false
 	}
 	v, issue := f.decode(n.text)
@@ -253,6 +293,56 @@ func (p *parser) layerNumber(n *node) (int, bool) {
 		return 0, false
 	}
 	return v.(int), true
+}
+
+func (p *parser) timeLimit(n *node) *int {
+	if n == nil {
+		return nil
+	}
+	limit, ok := p.number(n, "timeLimitSeconds", 1, MaxTimeLimit)
+	if !ok {
+		return nil
+	}
+	return &limit
+}
+
+// dependsOn reads the list of a layer. An empty one says that the layer
+// depends on none.
+func (p *parser) dependsOn(list *node) []int {
+	if list.kind != arrayNode {
+		p.add(list.pointer, list.show(), "dependsOn is "+list.kind.String()+", not a list", "a list of the numbers of lower layers, such as [1]")
+		return nil
+	}
+	numbers := []int{}
+	for _, item := range list.items {
+		if n, ok := p.number(item, "an entry of dependsOn", 0, MaxLayer); ok {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
+// order checks what the layers say about each other.
+func (p *parser) order(doc *Document, options *node) {
+	var lower []int
+	said := false
+	for _, l := range doc.Layers {
+		for i, n := range l.DependsOn {
+			if !slices.Contains(lower, n) {
+				p.add(fmt.Sprintf("%s/dependsOn/%d", l.Pointer, i), strconv.Itoa(n), "there is no lower layer "+strconv.Itoa(n), "the number of a layer that runs before")
+			}
+		}
+		said = said || l.DependsOn != nil
+		lower = append(lower, l.Number)
+	}
+	if doc.Options.OnFailure == Continue && !said {
+		pointer := "/Options/OnFailure"
+		if options != nil {
+			pointer = options.pointer + "/OnFailure"
+		}
+		p.add(pointer, quote(Continue), "no layer says dependsOn, so each depends on all before it and nothing would go on",
+			"dependsOn in the layers that may run in spite of a failure: [] for none, or the numbers that it needs")
+	}
 }
 
 func (p *parser) resources(list *node, layer int) []Resource {
@@ -267,18 +357,33 @@ func (p *parser) resources(list *node, layer int) []Resource {
 	}
 	var resources []Resource
 	for _, item := range list.items {
-		names := []string{"resourceType", "resourceName", "parameters"}
-		members, ok := p.object(item, "a resource", `{"resourceType": "...", "resourceName": "...", "parameters": {...}}`, names, names)
+		required := []string{"resourceType", "resourceName", "parameters"}
+		members, ok := p.object(item, "a resource", `{"resourceType": "...", "resourceName": "...", "parameters": {...}}`,
+			append([]string{"optional", "timeLimitSeconds"}, required...), required)
 		if !ok {
 			continue
 		}
 		resources = append(resources, p.resource(item.pointer, members, layer))
 	}
+	for _, r := range resources {
+		if t, _ := p.types.find(r.Type); t.Alone && len(list.items) > 1 {
+			p.add(r.Pointer, "", r.Type+" shares its layer with other resources", "a layer of its own: it stands between two layers")
+		}
+	}
 	return resources
 }
 
 func (p *parser) resource(pointer string, members map[string]*node, layer int) Resource {
-	r := Resource{Pointer: pointer, Layer: layer}
+	r := Resource{Pointer: pointer, Layer: layer, TimeLimitSeconds: p.timeLimit(members["timeLimitSeconds"])}
+	if n := members["optional"]; n != nil {
+		optional := field{name: "optional", kind: boolField}
+		text, _ := p.text(n, optional)
+		if v, issue := optional.decode(text); issue == nil {
+			r.Optional = v.(bool)
+		} else if n.kind == stringNode {
+			p.add(n.pointer, n.show(), issue.Message, issue.Want)
+		}
+	}
 	if n := members["resourceName"]; n != nil {
 		const want = "a name for people, which the report uses"
 		switch {

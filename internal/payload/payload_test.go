@@ -90,13 +90,13 @@ type secondaryParameters struct {
 func testTypes() Types {
 	both := []string{"failover", "failback"}
 	return Types{
-		{"PromoteRDSReadReplica", "Promotes a read replica.", reflect.TypeFor[promoteParameters](), both},
-		{"PlannedFailoverAurora", "Switches an Aurora global database over.", reflect.TypeFor[auroraParameters](), both},
-		{"UnPlannedFailoverAurora", "Fails an Aurora global database over.", reflect.TypeFor[auroraParameters](), []string{"failover"}},
-		{"FailoverElastiCacheCluster", "Fails a global datastore over.", reflect.TypeFor[cacheParameters](), both},
-		{"CreateRDSReadReplica", "Creates a read replica.", reflect.TypeFor[replicaParameters](), []string{"failback"}},
-		{"CreateAuroraSecondaryDBCluster", "Adds a secondary cluster.", reflect.TypeFor[secondaryParameters](), []string{"failback"}},
-		{"DeleteDBCluster", "Deletes a cluster.", reflect.TypeFor[deleteParameters](), []string{"failback"}},
+		{Name: "PromoteRDSReadReplica", Doc: "Promotes a read replica.", Parameters: reflect.TypeFor[promoteParameters](), Machines: both},
+		{Name: "PlannedFailoverAurora", Doc: "Switches an Aurora global database over.", Parameters: reflect.TypeFor[auroraParameters](), Machines: both},
+		{Name: "UnPlannedFailoverAurora", Doc: "Fails an Aurora global database over.", Parameters: reflect.TypeFor[auroraParameters](), Machines: []string{"failover"}},
+		{Name: "FailoverElastiCacheCluster", Doc: "Fails a global datastore over.", Parameters: reflect.TypeFor[cacheParameters](), Machines: both},
+		{Name: "CreateRDSReadReplica", Doc: "Creates a read replica.", Parameters: reflect.TypeFor[replicaParameters](), Machines: []string{"failback"}},
+		{Name: "CreateAuroraSecondaryDBCluster", Doc: "Adds a secondary cluster.", Parameters: reflect.TypeFor[secondaryParameters](), Machines: []string{"failback"}},
+		{Name: "DeleteDBCluster", Doc: "Deletes a cluster.", Parameters: reflect.TypeFor[deleteParameters](), Machines: []string{"failback"}},
 	}
 }
 
@@ -388,20 +388,20 @@ func TestParseNormalForm(t *testing.T) {
 	const first, second = "/StatePayload/1", "/StatePayload/0"
 	p1, p2 := first+"/resources/0/parameters/", second+"/resources/0/parameters/"
 	want := &Document{
-		Options: Options{Mode: "run", Disaster: true},
+		Options: Options{Mode: "run", Disaster: true, ApprovalTimeLimitSeconds: 3600, OnFailure: "stop"},
 		Layers: []Layer{
-			{2, []Resource{{"FailoverElastiCacheCluster", "first", map[string]Value{
+			{Number: 2, Pointer: first, Resources: []Resource{{Type: "FailoverElastiCacheCluster", Name: "first", Pointer: first + "/resources/0", Layer: 2, Parameters: map[string]Value{
 				"GlobalReplicationGroupId": {Text: "g", Pointer: p1 + "GlobalReplicationGroupId"},
 				"TargetRegion":             {Text: "!Import r", Pointer: p1 + "TargetRegion"},
 				"TargetReplicationGroupId": {Text: "t", Pointer: p1 + "TargetReplicationGroupId"},
-			}, first + "/resources/0", 2}}, first},
-			{10, []Resource{{"PromoteRDSReadReplica", "second", map[string]Value{
+			}}}},
+			{Number: 10, Pointer: second, Resources: []Resource{{Type: "PromoteRDSReadReplica", Name: "second", Pointer: second + "/resources/0", Layer: 10, Parameters: map[string]Value{
 				"RDSInstanceIdentifier":   {Text: "orders", Pointer: p2 + "RDSInstanceIdentifier"},
 				"TargetClusterIdentifier": {Text: instanceARN, Pointer: p2 + "TargetClusterIdentifier"},
 				"BackupRetentionPeriod":   {Text: "7", Pointer: p2 + "BackupRetentionPeriod"},
 				"MultiAZ":                 {Text: "False", Pointer: p2 + "MultiAZ"},
 				"VpcSecurityGroupIds":     {Text: "sg-1,sg-2", Pointer: p2 + "VpcSecurityGroupIds"},
-			}, second + "/resources/0", 10}}, second},
+			}}}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -44,10 +44,15 @@ func Schema(types Types) ([]byte, error) {
 			},
 		})
 	}
+	low, high := 1, MaxTimeLimit
+	limit := field{name: "timeLimitSeconds", kind: numberField, min: &low, max: &high, doc: "Seconds after which it counts as failed."}
+	optional := field{name: "optional", kind: boolField, doc: "The run goes on, and may succeed, without it."}
 	resource := object(map[string]any{
-		"resourceType": map[string]any{"enum": names},
-		"resourceName": map[string]any{"type": "string", "pattern": `\S`, "description": "A name for people, which the report uses."},
-		"parameters":   map[string]any{"type": "object"},
+		"resourceType":     map[string]any{"enum": names},
+		"resourceName":     map[string]any{"type": "string", "pattern": `\S`, "description": "A name for people, which the report uses."},
+		"parameters":       map[string]any{"type": "object"},
+		"optional":         optional.schema(false),
+		"timeLimitSeconds": limit.schema(false),
 	}, "resourceType", "resourceName", "parameters")
 	if branches != nil {
 		resource["allOf"] = branches
@@ -70,6 +75,14 @@ func Schema(types Types) ([]byte, error) {
 			"description": "The resources of a layer run in parallel.",
 			"type":        "array", "minItems": 1, "items": map[string]any{"$ref": "#/$defs/resource"},
 		},
+		"dependsOn": map[string]any{
+			"description": "With OnFailure continue: the lower layers that must have succeeded. Without it, all of them.",
+			"type":        "array", "items": map[string]any{"anyOf": []any{
+				map[string]any{"type": "integer", "minimum": 0, "maximum": MaxLayer},
+				map[string]any{"type": "string", "pattern": wholeNumber.String()},
+			}},
+		},
+		"timeLimitSeconds": limit.schema(false),
 	}, "layer", "resources")
 	root := object(map[string]any{
 		"StatePayload": map[string]any{"type": "array", "minItems": 1, "items": map[string]any{"$ref": "#/$defs/layer"}},

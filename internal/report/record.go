@@ -38,6 +38,7 @@ type Record struct {
 	Mode            string            `json:"mode"`
 	Outcome         Outcome           `json:"outcome"`
 	Cause           string            `json:"cause,omitempty"`
+	Approval        string            `json:"approval,omitempty"` // who approved the first change, and when
 	StartedAt       time.Time         `json:"startedAt"`
 	EndedAt         time.Time         `json:"endedAt"`
 	DurationSeconds float64           `json:"durationSeconds"`
@@ -56,6 +57,7 @@ type Resource struct {
 	Index           int              `json:"index"`
 	ResourceType    string           `json:"resourceType"`
 	ResourceName    string           `json:"resourceName"`
+	Optional        bool             `json:"optional,omitempty"`
 	Status          Status           `json:"status"`
 	Changed         bool             `json:"changed"`
 	Verdict         action.Verdict   `json:"verdict,omitempty"` // of the preflight

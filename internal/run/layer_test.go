@@ -150,7 +150,8 @@ func TestRecordLayer(t *testing.T) {
 	in := LayerInput{Run: planOf().Run, Layer: LayerRef{Layer: 1, Count: 2}, Changed: action.ChangeNo}
 	t.Run("all files of the manifest", func(t *testing.T) {
 		b := newBucket()
-		in.Results = b.mapRun(t, documents+"layer-1/x", []Item{item(1, report.Done, action.ChangeYes)}, []Item{item(0, report.Done, action.ChangeNo)})
+		at := b.mapRun(t, documents+"layer-1/x", []Item{item(1, report.Done, action.ChangeYes)}, []Item{item(0, report.Done, action.ChangeNo)})
+		in.Results = &at
 		got, err := Store{S3: b, Bucket: "runs-bucket"}.RecordLayer(t.Context(), in)
 		if err != nil || got.Outcome != report.Succeeded || got.Changed != action.ChangeYes {
 			t.Errorf("%+v, %v", got, err)
@@ -162,7 +163,9 @@ func TestRecordLayer(t *testing.T) {
 	t.Run("an iteration failed or is pending", func(t *testing.T) {
 		for _, where := range []string{"FAILED", "PENDING"} {
 			b := newBucket()
-			in.Results = b.mapRun(t, documents+"layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
+			b.holds(t, documents+docPlan, planOf())
+			at := b.mapRun(t, documents+"layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
+			in.Results = &at
 			m := document[manifest](t, b, in.Results.Key)
 			other := []resultFile{{Key: documents + "layer-1/x/" + where + "_0.json"}}
 			if where == "FAILED" {
@@ -180,7 +183,9 @@ func TestRecordLayer(t *testing.T) {
 	t.Run("results that cannot be read", func(t *testing.T) {
 		for _, name := range []string{"manifest.json", "SUCCEEDED_0.json"} {
 			b := newBucket()
-			in.Results = b.mapRun(t, documents+"layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
+			b.holds(t, documents+docPlan, planOf())
+			at := b.mapRun(t, documents+"layer-1/x", []Item{item(0, report.Done, action.ChangeNo)})
+			in.Results = &at
 			b.errs[documents+"layer-1/x/"+name] = coded("InternalError")
 			if _, err := (Store{S3: b, Bucket: "runs-bucket"}).RecordLayer(t.Context(), in); action.ClassOf(err) != action.Unreachable {
 				t.Errorf("%s: %v", name, err)

@@ -36,12 +36,7 @@ func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
 	if err := l.Store.get(ctx, in.Run, docPlan, &plan); err != nil {
 		return Locked{}, err
 	}
-	var names []string
-	for _, layer := range plan.Layers {
-		for _, r := range layer.Resources {
-			names = append(names, r.Identities...)
-		}
-	}
+	names := plan.identities()
 	if in.Release {
 		return Locked{Decision: "go"}, l.Locks.Release(ctx, in.Run.Execution, names)
 	}
@@ -55,4 +50,15 @@ func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
 	return Locked{Decision: "held", Outcome: report.Refused, Cause: fmt.Sprintf(
 		"%s is being worked on by %s since %s; look with: aws stepfunctions describe-execution --region %s --execution-arn %s",
 		holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), in.Run.Region, holder.Execution)}, nil
+}
+
+// identities names everything that a plan changes.
+func (p Plan) identities() []string {
+	var names []string
+	for _, layer := range p.Layers {
+		for _, r := range layer.Resources {
+			names = append(names, r.Identities...)
+		}
+	}
+	return names
 }

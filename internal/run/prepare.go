@@ -22,6 +22,7 @@ import (
 type Plan struct {
 	Run      action.Run        `json:"run"`
 	Mode     string            `json:"mode"`
+	Options  payload.Options   `json:"options"`
 	Layers   []Layer           `json:"layers"`
 	Problems []payload.Problem `json:"problems"`
 }
@@ -30,6 +31,10 @@ type Plan struct {
 type Layer struct {
 	Layer     int               `json:"layer"`
 	Resources []action.Resource `json:"resources"`
+	// TimeLimitSeconds is for all of them together.
+	TimeLimitSeconds int `json:"timeLimitSeconds"`
+	// DependsOn are the lower layers that must have succeeded; nil: all.
+	DependsOn []int `json:"dependsOn"`
 }
 
 // Resolver puts values in place of the references of a payload.
@@ -59,6 +64,12 @@ type Prepared struct {
 	// PreflightConcurrency is how many batches are looked at at once.
 	PreflightConcurrency int    `json:"preflightConcurrency"`
 	Prefix               string `json:"prefix"`
+	// Deadline of the run, in milliseconds since 1970.
+	Deadline int64 `json:"deadlineMillis"`
+	// Approval says that a person is asked before the first change, and for how
+	// long.
+	Approval        bool `json:"approval"`
+	ApprovalSeconds int  `json:"approvalSeconds"`
 }
 
 // Batch is one preflight call: several resources of one function.
@@ -105,6 +116,12 @@ func (p Preparer) Prepare(ctx context.Context, in PrepareInput) (Prepared, error
 		out.Decision, out.Outcome, out.Cause = "rejected", report.FailedClean, bounded(strings.Split(payload.Problems(plan.Problems).Error(), "\n"))
 		return out, nil
 	}
+	limit := payload.MaxTimeLimit
+	if l := plan.Options.TimeLimitSeconds; l != nil {
+		limit = *l
+	}
+	out.Deadline = plan.Run.StartedAt.Add(time.Duration(limit) * time.Second).UnixMilli()
+	out.Approval, out.ApprovalSeconds = plan.Options.Approval, plan.Options.ApprovalTimeLimitSeconds
 	all := batches(plan)
 	out.PreflightConcurrency = 1
 	if !slices.ContainsFunc(all, func(b Batch) bool { return b.PauseSeconds > 0 }) {
@@ -130,7 +147,7 @@ func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {
 		plan.Problems = problems
 		return nil
 	}
-	plan.Mode, plan.Run.Disaster = doc.Options.Mode, doc.Options.Disaster
+	plan.Mode, plan.Run.Disaster, plan.Options = doc.Options.Mode, doc.Options.Disaster, doc.Options
 	return p.lay(plan, doc, bound)
 }
 
@@ -138,10 +155,14 @@ func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {
 func (p Preparer) lay(plan *Plan, doc *payload.Document, bound []payload.Bound) error {
 	next := 0
 	for _, l := range doc.Layers {
-		layer := Layer{Layer: l.Number}
+		layer := Layer{Layer: l.Number, DependsOn: l.DependsOn, TimeLimitSeconds: first(payload.MaxTimeLimit, l.TimeLimitSeconds, doc.Options.LayerTimeLimitSeconds)}
 		reads := 0
 		for _, r := range l.Resources {
 			entry, ok := catalog.Find(r.Type)
+			function := p.FunctionPrefix + entry.Function
+			if r.Type == catalog.ManualApproval {
+				entry, function, ok = catalog.Entry{TimeLimit: catalog.ApprovalTime}, "", true
+			}
 			if !ok {
 				return fmt.Errorf("resource type %s is in no catalog row", r.Type)
 			}
@@ -150,8 +171,8 @@ func (p Preparer) lay(plan *Plan, doc *payload.Document, bound []payload.Bound) 
 				return fmt.Errorf("encoding the parameters of %s: %w", r.Name, err)
 			}
 			layer.Resources = append(layer.Resources, action.Resource{
-				Index: next, Layer: l.Number, Type: r.Type, Name: r.Name, Function: p.FunctionPrefix + entry.Function,
-				Parameters: parameters, TimeLimitSeconds: int(entry.TimeLimit / time.Second),
+				Index: next, Layer: l.Number, Type: r.Type, Name: r.Name, Function: function,
+				Parameters: parameters, TimeLimitSeconds: first(int(entry.TimeLimit/time.Second), r.TimeLimitSeconds, doc.Options.ResourceTimeLimitSeconds), Optional: r.Optional,
 				Pointer: r.Pointer, Identities: bound[next].Identities, Watched: len(l.Resources), StartDelay: pace.StartDelay(reads, entry.ProofReads),
 			})
 			reads += entry.ProofReads
@@ -166,6 +187,16 @@ func (p Preparer) lay(plan *Plan, doc *payload.Document, bound []payload.Bound) 
 	return nil
 }
 
+// first gives the first number that is there.
+func first(otherwise int, numbers ...*int) int {
+	for _, n := range numbers {
+		if n != nil {
+			return *n
+		}
+	}
+	return otherwise
+}
+
 // batches groups the resources of all layers by function. A payload of no more
 // than one batch's worth of resources is looked at all at once.
 func batches(plan Plan) []Batch {
@@ -174,6 +205,9 @@ func batches(plan Plan) []Batch {
 	count := 0
 	for _, layer := range plan.Layers {
 		for _, r := range layer.Resources {
+			if isApproval(r) {
+				continue
+			}
 			i, ok := open[r.Function]
 			if !ok || len(all[i].Resources) == batchSize {
 				i = len(all)

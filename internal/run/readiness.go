@@ -2,10 +2,12 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
 )
 
@@ -26,9 +28,20 @@ type Readiness struct {
 
 // LayerRef is a layer as the machine knows it.
 type LayerRef struct {
-	Layer int    `json:"layer"`
-	Key   string `json:"key"`
-	Count int    `json:"count"`
+	Layer            int    `json:"layer"`
+	Key              string `json:"key"`
+	Count            int    `json:"count"`
+	TimeLimitSeconds int    `json:"timeLimitSeconds"`
+	// Approval is what a layer is that only asks a person.
+	Approval *ApprovalRef `json:"approval"`
+}
+
+// ApprovalRef is the question of a layer.
+type ApprovalRef struct {
+	Index   int    `json:"index"`
+	Name    string `json:"resourceName"`
+	Message string `json:"message"`
+	Seconds int    `json:"seconds"`
 }
 
 // checkedBatch is the output of one preflight iteration: the answers, or why
@@ -65,9 +78,21 @@ func (s Store) RecordReadiness(ctx context.Context, in ReadinessInput) (Readines
 		if err := s.put(ctx, in.Run, docLayer(layer.Layer), layer.Resources); err != nil {
 			return Readiness{}, err
 		}
-		out.Layers = append(out.Layers, LayerRef{Layer: layer.Layer, Key: prefix(in.Run) + docLayer(layer.Layer), Count: len(layer.Resources)})
+		out.Layers = append(out.Layers, refer(in.Run, layer))
 	}
 	return out, nil
+}
+
+func refer(run action.Run, layer Layer) LayerRef {
+	ref := LayerRef{Layer: layer.Layer, Key: prefix(run) + docLayer(layer.Layer), Count: len(layer.Resources), TimeLimitSeconds: layer.TimeLimitSeconds}
+	if r := layer.Resources[0]; isApproval(r) {
+		ref.Approval = &ApprovalRef{Index: r.Index, Name: r.Name, Seconds: min(r.TimeLimitSeconds, layer.TimeLimitSeconds)}
+		var p catalog.ApprovalParameters
+		if json.Unmarshal(r.Parameters, &p) == nil {
+			ref.Approval.Message = p.Message
+		}
+	}
+	return ref
 }
 
 // collect gives one entry per resource of the plan, in its order. A resource
@@ -93,9 +118,16 @@ func collect(plan Plan, batches []checkedBatch) []action.Checked {
 			}
 		}
 	}
-	if plan.Run.Disaster {
-		for i := range checked {
-			checked[i] = despite(checked[i])
+	for _, layer := range plan.Layers {
+		for _, r := range layer.Resources {
+			switch {
+			case isApproval(r):
+				checked[r.Index] = action.Checked{Index: r.Index, Verdict: action.VerdictReady, Observed: action.StateReady}
+			case r.Optional:
+				checked[r.Index] = warned(checked[r.Index])
+			case plan.Run.Disaster:
+				checked[r.Index] = despite(checked[r.Index])
+			}
 		}
 	}
 	return checked
@@ -110,6 +142,12 @@ func despite(c action.Checked) action.Checked {
 			return c
 		}
 	}
+	return warned(c)
+}
+
+// warned makes warnings of what blocks: a run goes on without a resource that
+// is optional, and its action says no again where it has to.
+func warned(c action.Checked) action.Checked {
 	c.Findings = slices.Clone(c.Findings)
 	for i := range c.Findings {
 		if c.Findings[i].Verdict == action.VerdictBlocked {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,8 @@ type ReportInput struct {
 	Judged   bool       `json:"judged"`   // the readiness
 	Begun    int        `json:"begun"`    // layers begun
 	Recorded int        `json:"recorded"` // layers whose results were recorded
+	LeftOut  LeftOut    `json:"leftOut"`
+	Approval string     `json:"approval"` // who approved the run; empty: nobody was asked
 	EndedAt  *time.Time `json:"endedAt,omitempty"`
 }
 
@@ -100,7 +103,7 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 		return out, nil
 	}
 	if _, err := r.Notices.Publish(ctx, &sns.PublishInput{
-		TopicArn: aws.String(r.Topic), Subject: aws.String(subject(record.Outcome, in.Execution.Name)),
+		TopicArn: aws.String(r.Topic), Subject: aws.String(subject(string(record.Outcome), in.Execution.Name)),
 		Message: aws.String(record.Text()),
 	}); err != nil {
 		out.Undelivered = bounded(append(undelivered, "the message: "+err.Error()))
@@ -109,13 +112,13 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 }
 
 // subject keeps to what SNS takes: less than 100 ASCII characters.
-func subject(outcome report.Outcome, name string) string {
+func subject(what, name string) string {
 	s := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, fmt.Sprintf("%s: recovery %s", outcome, name))
+	}, fmt.Sprintf("%s: recovery %s", what, name))
 	return s[:min(len(s), 99)]
 }
 
@@ -126,7 +129,7 @@ func (in ReportInput) run() action.Run {
 // Build puts the record of a run together from what its steps have left in the
 // store. What a step did not come to leave is told as such, never guessed.
 func (s Store) Build(ctx context.Context, in ReportInput, now time.Time) (report.Record, error) {
-	record := report.Record{Version: 1, Run: in.run(), Outcome: in.Outcome, Cause: in.Cause, StartedAt: in.Execution.StartTime, EndedAt: now,
+	record := report.Record{Version: 1, Run: in.run(), Outcome: in.Outcome, Cause: in.Cause, Approval: in.Approval, StartedAt: in.Execution.StartTime, EndedAt: now,
 		DurationSeconds: now.Sub(in.Execution.StartTime).Seconds(), Layers: []report.Layer{}, Problems: []payload.Problem{}}
 	if !in.Planned {
 		return record, nil
@@ -148,12 +151,13 @@ func (s Store) Build(ctx context.Context, in ReportInput, now time.Time) (report
 	}
 	for i, layer := range plan.Layers {
 		var items []Item
-		if i < in.Recorded {
+		skipped := slices.Contains(in.LeftOut.Layers, layer.Layer)
+		if i < in.Recorded && !skipped {
 			if err := s.get(ctx, in.run(), docResults(layer.Layer), &items); err != nil {
 				return record, err
 			}
 		}
-		record.Layers = append(record.Layers, recordLayer(layer, checked, items, i < in.Begun))
+		record.Layers = append(record.Layers, recordLayer(layer, checked, items, i < in.Begun && !skipped))
 	}
 	return record, nil
 }
@@ -165,7 +169,7 @@ func recordLayer(layer Layer, checked []action.Checked, items []Item, begun bool
 		byIndex[item.Index] = item
 	}
 	for _, r := range layer.Resources {
-		entry := report.Resource{Index: r.Index, ResourceType: r.Type, ResourceName: r.Name, Status: report.Skipped}
+		entry := report.Resource{Index: r.Index, ResourceType: r.Type, ResourceName: r.Name, Optional: r.Optional, Status: report.Skipped}
 		if r.Index < len(checked) {
 			c := checked[r.Index]
 			entry.Verdict, entry.Findings, entry.LagSeconds, entry.Evidence = c.Verdict, c.Findings, c.Lag, c.Evidence

@@ -164,7 +164,7 @@ func TestBuild(t *testing.T) {
 func TestSubject(t *testing.T) {
 	for _, outcome := range []report.Outcome{report.Succeeded, report.Refused, report.FailedClean, report.FailedDirty} {
 		for _, length := range []int{1, 60, 80, 200} { // Step Functions takes 80
-			got := subject(outcome, strings.Repeat("x", length))
+			got := subject(string(outcome), strings.Repeat("x", length))
 			if len(got) > 99 || !strings.HasPrefix(got, string(outcome)) || !strings.Contains(got, "x") {
 				t.Errorf("%d characters: %q", len(got), got)
 			}

@@ -41,7 +41,8 @@ func Deployed(newStep func(*client.Factory, Environment, func() time.Time) lambd
 
 // Steps is every step function by its folder.
 var Steps = map[string]func(*client.Factory, Environment, func() time.Time) lambda.Handler{
-	"prepare-run": NewPrepare, "record-readiness": NewRecordReadiness, "set-locks": NewSetLocks, "record-layer": NewRecordLayer, "record-report": NewRecordReport,
+	"prepare-run": NewPrepare, "record-readiness": NewRecordReadiness, "request-approval": NewRequestApproval, "set-locks": NewSetLocks, "record-layer": NewRecordLayer, "record-report": NewRecordReport,
+	"close-run": NewClose,
 }
 
 func newStore(f *client.Factory, env Environment) Store {
@@ -64,11 +65,15 @@ func NewRecordReadiness(f *client.Factory, env Environment, _ func() time.Time) 
 	return action.Step[ReadinessInput, Readiness](newStore(f, env).RecordReadiness)
 }
 
+// NewRequestApproval wires the step RequestApproval to AWS.
+func NewRequestApproval(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
+	a := Approver{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), Notices: sns.NewFromConfig(f.Config("")), Topic: env.Topic, Now: now}
+	return action.Step[ApprovalInput, Requested](a.Request)
+}
+
 // NewSetLocks wires the steps LockResources and UnlockResources to AWS.
 func NewSetLocks(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
-	l := Locker{Store: newStore(f, env), Now: now, Locks: lock.Locks{
-		Table: dynamodb.NewFromConfig(f.Config("")), Executions: sfn.NewFromConfig(f.Config("")), Name: env.LockTable,
-	}}
+	l := Locker{Store: newStore(f, env), Now: now, Locks: newLocks(f, env)}
 	return action.Step[LocksInput, Locked](l.Set)
 }
 
@@ -79,6 +84,19 @@ func NewRecordLayer(f *client.Factory, env Environment, _ func() time.Time) lamb
 
 // NewRecordReport wires the step RecordReport to AWS.
 func NewRecordReport(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
-	r := Reporter{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), Notices: sns.NewFromConfig(f.Config("")), Topic: env.Topic, Now: now}
-	return action.Step[ReportInput, Reported](r.Record)
+	return action.Step[ReportInput, Reported](newReporter(f, env, now).Record)
+}
+
+func newReporter(f *client.Factory, env Environment, now func() time.Time) Reporter {
+	return Reporter{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), Notices: sns.NewFromConfig(f.Config("")), Topic: env.Topic, Now: now}
+}
+
+// NewClose wires the step that closes a run whose machine was stopped.
+func NewClose(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
+	c := Closer{Reporter: newReporter(f, env, now), Locks: newLocks(f, env), Executions: sfn.NewFromConfig(f.Config(""))}
+	return action.Step[CloseInput, Closed](c.Close)
+}
+
+func newLocks(f *client.Factory, env Environment) lock.Locks {
+	return lock.Locks{Table: dynamodb.NewFromConfig(f.Config("")), Executions: sfn.NewFromConfig(f.Config("")), Name: env.LockTable}
 }
