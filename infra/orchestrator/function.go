@@ -40,7 +40,7 @@ type function struct {
 }
 
 // functions lists what the deployment consists of: the rows of the catalog,
-// and the steps that the definition calls. A function that serves several
+// and the steps of a run. A function that serves several
 // rows has the permissions of them all.
 func functions() []function {
 	byName := map[string]function{}
@@ -50,8 +50,13 @@ func functions() []function {
 		f.doc = strings.TrimSpace(f.doc + " " + e.Doc)
 		byName[e.Function] = f
 	}
+	for name, statements := range steps {
+		byName[name] = function{name: name, doc: stepDocs[name], statements: statements, isStep: true}
+	}
 	for state, name := range statemachine.Steps {
-		byName[name] = function{name: name, doc: "The step " + state + " of a run.", statements: steps[name], isStep: true}
+		f := byName[name]
+		f.doc = "The step " + state + " of a run."
+		byName[name] = f
 	}
 	var all []function
 	for _, name := range slices.Sorted(maps.Keys(byName)) {

@@ -85,6 +85,9 @@ func outputName(machine string) string {
 func (o *Orchestrator) machineStatements(name string) []catalog.Statement {
 	invoke := catalog.Statement{Actions: []string{"lambda:InvokeFunction"}}
 	for _, f := range functions() {
+		if f.name == closeRun {
+			continue
+		}
 		invoke.Resources = append(invoke.Resources, o.at.functionARN(f.name))
 	}
 	self := o.at.machineARN(name)

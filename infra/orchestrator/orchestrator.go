@@ -50,9 +50,12 @@ func New(stack awscdk.Stack, c *config.Config, region config.Region, build strin
 	}
 	arns := map[string]*string{}
 	for _, f := range functions() {
-		if f.isStep {
+		switch {
+		case f.name == closeRun:
+			o.closing(o.function(f, environment), queue)
+		case f.isStep:
 			arns[f.name] = o.function(f, environment).FunctionArn()
-		} else {
+		default:
 			o.function(f, nil)
 		}
 	}

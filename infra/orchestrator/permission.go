@@ -151,9 +151,13 @@ var steps = map[string][]catalog.Statement{
 	"record-readiness": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 	},
+	"request-approval": {
+		{Actions: []string{"s3:GetObject"}, Resources: []string{runs}, Reason: ofRuns},
+		tellEvents, tellPeople,
+	},
 	"set-locks": {
 		{Actions: []string{"s3:GetObject"}, Resources: []string{runs}, Reason: ofRuns},
-		{Actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, Resources: []string{"arn:${Partition}:dynamodb:${Region}:${Account}:table/${Prefix}-locks"}},
+		{Actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, Resources: []string{lockTable}},
 		{
 			Actions: []string{"states:DescribeExecution"}, Resources: []string{"arn:${Partition}:states:${Region}:${Account}:execution:${Prefix}-*"},
 			Reason: "executions of both machines may hold a lock, and are named when they are started",
@@ -164,10 +168,37 @@ var steps = map[string][]catalog.Statement{
 	},
 	"record-report": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
-		{Actions: []string{"events:PutEvents"}, Resources: []string{"arn:${Partition}:events:${Region}:${Account}:event-bus/default"}},
-		{Actions: []string{"sns:Publish"}, Resources: []string{"arn:${Partition}:sns:${Region}:${Account}:${Prefix}"}},
+		tellEvents, tellPeople,
+	},
+	closeRun: {
+		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
+		{Actions: []string{"dynamodb:DeleteItem"}, Resources: []string{lockTable}},
+		{
+			Actions:   []string{"states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"},
+			Resources: []string{"arn:${Partition}:states:${Region}:${Account}:execution:${Prefix}-*"},
+			Reason:    "executions of both machines, and their children, are named when they are started",
+		},
+		{
+			Actions: []string{"states:ListExecutions"}, Resources: []string{"arn:${Partition}:states:${Region}:${Account}:mapRun:${Prefix}-*"},
+			Reason: "Step Functions names the map runs",
+		},
+		tellEvents, tellPeople,
 	},
 }
+
+const lockTable = "arn:${Partition}:dynamodb:${Region}:${Account}:table/${Prefix}-locks"
+
+// Where what happens is told.
+var (
+	tellEvents = catalog.Statement{Actions: []string{"events:PutEvents"}, Resources: []string{"arn:${Partition}:events:${Region}:${Account}:event-bus/default"}}
+	tellPeople = catalog.Statement{Actions: []string{"sns:Publish"}, Resources: []string{"arn:${Partition}:sns:${Region}:${Account}:${Prefix}"}}
+)
+
+// closeRun is the step that a rule calls, and no machine.
+const closeRun = "close-run"
+
+// stepDocs say what the steps do that the machine does not call.
+var stepDocs = map[string]string{closeRun: "Closes a run whose machine was stopped: reports what was under way and gives the locks up."}
 
 const asNamed = "the references entry of the configuration names them"
 

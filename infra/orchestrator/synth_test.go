@@ -170,6 +170,18 @@ func (tpl template) one(t *testing.T, kind string) resource {
 	return found[slices.Collect(maps.Keys(found))[0]]
 }
 
+// rule gives the rule whose name ends so.
+func (tpl template) rule(t *testing.T, suffix string) object {
+	t.Helper()
+	for _, r := range tpl.of(t, "AWS::Events::Rule") {
+		if name, _ := r.Properties["Name"].(string); strings.HasSuffix(name, suffix) {
+			return r.Properties
+		}
+	}
+	t.Fatalf("there is no rule %s", suffix)
+	return nil
+}
+
 // at follows names through nested objects and lists.
 func at(v any, path string) any {
 	for _, name := range strings.Split(path, ".") {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/run"
 	"dr-orchestrator/statemachine"
 )
 
@@ -22,7 +23,7 @@ func TestFunctionsAreThoseOfTheTable(t *testing.T) {
 	for _, e := range catalog.Entries {
 		expected = append(expected, e.Function)
 	}
-	for _, step := range statemachine.Steps {
+	for step := range steps {
 		expected = append(expected, step)
 	}
 	slices.Sort(expected)
@@ -64,8 +65,13 @@ func TestStepsHavePermissions(t *testing.T) {
 			t.Errorf("%s is a step of the definition and has no statements", name)
 		}
 	}
-	if len(steps) != len(statemachine.Steps) {
-		t.Errorf("there are statements for %d steps, and the definition has %d", len(steps), len(statemachine.Steps))
+	for name := range steps {
+		if _, ok := run.Steps[name]; !ok {
+			t.Errorf("there are statements for %s, which is no step", name)
+		}
+	}
+	if len(steps) != len(run.Steps) {
+		t.Errorf("there are statements for %d steps, and there are %d", len(steps), len(run.Steps))
 	}
 }
 
@@ -261,7 +267,7 @@ func TestOnlyTLS(t *testing.T) {
 
 func TestTrigger(t *testing.T) {
 	each(t, func(t *testing.T, tpl template) {
-		p := tpl.one(t, "AWS::Events::Rule").Properties
+		p := tpl.rule(t, "-start-failover")
 		configured := prefixOf(tpl) == "recovery" && strings.Contains(tpl.path, "secondary")
 		if configured {
 			want(t, "rule", p, "State", "ENABLED")
@@ -290,6 +296,35 @@ func TestTrigger(t *testing.T) {
 			t.Error("the target has no dead-letter queue or no role")
 		}
 		checkTransformer(t, at(p, "Targets.0.InputTransformer"))
+	})
+}
+
+// A machine that was stopped runs no state: the rule on the end of executions
+// has its run closed.
+func TestClosing(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		p := tpl.rule(t, "-close-run")
+		want(t, "rule", p, "EventPattern.source", []string{"aws.states"})
+		want(t, "rule", p, "EventPattern.detail.status", []string{"ABORTED", "FAILED", "TIMED_OUT"})
+		machines := texts(at(p, "EventPattern.detail.stateMachineArn"))
+		if len(machines) != 2 || !strings.HasSuffix(machines[0], prefixOf(tpl)+"-failover") || !strings.HasSuffix(machines[1], prefixOf(tpl)+"-failback") {
+			t.Errorf("the rule is for %v", machines)
+		}
+		target, _ := at(p, "Targets.0.Arn.Fn::GetAtt.0").(string)
+		if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+closeRun) {
+			t.Errorf("the target is %s", name)
+		}
+		checkTransformer(t, at(p, "Targets.0.InputTransformer"))
+		var event run.CloseInput
+		input := strings.ReplaceAll(at(p, "Targets.0.InputTransformer.InputTemplate").(string), "<execution>", `"arn"`)
+		if err := json.Unmarshal([]byte(input), &event); err != nil || event.Execution != "arn" {
+			t.Errorf("the function gets %s: %v", input, err)
+		}
+		permission := tpl.one(t, "AWS::Lambda::Permission").Properties
+		want(t, "permission", permission, "Principal", "events.amazonaws.com")
+		if source := text(permission["SourceArn"]); !strings.Contains(source, "rule/"+prefixOf(tpl)+"-close-run") {
+			t.Errorf("%s may invoke the function", source)
+		}
 	})
 }
 
@@ -386,7 +421,7 @@ func TestRegionsKnowNothingOfEachOther(t *testing.T) {
 				}
 			}
 			// What a payload names may be in the other region; code and names may not.
-			stripped := strings.ReplaceAll(tpl.text, text(at(tpl.one(t, "AWS::Events::Rule").Properties, "Targets.0.Input")), "")
+			stripped := strings.ReplaceAll(tpl.text, text(at(tpl.rule(t, "-start-failover"), "Targets.0.Input")), "")
 			other := secondary
 			if strings.Contains(tpl.path, "secondary") {
 				other = primary

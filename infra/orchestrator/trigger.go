@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
@@ -56,8 +57,43 @@ func (o *Orchestrator) trigger(failover awsstepfunctions.CfnStateMachineAlias, q
 		EventPattern: pattern, State: jsii.String(state), Targets: []any{properties},
 	})
 	rule.AddResourceDependency(failover, nil)
+	o.undelivered(queue, "Undelivered", ruleARN)
+}
+
+// closing makes the rule that has a run closed whose machine was stopped, or
+// was ended by Step Functions itself: such a machine runs no state any more.
+func (o *Orchestrator) closing(closeRun awslambda.Function, queue awssqs.Queue) {
+	name := o.at.prefix + "-close-run"
+	ruleARN := o.at.arn("events", "rule/"+name)
+	awsevents.NewCfnRule(o.construct, jsii.String("closing"), &awsevents.CfnRuleProps{
+		Name: jsii.String(name), Description: jsii.String("Closes runs that ended without a report of their own."),
+		EventPattern: map[string]any{
+			"source": []any{"aws.states"}, "detail-type": []any{"Step Functions Execution Status Change"},
+			"detail": map[string]any{
+				"status":          []any{"ABORTED", "FAILED", "TIMED_OUT"},
+				"stateMachineArn": []any{o.at.machineARN(catalog.Failover), o.at.machineARN(catalog.Failback)},
+			},
+		},
+		Targets: []any{&awsevents.CfnRule_TargetProperty{
+			Arn: closeRun.FunctionArn(), Id: jsii.String("close"),
+			InputTransformer: &awsevents.CfnRule_InputTransformerProperty{
+				InputPathsMap: map[string]string{"execution": "$.detail.executionArn"}, InputTemplate: jsii.String(`{"execution": <execution>}`),
+			},
+			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: queue.QueueArn()},
+		}},
+	})
+	awslambda.NewCfnPermission(o.construct, jsii.String("closing-permission"), &awslambda.CfnPermissionProps{
+		Action: jsii.String("lambda:InvokeFunction"), FunctionName: closeRun.FunctionName(),
+		Principal: jsii.String("events.amazonaws.com"), SourceArn: jsii.String(ruleARN), SourceAccount: jsii.String(o.at.account),
+	})
+	o.undelivered(queue, "Unclosed", ruleARN)
+}
+
+// undelivered lets a rule leave events in the queue that its target did not
+// take.
+func (o *Orchestrator) undelivered(queue awssqs.Queue, sid, ruleARN string) {
 	queue.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid:        jsii.String("Undelivered"),
+		Sid:        jsii.String(sid),
 		Actions:    jsii.Strings("sqs:SendMessage"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
 		Resources:  &[]*string{queue.QueueArn()},
