@@ -146,6 +146,11 @@ const (
 var steps = map[string][]catalog.Statement{
 	"prepare-run": {
 		{Actions: []string{"s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
+		{Actions: []string{"s3:GetObject"}, Resources: []string{runBucket + "/payloads/*"}, Reason: "stored payloads are named by whoever stores them"},
+		{
+			Actions: []string{"ssm:GetParameters"}, Resources: []string{"arn:${Partition}:ssm:${Region}:${Account}:parameter/${Prefix}/payloads/*"},
+			Reason: "stored payloads are named by whoever stores them",
+		},
 		{Actions: []string{"cloudformation:ListExports"}, Resources: []string{"*"}, Reason: "ListExports knows no resource"},
 	},
 	"record-readiness": {

@@ -43,7 +43,7 @@ var common = []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTele
 
 // called is what the code of each step calls.
 var called = map[string][]string{
-	"prepare-run":      {"s3:PutObject", "cloudformation:ListExports"},
+	"prepare-run":      {"s3:GetObject", "s3:PutObject", "ssm:GetParameters", "cloudformation:ListExports"},
 	"record-readiness": {"s3:GetObject", "s3:PutObject"},
 	"request-approval": {"s3:GetObject", "events:PutEvents", "sns:Publish"},
 	"set-locks":        {"s3:GetObject", "dynamodb:PutItem", "dynamodb:DeleteItem", "states:DescribeExecution"},

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dr-orchestrator/internal/run"
 )
 
 // Account is the account: its estate, its objects, its executions, and the
@@ -113,6 +115,11 @@ func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))
+	}
+	for name, document := range estate.Payloads {
+		for _, region := range estate.Regions {
+			a.objects[a.Bucket(region)+"/"+run.StoredKey(name)] = document
+		}
 	}
 	a.functions = newFunctions(a)
 	a.runs = newExecutions(a)

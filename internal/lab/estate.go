@@ -32,6 +32,9 @@ type Estate struct {
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
 
+	// Payloads are stored in the bucket of runs of each region, by name.
+	Payloads map[string]json.RawMessage `json:"payloads,omitempty"`
+
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
 }

@@ -36,6 +36,7 @@ type Record struct {
 	Version         int               `json:"version"`
 	Run             action.Run        `json:"run"`
 	Mode            string            `json:"mode"`
+	Source          string            `json:"source,omitempty"` // of a stored payload: where it stands
 	Outcome         Outcome           `json:"outcome"`
 	Cause           string            `json:"cause,omitempty"`
 	Approval        string            `json:"approval,omitempty"` // who approved the first change, and when

@@ -15,12 +15,14 @@ import (
 	"dr-orchestrator/internal/pace"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/resolve"
 )
 
 // Plan is a payload in its normal form: what the run is going to do. A plan
 // with problems does nothing.
 type Plan struct {
 	Run      action.Run        `json:"run"`
+	Source   string            `json:"source,omitempty"` // of a stored payload: where it stands
 	Mode     string            `json:"mode"`
 	Options  payload.Options   `json:"options"`
 	Layers   []Layer           `json:"layers"`
@@ -90,6 +92,8 @@ const batchSize = 3
 type Preparer struct {
 	Store    Store
 	Resolver func(region string) Resolver
+	// Parameters reads stored payloads from SSM.
+	Parameters func(region string) resolve.Parameters
 	// FunctionPrefix is what the names of the deployed functions begin with.
 	FunctionPrefix string
 }
@@ -132,7 +136,17 @@ func (p Preparer) Prepare(ctx context.Context, in PrepareInput) (Prepared, error
 
 func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {
 	types := catalog.Types()
-	doc, problems := payload.Parse(in.Input, types, in.Machine)
+	input, problems := []byte(in.Input), payload.Problems(nil)
+	if isPointer(input) {
+		var err error
+		if input, plan.Source, problems, err = p.stored(ctx, in, plan.Run.Region); err != nil {
+			return err
+		}
+	}
+	var doc *payload.Document
+	if len(problems) == 0 {
+		doc, problems = payload.Parse(input, types, in.Machine)
+	}
 	if len(problems) == 0 {
 		var err error
 		if problems, err = p.Resolver(plan.Run.Region).Resolve(ctx, doc); err != nil {

@@ -138,7 +138,7 @@ func (s Store) Build(ctx context.Context, in ReportInput, now time.Time) (report
 	if err := s.get(ctx, in.run(), docPlan, &plan); err != nil {
 		return record, err
 	}
-	record.Run, record.Mode = plan.Run, plan.Mode
+	record.Run, record.Mode, record.Source = plan.Run, plan.Mode, plan.Source
 	record.Problems = append(record.Problems, plan.Problems...)
 	var checked []action.Checked
 	if in.Judged {

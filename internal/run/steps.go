@@ -51,7 +51,8 @@ func newStore(f *client.Factory, env Environment) Store {
 
 // NewPrepare wires the step PrepareRun to AWS.
 func NewPrepare(f *client.Factory, env Environment, _ func() time.Time) lambda.Handler {
-	p := Preparer{Store: newStore(f, env), FunctionPrefix: env.FunctionPrefix, Resolver: func(region string) Resolver {
+	parameters := func(region string) resolve.Parameters { return ssm.NewFromConfig(f.Config(region)) }
+	p := Preparer{Store: newStore(f, env), FunctionPrefix: env.FunctionPrefix, Parameters: parameters, Resolver: func(region string) Resolver {
 		return resolve.Resolver{
 			Region: region, Exports: cloudformation.NewFromConfig(f.Config(region)),
 			Parameters: ssm.NewFromConfig(f.Config(region)), Secrets: secretsmanager.NewFromConfig(f.Config(region)),
