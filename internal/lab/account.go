@@ -30,6 +30,8 @@ type Account struct {
 	log       []LoggedCall
 	policies  Policies     // nil: everything is allowed
 	used      map[Use]bool // permissions that functions made use of
+	invoked   map[string]int
+	onCall    func() // sees every API call that arrives; nil: nobody does
 	objects   map[string][]byte
 	fresh     map[string]bool // objects nobody has read yet
 	items     map[string]map[string]any
@@ -111,7 +113,7 @@ func init() {
 func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account {
 	a := &Account{
 		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), faults: newFaults(spec),
-		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, items: map[string]map[string]any{},
+		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, invoked: map[string]int{}, items: map[string]map[string]any{},
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))

@@ -120,6 +120,7 @@ func (f *functions) inProcess(inv *invocation, region, name string, event []byte
 func (f *functions) call(region, name string, event []byte, timeout time.Duration) (json.RawMessage, *asl.Error) {
 	a := f.account
 	short := strings.TrimPrefix(name, FunctionPrefix)
+	a.invoked[short]++
 	hit := a.faults.strike("function:" + short)
 	has := func(k FaultKind) bool { return slices.Contains(hit, k) }
 	a.clock.Sleep(time.Duration(a.Estate.Latencies.Invoke) * time.Millisecond)

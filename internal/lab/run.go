@@ -59,12 +59,13 @@ type Result struct {
 	Faults          string            `json:"faults,omitempty"`
 	Unfired         []string          `json:"unfired,omitempty"` // faults that never came to pass
 
-	Record report.Record `json:"-"`
-	Final  *Estate       `json:"-"` // the estate as the run left it
-	Path   []string      `json:"-"` // states of the execution itself, in order
-	Begun  []*Operation  `json:"-"` // operations that the run began
-	Log    []LoggedCall  `json:"-"`
-	Used   map[Use]bool  `json:"-"` // permissions that functions made use of, where they are enforced
+	Record  report.Record  `json:"-"`
+	Final   *Estate        `json:"-"` // the estate as the run left it
+	Path    []string       `json:"-"` // states of the execution itself, in order
+	Begun   []*Operation   `json:"-"` // operations that the run began
+	Log     []LoggedCall   `json:"-"`
+	Invoked map[string]int `json:"-"` // functions, by their names without prefix
+	Used    map[Use]bool   `json:"-"` // permissions that functions made use of, where they are enforced
 }
 
 // ResultLayer is one layer of a result.
@@ -145,7 +146,7 @@ func Run(o Options) (Result, error) {
 func (a *Account) result(e *Execution) (Result, error) {
 	out := Result{
 		Cause: e.Result.Cause, DurationSeconds: rounded(e.Ended.Sub(e.Started).Seconds()), Unfired: a.faults.unfired(), Transitions: a.runs.transitions,
-		APICalls: a.Calls, Mutations: a.Mutations(), Problems: []payload.Problem{}, Layers: []ResultLayer{}, Final: a.Snapshot(), Begun: a.history, Log: a.log, Used: a.used,
+		APICalls: a.Calls, Mutations: a.Mutations(), Problems: []payload.Problem{}, Layers: []ResultLayer{}, Final: a.Snapshot(), Begun: a.history, Log: a.log, Used: a.used, Invoked: a.invoked,
 	}
 	for _, event := range e.Events {
 		if event.Kind == asl.StateEntered && event.Execution.ARN == e.ARN {

@@ -38,7 +38,7 @@ func TestRandomFaultsEndInTheTruth(t *testing.T) {
 	calm := runLab(t, Options{Payload: payload, Estate: slowed(30)})
 	var specs []string
 	for seed := range uint64(150) {
-		specs = append(specs, RandomFaults(seed, sortedKeys(calm.APICalls), FunctionNames()).String())
+		specs = append(specs, RandomFaults(seed, sortedKeys(calm.APICalls), sortedKeys(calm.Invoked)).String())
 	}
 	sweep(t, payload, specs)
 }
@@ -69,7 +69,7 @@ func everyFault(t *testing.T, payload []byte) []string {
 			}
 		}
 	}
-	for _, function := range FunctionNames() {
+	for _, function := range sortedKeys(calm.Invoked) {
 		for _, kind := range []FaultKind{Throttle, Broken, Lost, Timeout, Kill, Twice} {
 			specs = append(specs, fmt.Sprintf("%s@function:%s", kind, function))
 			for n := 1; n <= 6; n++ {
