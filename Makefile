@@ -82,8 +82,9 @@ bench: ## Print the measured numbers: added time, describes, start, memory, size
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/...
 
 .PHONY: schema
-schema: bin/drctl ## Write payloads/schema.json
+schema: bin/drctl ## Write payloads/schema.json and docs/reference.md
 	bin/drctl schema > payloads/schema.json
+	bin/drctl reference > docs/reference.md
 
 # The CDK command line and jsii both run the Node.js that package.json pins.
 CDK := PATH="$(CURDIR)/infra/node_modules/.bin:$$PATH" cdk

@@ -44,9 +44,10 @@ type streams struct {
 }
 
 type commands struct {
-	Lab      labCommands     `cmd:"" help:"The embedded lab: a simulated AWS account with two regions."`
-	Validate validateCommand `cmd:"" help:"Check a StatePayload, all problems at once. Touches nothing."`
-	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of a StatePayload, for editors."`
+	Lab       labCommands      `cmd:"" help:"The embedded lab: a simulated AWS account with two regions."`
+	Validate  validateCommand  `cmd:"" help:"Check a StatePayload, all problems at once. Touches nothing."`
+	Schema    schemaCommand    `cmd:"" help:"Print the JSON Schema of a StatePayload, for editors."`
+	Reference referenceCommand `cmd:"" help:"Print the reference of all resource types and options, in Markdown."`
 }
 
 type labCommands struct {

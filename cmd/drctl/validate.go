@@ -51,3 +51,14 @@ func (c *schemaCommand) Run(s streams) error {
 	_, err = s.out.Write(schema)
 	return err
 }
+
+type referenceCommand struct{}
+
+func (c *referenceCommand) Run(s streams) error {
+	text, err := payload.Handbook(catalog.Types())
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write([]byte(text))
+	return err
+}

@@ -127,16 +127,23 @@ func TestPermissionsAreWhatTheInterfacesCall(t *testing.T) {
 	}
 }
 
-func TestSchemaFileIsCurrent(t *testing.T) {
-	want, err := payload.Schema(catalog.Types())
+func TestGeneratedFilesAreCurrent(t *testing.T) {
+	schema, err := payload.Schema(catalog.Types())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(filepath.Join(root, "payloads", "schema.json"))
+	reference, err := payload.Handbook(catalog.Types())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(want, got) {
-		t.Error("payloads/schema.json is not what the parameter types say: run make schema")
+	for file, want := range map[string]string{"payloads/schema.json": string(schema), "docs/reference.md": reference} {
+		got, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if want != string(got) {
+			t.Errorf("%s is not what the tables say: run make schema", file)
+		}
 	}
 }
