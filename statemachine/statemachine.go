@@ -25,6 +25,10 @@ var Steps = map[string]string{
 	"RecordReport":    "record-report",
 }
 
+// CloseRun is the step that no definition calls: a machine that was stopped
+// runs no state, so a rule on the end of executions calls it.
+const CloseRun = "close-run"
+
 // Render puts the names of a deployment into the definition. machine is
 // failover or failback; prefix begins the name of every function.
 func Render(machine, prefix string) string {

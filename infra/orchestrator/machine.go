@@ -85,7 +85,7 @@ func outputName(machine string) string {
 func (o *Orchestrator) machineStatements(name string) []catalog.Statement {
 	invoke := catalog.Statement{Actions: []string{"lambda:InvokeFunction"}}
 	for _, f := range functions() {
-		if f.name == closeRun {
+		if f.name == statemachine.CloseRun {
 			continue
 		}
 		invoke.Resources = append(invoke.Resources, o.at.functionARN(f.name))

@@ -15,6 +15,7 @@ import (
 
 	"dr-orchestrator/infra/config"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/statemachine"
 )
 
 // Orchestrator is everything in one region.
@@ -51,7 +52,7 @@ func New(stack awscdk.Stack, c *config.Config, region config.Region, build strin
 	arns := map[string]*string{}
 	for _, f := range functions() {
 		switch {
-		case f.name == closeRun:
+		case f.name == statemachine.CloseRun:
 			o.closing(o.function(f, environment), queue)
 		case f.isStep:
 			arns[f.name] = o.function(f, environment).FunctionArn()

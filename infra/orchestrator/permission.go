@@ -11,6 +11,7 @@ import (
 
 	"dr-orchestrator/infra/config"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/statemachine"
 )
 
 // place turns the placeholders of the catalog and of the steps into the values
@@ -175,7 +176,7 @@ var steps = map[string][]catalog.Statement{
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		tellEvents, tellPeople,
 	},
-	closeRun: {
+	statemachine.CloseRun: {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		{Actions: []string{"dynamodb:DeleteItem"}, Resources: []string{lockTable}},
 		{
@@ -199,11 +200,8 @@ var (
 	tellPeople = catalog.Statement{Actions: []string{"sns:Publish"}, Resources: []string{"arn:${Partition}:sns:${Region}:${Account}:${Prefix}"}}
 )
 
-// closeRun is the step that a rule calls, and no machine.
-const closeRun = "close-run"
-
 // stepDocs say what the steps do that the machine does not call.
-var stepDocs = map[string]string{closeRun: "Closes a run whose machine was stopped: reports what was under way and gives the locks up."}
+var stepDocs = map[string]string{statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way and gives the locks up."}
 
 const asNamed = "the references entry of the configuration names them"
 

@@ -13,6 +13,7 @@ import (
 	"dr-orchestrator/internal/lock"
 	"dr-orchestrator/internal/resolve"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/statemachine"
 )
 
 // policyOf gives what a role may do: actions to resources.
@@ -49,7 +50,7 @@ var called = map[string][]string{
 	"set-locks":        {"s3:GetObject", "dynamodb:PutItem", "dynamodb:DeleteItem", "states:DescribeExecution"},
 	"record-layer":     {"s3:GetObject", "s3:PutObject"},
 	"record-report":    {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish"},
-	closeRun: {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish", "dynamodb:DeleteItem",
+	statemachine.CloseRun: {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish", "dynamodb:DeleteItem",
 		"states:DescribeExecution", "states:GetExecutionHistory", "states:ListExecutions", "states:ListMapRuns"},
 }
 
@@ -190,7 +191,7 @@ func TestMachineRole(t *testing.T) {
 		}
 		var functions []string
 		for _, f := range tpl.of(t, "AWS::Lambda::Function") {
-			if strings.HasSuffix(f.Properties["FunctionName"].(string), "-"+closeRun) {
+			if strings.HasSuffix(f.Properties["FunctionName"].(string), "-"+statemachine.CloseRun) {
 				continue // a rule calls it
 			}
 			functions = append(functions, "arn:aws:lambda:us-west-2:"+account+":function:"+f.Properties["FunctionName"].(string))

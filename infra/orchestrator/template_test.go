@@ -311,7 +311,7 @@ func TestClosing(t *testing.T) {
 			t.Errorf("the rule is for %v", machines)
 		}
 		target, _ := at(p, "Targets.0.Arn.Fn::GetAtt.0").(string)
-		if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+closeRun) {
+		if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+statemachine.CloseRun) {
 			t.Errorf("the target is %s", name)
 		}
 		checkTransformer(t, at(p, "Targets.0.InputTransformer"))

@@ -46,7 +46,7 @@ func TestFoldersRowsAndSamplesAreOneSet(t *testing.T) {
 	if diff := cmp.Diff(functions, folders); diff != "" {
 		t.Errorf("catalog rows and steps (-) against folders under functions (+):\n%s", diff)
 	}
-	var called []string
+	called := []string{statemachine.CloseRun}
 	for _, function := range statemachine.Steps {
 		called = append(called, function)
 	}

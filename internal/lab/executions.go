@@ -108,7 +108,7 @@ func (x *executions) close(e *Execution) {
 		panic(err) // an ARN is plain text
 	}
 	for range 3 { // EventBridge has Lambda try twice more
-		if _, failure := x.account.functions.call(e.Region, FunctionPrefix+"close-run", event, 2*time.Minute); failure == nil {
+		if _, failure := x.account.functions.call(e.Region, FunctionPrefix+statemachine.CloseRun, event, 2*time.Minute); failure == nil {
 			break
 		}
 		x.account.clock.Sleep(time.Minute)
