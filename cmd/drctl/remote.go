@@ -128,7 +128,10 @@ func (f remoteFlags) connect(ctx context.Context, region string, c clock) (*remo
 	}
 	machines := sfn.NewFromConfig(cfg)
 	r.executions, r.tokens, r.callers = machines, machines, sts.NewFromConfig(cfg)
-	r.reports = s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = cfg.BaseEndpoint != nil })
+	r.reports = s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.UsePathStyle = cfg.BaseEndpoint != nil
+		o.DisableLogOutputChecksumValidationSkipped = true
+	})
 	return r, nil
 }
 
@@ -137,7 +140,7 @@ type execution struct{ arn, region string }
 
 // The characters that the name of an execution may not have stand in the API
 // reference of StartExecution.
-var executionForm = regexp.MustCompile(`^arn:aws[a-z-]*:states:([a-z]{2}(?:-[a-z]+)+-\d):\d{12}:execution:[0-9A-Za-z_-]{1,80}:[^\s<>{}\[\]?*"#%\\^|~$&,;:/\x00-\x1f\x7f]{1,80}$`)
+var executionForm = regexp.MustCompile(`^arn:aws[a-z-]*:states:([a-z]{2,}(?:-[a-z]+)+-\d+):\d{12}:execution:[0-9A-Za-z_-]{1,80}:[^\s<>{}\[\]?*"#%\\^|~$&,;:/\x00-\x1f\x7f]{1,80}$`)
 
 func parseExecution(text string) (execution, error) {
 	form := executionForm.FindStringSubmatch(text)
@@ -353,18 +356,22 @@ type ending struct {
 	at        run.Location
 	record    *report.Record // nil: there is none
 	missing   string         // why not
+	lost      string         // what of the end was told to nobody
 }
 
 // read finds out how a run ended.
 func (r *remote) read(ctx context.Context, d *sfn.DescribeExecutionOutput) (ending, error) {
 	e := ending{execution: d}
 	id := aws.ToString(d.ExecutionArn)
-	var output struct{ Report run.Location }
+	var output struct {
+		Report      run.Location
+		Undelivered string
+	}
 	if d.Output != nil {
 		if err := json.Unmarshal([]byte(*d.Output), &output); err != nil {
 			return e, environment("the output of %s: %w", id, err)
 		}
-		e.at = output.Report
+		e.at, e.lost = output.Report, output.Undelivered
 	}
 	if e.at.Bucket == "" {
 		var err error
@@ -440,8 +447,10 @@ func (e ending) summary() report.Record {
 // print tells how a run ended, to a person or as one JSON object.
 func (e ending) print(out, errs io.Writer, asJSON bool) error {
 	record := e.summary()
-	if e.missing != "" {
-		fmt.Fprintln(errs, "drctl:", e.missing)
+	for _, trouble := range []string{e.missing, e.lost} {
+		if trouble != "" {
+			fmt.Fprintln(errs, "drctl:", trouble)
+		}
 	}
 	if asJSON {
 		if err := json.NewEncoder(out).Encode(record); err != nil {

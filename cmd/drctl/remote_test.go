@@ -288,6 +288,15 @@ func TestNoWayToAWS(t *testing.T) {
 	}
 }
 
+func TestParseExecution(t *testing.T) {
+	for region, partition := range map[string]string{"us-west-2": "aws", "us-gov-east-1": "aws-us-gov", "cn-north-1": "aws-cn", "eusc-de-east-1": "aws-eusc"} {
+		text := "arn:" + partition + ":states:" + region + ":111122223333:execution:dr-orchestrator-failover:a.b(1)_c-d"
+		if e, err := parseExecution(text); err != nil || e != (execution{text, region}) {
+			t.Errorf("%s: %+v, %v", text, e, err)
+		}
+	}
+}
+
 func TestStart(t *testing.T) {
 	s := serve(t, lab.DefaultEstate(), "", nil)
 	code, out, errs := s.drctl("start", three, "--execution-name", "one", "--wait")
@@ -336,7 +345,7 @@ func TestStopAndResume(t *testing.T) {
 	}
 	s.until(arn, "a layer is begun", entersLayer)
 	code, out, errs := s.drctl("stop", arn, "--cause", "a drill")
-	if code != exitSucceeded || !strings.Contains(out, "a drill") || !strings.Contains(out, "drctl resume "+arn) || !strings.Contains(out, "after 1 layers") || !strings.Contains(errs, "no report was written") {
+	if code != exitSucceeded || !strings.Contains(out, "a drill") || !strings.Contains(out, "drctl resume "+arn) || !strings.Contains(out, "Layers begun: 1") || !strings.Contains(errs, "no report was written") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 	if d := s.describe(arn); d.Status != types.ExecutionStatusAborted || aws.ToString(d.Cause) != "a drill" {

@@ -62,9 +62,9 @@ func (c *stopCommand) Run(s streams, at clock) error {
 	switch {
 	case e.record != nil:
 	case e.trace.layers == 0:
-		fmt.Fprintln(s.out, "\nStopped in "+e.trace.last+": no layer had been begun.")
+		fmt.Fprintln(s.out, "\nStopped before a layer was begun, in the state "+e.trace.last+".")
 	default:
-		fmt.Fprintf(s.out, "\nStopped in %s, after %d layers had been begun. What AWS was already asked to do goes on.\n", e.trace.last, e.trace.layers)
+		fmt.Fprintf(s.out, "\nStopped in the state %s. Layers begun: %d. What AWS was already asked to do goes on.\n", e.trace.last, e.trace.layers)
 	}
 	fmt.Fprintf(s.out, "The same payload carries on:\n  drctl resume %s%s\n", id.arn, r.flags)
 	return nil

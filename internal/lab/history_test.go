@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/google/go-cmp/cmp"
+
+	"dr-orchestrator/internal/asl"
 )
 
 // asking is a machine that has a function called with a token, and waits for
@@ -279,6 +281,44 @@ func TestStopExecution(t *testing.T) {
 	if now := o.history(arn); len(now) != len(events) {
 		t.Errorf("%d events after the stop", len(now)-len(events))
 	}
+}
+
+// slow is a function that takes a second.
+type slow struct {
+	clock *Clock
+	done  *bool
+}
+
+func (s slow) Invoke(context.Context, []byte) ([]byte, error) {
+	s.clock.Sleep(time.Second)
+	*s.done = true
+	return []byte("null"), nil
+}
+
+func TestAStopLetsTheFunctionFinish(t *testing.T) {
+	account := NewAccount(DefaultEstate(), NewClock(Epoch), 1, nil)
+	if err := account.Define("asking", asking); err != nil {
+		t.Fatal(err)
+	}
+	done := false
+	account.DefineFunction("ask", slow{account.clock, &done})
+	account.clock.Run(func() {
+		e, err := account.runs.start("us-west-2", "asking", "", json.RawMessage(`{"seconds":60}`))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		account.clock.Sleep(500 * time.Millisecond)
+		account.runs.stop(e, "Stopped", "a drill")
+		events := len(e.Events)
+		if e.Running() || done || e.Events[events-1].Kind != asl.ExecutionAborted {
+			t.Errorf("running: %v, function done: %v, events: %v", e.Running(), done, e.Events)
+		}
+		account.clock.Sleep(time.Minute)
+		if !done || len(e.Events) != events || e.Result.Error != "Stopped" {
+			t.Errorf("function done: %v, %d events more, error %s", done, len(e.Events)-events, e.Result.Error)
+		}
+	})
 }
 
 func TestHistoryComesInPages(t *testing.T) {
