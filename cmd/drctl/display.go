@@ -185,40 +185,8 @@ func nameWidth(w io.Writer) int {
 
 // printResult tells a person how a run ended.
 func printResult(w io.Writer, result lab.Result) {
-	width := nameWidth(w)
-	meaning := result.Outcome.Meaning()
-	if result.Mode == "plan" && result.Outcome == report.Succeeded {
-		meaning = "nothing stands in the way. Planned only, nothing was changed."
-	}
-	fmt.Fprintf(w, "\n%s after %s: %s\n", result.Outcome, span(result.DurationSeconds), meaning)
-	if result.Cause != "" && result.Outcome != report.Succeeded {
-		fmt.Fprintln(w, indent(result.Cause))
-	}
-	if len(result.Layers) > 0 {
-		fmt.Fprintln(w)
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "LAYER\tRESOURCE\tSTATUS\tCHANGED\tTOOK\tOF IT AWS\tADDED\tLAG")
-		for _, layer := range result.Layers {
-			for _, r := range layer.Resources {
-				fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", layer.Layer, shorten(r.ResourceName, width), r.Status, yes(r.Changed), span(r.DurationSeconds), span(r.AWSSeconds), added(r), lag(r.LagSeconds))
-			}
-		}
-		t.Flush()
-		for _, layer := range result.Layers {
-			for _, r := range layer.Resources {
-				for _, f := range r.Findings {
-					fmt.Fprintf(w, "\n%s: %s\n%s\n", shorten(r.ResourceName, 60), f.Verdict, indent(f.Message))
-				}
-			}
-		}
-		for _, layer := range result.Layers {
-			for _, r := range layer.Resources {
-				if r.Error != nil {
-					fmt.Fprintf(w, "\n%s: %s\n%s\n", r.ResourceName, r.Error.Class, indent(r.Error.Message))
-				}
-			}
-		}
-	}
+	printEnd(w, result.Outcome, result.Mode, result.DurationSeconds, result.Cause)
+	printLayers(w, result.Layers, true)
 	calls := 0
 	for _, n := range result.APICalls {
 		calls += n
@@ -228,6 +196,75 @@ func printResult(w io.Writer, result lab.Result) {
 		changes += n
 	}
 	fmt.Fprintf(w, "\n%d API calls, %d of them changed something; %d state transitions.\n", calls, changes, result.Transitions)
+}
+
+// printRecord tells a person what the report of a run says.
+func printRecord(w io.Writer, record report.Record) {
+	printEnd(w, record.Outcome, record.Mode, record.DurationSeconds, record.Cause)
+	var layers []lab.ResultLayer
+	for _, layer := range record.Layers {
+		l := lab.ResultLayer{Layer: layer.Layer}
+		for _, r := range layer.Resources {
+			l.Resources = append(l.Resources, lab.ResultResource{
+				ResourceType: r.ResourceType, ResourceName: r.ResourceName, Status: r.Status, Changed: r.Changed, DurationSeconds: r.DurationSeconds,
+				Polls: r.Polls, LagSeconds: r.LagSeconds, Error: r.Error, Verdict: r.Verdict, Findings: r.Findings,
+			})
+		}
+		layers = append(layers, l)
+	}
+	printLayers(w, layers, false)
+}
+
+// printEnd tells the end of a run in a sentence.
+func printEnd(w io.Writer, outcome report.Outcome, mode string, seconds float64, cause string) {
+	meaning := outcome.Meaning()
+	if mode == "plan" && outcome == report.Succeeded {
+		meaning = "nothing stands in the way. Planned only, nothing was changed."
+	}
+	fmt.Fprintf(w, "\n%s after %s: %s\n", outcome, span(seconds), meaning)
+	if cause != "" && outcome != report.Succeeded {
+		fmt.Fprintln(w, indent(cause))
+	}
+}
+
+// printLayers shows the resources in a table, and beneath it what was found
+// about each. Only a lab knows how much of the time AWS itself took.
+func printLayers(w io.Writer, layers []lab.ResultLayer, simulated bool) {
+	if len(layers) == 0 {
+		return
+	}
+	width := nameWidth(w)
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if simulated {
+		fmt.Fprintln(t, "LAYER\tRESOURCE\tSTATUS\tCHANGED\tTOOK\tOF IT AWS\tADDED\tLAG")
+	} else {
+		fmt.Fprintln(t, "LAYER\tRESOURCE\tSTATUS\tCHANGED\tTOOK\tLAG")
+	}
+	for _, layer := range layers {
+		for _, r := range layer.Resources {
+			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t", layer.Layer, shorten(r.ResourceName, width), r.Status, yes(r.Changed), span(r.DurationSeconds))
+			if simulated {
+				fmt.Fprintf(t, "%s\t%s\t", span(r.AWSSeconds), added(r))
+			}
+			fmt.Fprintln(t, lag(r.LagSeconds))
+		}
+	}
+	t.Flush()
+	for _, layer := range layers {
+		for _, r := range layer.Resources {
+			for _, f := range r.Findings {
+				fmt.Fprintf(w, "\n%s: %s\n%s\n", shorten(r.ResourceName, 60), f.Verdict, indent(f.Message))
+			}
+		}
+	}
+	for _, layer := range layers {
+		for _, r := range layer.Resources {
+			if r.Error != nil {
+				fmt.Fprintf(w, "\n%s: %s\n%s\n", r.ResourceName, r.Error.Class, indent(r.Error.Message))
+			}
+		}
+	}
 }
 
 func indent(s string) string { return "  " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ") }

@@ -1,5 +1,5 @@
-// Command drctl is the operator's command line: it checks payloads and runs
-// them in the embedded lab.
+// Command drctl is the operator's command line: it checks payloads, runs them in
+// the embedded lab, and plans, starts, stops and approves runs in AWS.
 package main
 
 import (
@@ -47,6 +47,12 @@ type commands struct {
 	Lab       labCommands      `cmd:"" help:"The embedded lab: a simulated AWS account with two regions."`
 	Validate  validateCommand  `cmd:"" help:"Check a StatePayload, all problems at once. Touches nothing."`
 	Schema    schemaCommand    `cmd:"" help:"Print the JSON Schema of a StatePayload, for editors."`
+	Plan      planCommand      `cmd:"" help:"Look at everything a payload names, in AWS, and change nothing."`
+	Start     startCommand     `cmd:"" help:"Start a run in AWS."`
+	Stop      stopCommand      `cmd:"" help:"Stop a run."`
+	Resume    resumeCommand    `cmd:"" help:"Start the payload of a run that ended again."`
+	Approve   approveCommand   `cmd:"" help:"Let a run go on that waits for an approval."`
+	Decline   declineCommand   `cmd:"" help:"End a run that waits for an approval."`
 	Reference referenceCommand `cmd:"" help:"Print the reference of all resource types and options, in Markdown."`
 }
 
@@ -61,11 +67,13 @@ func main() {
 }
 
 // execute runs one command line and gives its exit code.
-func execute(args []string, s streams) int {
+func execute(args []string, s streams) int { return executeAt(args, s, wallClock{}) }
+
+func executeAt(args []string, s streams, at clock) int {
 	var c commands
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("drctl"), kong.Description("Disaster recovery across two AWS regions."),
-		kong.UsageOnError(), kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }), kong.Bind(s))
+		kong.UsageOnError(), kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }), kong.Bind(s), kong.BindTo(at, (*clock)(nil)))
 	if err != nil {
 		fmt.Fprintln(s.err, "drctl:", err)
 		return exitEnvironment

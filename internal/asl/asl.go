@@ -63,6 +63,12 @@ type Runtime interface {
 	// Task performs one call of a Task state. An *Error carries the error name
 	// that Retry and Catch see; any other error is States.TaskFailed.
 	Task(ctx context.Context, call TaskCall) (json.RawMessage, error)
+	// Await waits, after Task, for the answer to the token of a call that has
+	// one: its output, or the *Error of whoever declined. The answer may have
+	// come before Await or even Task has returned. Past call.Timeout, which is
+	// what Task has left of it, it returns States.Timeout; as soon as ctx is
+	// cancelled, any error.
+	Await(ctx context.Context, call TaskCall) (json.RawMessage, error)
 	// ReadItems reads the JSON array that an ItemReader names.
 	ReadItems(ctx context.Context, bucket, key string) (json.RawMessage, error)
 	// WriteObject stores one object of a ResultWriter.
@@ -135,6 +141,7 @@ type execution struct {
 	started  time.Time
 	deadline time.Time // zero without TimeoutSeconds
 	child    bool
+	mapRun   string // ARN, of a child
 	history  atomic.Int64
 }
 
@@ -156,7 +163,7 @@ func Run(ctx context.Context, m *Machine, exec Execution, rt Runtime) Result {
 }
 
 func (x *execution) run(ctx context.Context, fl *flow) Result {
-	x.observe(Event{Time: x.started, Kind: ExecutionStarted, Input: x.input.raw})
+	x.observe(Event{Time: x.started, Kind: ExecutionStarted, MapRun: x.mapRun, Input: x.input.raw})
 	f := &frame{x: x, flow: fl, variables: &variables{}}
 	output, err := f.run(ctx, x.input)
 

@@ -20,6 +20,7 @@ const (
 	StateEntered          EventKind = "StateEntered"
 	StateExited           EventKind = "StateExited"
 	TaskScheduled         EventKind = "TaskScheduled"
+	TaskSubmitted         EventKind = "TaskSubmitted" // the call is made, its token is waited for
 	TaskSucceeded         EventKind = "TaskSucceeded"
 	TaskFailed            EventKind = "TaskFailed"
 	TaskTimedOut          EventKind = "TaskTimedOut"
@@ -59,7 +60,7 @@ type Event struct {
 	Index     int       // of an iteration of an inline Map
 	Attempt   int       // of a task or a retry: how many retries came before
 	Delay     time.Duration
-	MapRun    string // ARN of a map run
+	MapRun    string // ARN of a map run; at the start of a child, of its own
 	Input     json.RawMessage
 	Output    json.RawMessage
 	Error     string

@@ -114,7 +114,7 @@ func (r *mapRun) start(ctx context.Context, parent *execution, fl *flow, i int) 
 	if err != nil {
 		c.result = Result{Status: StatusFailed, Error: ErrorRuntime, Cause: err.Error()}
 	} else {
-		x := &execution{rt: parent.rt, info: c.exec, input: input, started: c.started, deadline: parent.deadline, child: true}
+		x := &execution{rt: parent.rt, info: c.exec, input: input, started: c.started, deadline: parent.deadline, child: true, mapRun: r.arn}
 		c.result = x.run(ctx, fl)
 	}
 	c.done = parent.rt.Now()

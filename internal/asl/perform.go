@@ -70,9 +70,32 @@ func (f *frame) task(ctx context.Context, v *visit) (*value, error) {
 	}
 	scheduled := v.st.event(TaskScheduled)
 	scheduled.Input, scheduled.Attempt = args.raw, v.retries
+	scheduledAt := f.x.rt.Now()
 	f.x.observe(scheduled)
 	raw, err := f.x.rt.Task(ctx, call)
+	if err == nil && v.token != "" {
+		raw, err = f.await(ctx, v, call, scheduledAt, raw)
+	}
 	return f.taskResult(ctx, v, raw, err)
+}
+
+// await waits for the answer to a token. What the call itself answered is the
+// output of TaskSubmitted and otherwise not heard; TimeoutSeconds counts from
+// the call on (Step Functions developer guide, "Wait for a Callback with Task
+// Token").
+func (f *frame) await(ctx context.Context, v *visit, call TaskCall, since time.Time, submitted json.RawMessage) (json.RawMessage, error) {
+	if err := f.x.alive(ctx); err != nil {
+		return nil, err
+	}
+	e := v.st.event(TaskSubmitted)
+	e.Output, e.Attempt = submitted, v.retries
+	f.x.observe(e)
+	if call.Timeout > 0 {
+		if call.Timeout -= f.x.rt.Now().Sub(since); call.Timeout <= 0 {
+			return nil, &Error{Name: ErrorTimeout}
+		}
+	}
+	return f.x.rt.Await(ctx, call)
 }
 
 // taskResult turns the answer of the runtime into a result or a failure.

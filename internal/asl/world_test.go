@@ -19,6 +19,7 @@ type world struct {
 	mu         sync.Mutex
 	now        time.Time
 	tasks      map[string]func(context.Context, TaskCall) (any, error)
+	answers    map[string]func(context.Context, TaskCall) (any, error) // to tokens, by the name of the state
 	objects    map[string]string
 	writeError error
 	chance     float64
@@ -31,7 +32,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{now: epoch, tasks: map[string]func(context.Context, TaskCall) (any, error){}, objects: map[string]string{}}
+	return &world{now: epoch, tasks: map[string]func(context.Context, TaskCall) (any, error){}, answers: map[string]func(context.Context, TaskCall) (any, error){}, objects: map[string]string{}}
 }
 
 func (w *world) Now() time.Time {
@@ -67,6 +68,15 @@ func (w *world) Task(ctx context.Context, call TaskCall) (json.RawMessage, error
 	w.calls = append(w.calls, call)
 	task := w.tasks[call.State]
 	w.mu.Unlock()
+	return perform(ctx, call, task)
+}
+
+func (w *world) Await(ctx context.Context, call TaskCall) (json.RawMessage, error) {
+	return perform(ctx, call, w.answers[call.State])
+}
+
+// perform does what a test wants done, or hands the arguments back.
+func perform(ctx context.Context, call TaskCall, task func(context.Context, TaskCall) (any, error)) (json.RawMessage, error) {
 	if task == nil {
 		return call.Arguments, nil
 	}

@@ -102,7 +102,7 @@ var services = map[string]handler{}
 
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
-		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService} {
+		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService} {
 		for name, h := range some {
 			services[name] = h
 		}

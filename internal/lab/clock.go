@@ -3,6 +3,7 @@ package lab
 import (
 	"container/heap"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -147,6 +148,7 @@ func (s *Signal) Wait(timeout time.Duration) bool {
 	c.park(t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.waiters = slices.DeleteFunc(s.waiters, func(w entry) bool { return *w.gone })
 	return s.fired
 }
 

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
 
 	"dr-orchestrator/internal/asl"
 	"dr-orchestrator/internal/catalog"
@@ -19,15 +20,19 @@ import (
 type executions struct {
 	account     *Account
 	machines    map[string]*asl.Machine // by name
-	all         map[string]*Execution   // by ARN
+	definitions map[string]string       // by name
+	tokens      map[string]*taskToken
+	all         map[string]*Execution // by ARN
 	order       []string
 	transitions int
 	observe     func(asl.Event)
 }
 
-// Execution is one run of a state machine.
+// Execution is one run of a state machine, or a child of a distributed map.
 type Execution struct {
 	ARN, Name, Machine, Region string
+	Qualifier                  string // the alias or version that it was started by
+	MapRun                     string // ARN, of a child
 	Input                      json.RawMessage
 	Started, Ended             time.Time
 	Result                     asl.Result
@@ -44,15 +49,35 @@ func (e *Execution) Running() bool { return e.Ended.IsZero() }
 func MachineName(machine string) string { return FunctionPrefix + machine }
 
 func newExecutions(a *Account) *executions {
-	x := &executions{account: a, machines: map[string]*asl.Machine{}, all: map[string]*Execution{}, observe: func(asl.Event) {}}
+	x := &executions{account: a, machines: map[string]*asl.Machine{}, definitions: map[string]string{}, tokens: map[string]*taskToken{},
+		all: map[string]*Execution{}, observe: func(asl.Event) {}}
 	for _, machine := range []string{catalog.Failover, catalog.Failback} {
-		m, err := asl.Parse([]byte(statemachine.Render(machine, FunctionPrefix)))
-		if err != nil {
+		if err := x.define(MachineName(machine), statemachine.Render(machine, FunctionPrefix)); err != nil {
 			panic(err) // the definition is part of the program and tested
 		}
-		x.machines[MachineName(machine)] = m
 	}
 	return x
+}
+
+func (x *executions) define(name, definition string) error {
+	m, err := asl.Parse([]byte(definition))
+	if err != nil {
+		return err
+	}
+	x.machines[name], x.definitions[name] = m, definition
+	return nil
+}
+
+// Define puts one more state machine into every region, or another definition
+// in place of one, before the clock runs.
+func (a *Account) Define(name, definition string) error { return a.runs.define(name, definition) }
+
+// DefineFunction puts one more function into every region, before the clock
+// runs: what a machine of Define may call.
+func (a *Account) DefineFunction(name string, h lambda.Handler) {
+	for _, region := range a.Estate.Regions {
+		a.functions.ready[region+"/"+name] = h
+	}
 }
 
 func (a *Account) machineARN(region, name string) string {
@@ -61,11 +86,20 @@ func (a *Account) machineARN(region, name string) string {
 
 var executionName = regexp.MustCompile(`^[0-9A-Za-z_-]{1,80}$`)
 
-// start begins an execution, as a task of its own.
+// liveAlias and firstVersion are what every machine of a lab can be started by,
+// beside its plain name.
+const (
+	liveAlias    = "live"
+	firstVersion = "1"
+)
+
+// start begins an execution, as a task of its own. The machine is a name, with
+// an alias or a version behind a colon if it is started by that.
 func (x *executions) start(region, machine, name string, input json.RawMessage) (*Execution, error) {
 	a := x.account
+	machine, qualifier, _ := strings.Cut(machine, ":")
 	m, ok := x.machines[machine]
-	if !ok {
+	if !ok || (qualifier != "" && qualifier != liveAlias && qualifier != firstVersion) {
 		return nil, fail(400, "StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", a.machineARN(region, machine))
 	}
 	if name == "" {
@@ -82,20 +116,17 @@ func (x *executions) start(region, machine, name string, input json.RawMessage) 
 		return nil, fail(400, "ExecutionAlreadyExists", "Execution Already Exists: '%s'", arn)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &Execution{ARN: arn, Name: name, Machine: machine, Region: region, Input: input, Started: a.clock.Now(), cancel: cancel, ended: a.clock.NewSignal(), closed: a.clock.NewSignal()}
+	e := &Execution{ARN: arn, Name: name, Machine: machine, Region: region, Qualifier: qualifier, Input: input, Started: a.clock.Now(), cancel: cancel, ended: a.clock.NewSignal(), closed: a.clock.NewSignal()}
 	x.all[arn] = e
 	x.order = append(x.order, arn)
 	a.clock.Go(func() {
-		e.Result = asl.Run(ctx, m, asl.Execution{
+		result := asl.Run(ctx, m, asl.Execution{
 			ARN: arn, Name: name, MachineARN: a.machineARN(region, machine), MachineName: machine,
-			RoleARN: "arn:aws:iam::" + a.Estate.Account + ":role/" + machine, Input: input,
+			RoleARN: a.roleARN(machine), Input: input,
 		}, &machineRuntime{executions: x, region: region, execution: e})
-		e.Ended = a.clock.Now()
-		cancel()
-		if e.Result.Status != asl.StatusSucceeded {
-			a.clock.Go(func() { x.close(e) })
+		if e.Running() { // and was not stopped
+			x.end(e, a.clock.Now(), result)
 		}
-		e.ended.Fire()
 	})
 	return e, nil
 }
@@ -116,6 +147,45 @@ func (x *executions) close(e *Execution) {
 	e.closed.Fire()
 }
 
+func (a *Account) roleARN(machine string) string {
+	return "arn:aws:iam::" + a.Estate.Account + ":role/" + machine
+}
+
+// end ends an execution, and has the rule see one that did not succeed.
+func (x *executions) end(e *Execution, at time.Time, result asl.Result) {
+	e.Ended, e.Result = at, result
+	e.cancel()
+	if result.Status != asl.StatusSucceeded {
+		x.account.clock.Go(func() { x.close(e) })
+	}
+	e.ended.Fire()
+}
+
+// stop ends an execution and its children at once, whatever they are doing. A
+// function that is running is not stopped: its answer is not heard any more.
+func (x *executions) stop(e *Execution, name, cause string) {
+	now := x.account.clock.Now()
+	abort := func(event asl.Event) {
+		event.Time = now
+		e.Events = append(e.Events, event)
+		x.observe(event)
+	}
+	children := e.children()
+	for _, arn := range sortedKeys(children) {
+		if child := children[arn]; child.Running() {
+			abort(asl.Event{Kind: asl.ExecutionAborted, Execution: asl.Execution{ARN: child.ARN, Name: child.Name, MachineName: child.Machine}})
+		}
+	}
+	self := asl.Execution{ARN: e.ARN, Name: e.Name, MachineARN: x.account.machineARN(e.Region, e.Machine), MachineName: e.Machine}
+	for _, mapRun := range e.mapRuns() {
+		if mapRun.stopped.IsZero() {
+			abort(asl.Event{Kind: asl.MapRunAborted, Execution: self, MapRun: mapRun.arn})
+		}
+	}
+	abort(asl.Event{Kind: asl.ExecutionAborted, Execution: self, Error: name, Cause: cause})
+	x.end(e, now, asl.Result{Status: asl.StatusAborted, Error: name, Cause: cause})
+}
+
 // machineRuntime is the world in which a state machine runs: the account.
 type machineRuntime struct {
 	executions *executions
@@ -128,14 +198,15 @@ func (r *machineRuntime) account() *Account { return r.executions.account }
 // Now gives the time on the lab's clock.
 func (r *machineRuntime) Now() time.Time { return r.account().clock.Now() }
 
-// Sleep waits on the lab's clock, in pieces, so that a stop is noticed.
+// piece is how long a wait goes on before it looks whether it was stopped.
+const piece = time.Second
+
+// Sleep waits on the lab's clock, in pieces. They end by the clock and not by
+// their number: on the wall clock each takes a little longer than it should.
 func (r *machineRuntime) Sleep(ctx context.Context, d time.Duration) error {
-	const piece = time.Second
-	for ; d > 0; d -= piece {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.account().clock.Sleep(min(d, piece))
+	until := r.Now().Add(d)
+	for left := d; left > 0 && ctx.Err() == nil; left = until.Sub(r.Now()) {
+		r.account().clock.Sleep(min(left, piece))
 	}
 	return ctx.Err()
 }
@@ -165,9 +236,15 @@ func (r *machineRuntime) Each(ctx context.Context, n, limit int, f func(context.
 	done.Wait(0)
 }
 
-// Task performs the one kind of task that the definition has.
+// Task performs the kinds of task that the lab knows: the invocation of a
+// function, with or without a token to wait for.
 func (r *machineRuntime) Task(_ context.Context, call asl.TaskCall) (json.RawMessage, error) {
-	if call.Resource != "arn:aws:states:::lambda:invoke" {
+	token := &taskToken{region: r.region, execution: r.execution, answered: r.account().clock.NewSignal()}
+	switch call.Resource {
+	case invoke:
+	case invokeAndWait:
+		r.executions.tokens[call.Token] = token
+	default:
 		return nil, &asl.Error{Name: asl.ErrorRuntime, Cause: "the lab does not know the resource " + call.Resource}
 	}
 	var in struct {
@@ -179,6 +256,7 @@ func (r *machineRuntime) Task(_ context.Context, call asl.TaskCall) (json.RawMes
 	}
 	answer, failure := r.account().functions.call(r.region, in.FunctionName, in.Payload, call.Timeout)
 	if failure != nil {
+		token.closed = true
 		return nil, failure
 	}
 	return json.Marshal(map[string]any{"ExecutedVersion": "$LATEST", "Payload": answer, "StatusCode": 200})
@@ -218,147 +296,16 @@ func (r *machineRuntime) Entered(asl.Event) {
 	r.account().clock.Sleep(time.Duration(r.account().Estate.Latencies.Transition) * time.Millisecond)
 }
 
-// Observe keeps the history of the execution.
+// Observe keeps the history of the execution. After a stop, nothing is added.
 func (r *machineRuntime) Observe(e asl.Event) {
+	if !r.execution.Running() {
+		return
+	}
 	if e.Kind == asl.ExecutionStarted && e.Execution.ARN == r.execution.ARN {
 		r.execution.Started = e.Time.Truncate(time.Millisecond) // as precisely as the machine tells it
 	}
 	r.execution.Events = append(r.execution.Events, e)
 	r.executions.observe(e)
-}
-
-var statesService = map[string]handler{
-	"states:StartExecution": func(a *Account, c *Call) (any, error) {
-		input := c.Params.str("input")
-		if input == "" {
-			input = "{}"
-		}
-		if !json.Valid([]byte(input)) {
-			return nil, fail(400, "InvalidExecutionInput", "Invalid State Machine Execution Input")
-		}
-		e, err := a.runs.start(c.Region, machineOf(c.Params.str("stateMachineArn")), c.Params.str("name"), json.RawMessage(input))
-		if err != nil {
-			return nil, err
-		}
-		return map[string]any{"executionArn": e.ARN, "startDate": stamp(e.Started)}, nil
-	},
-	"states:DescribeExecution": func(a *Account, c *Call) (any, error) {
-		e, err := a.execution(c)
-		if err != nil {
-			return nil, err
-		}
-		out := summary(a, e)
-		out["input"] = string(e.Input)
-		if !e.Running() {
-			if e.Result.Output != nil {
-				out["output"] = string(e.Result.Output)
-			}
-			if e.Result.Error != "" {
-				out["error"], out["cause"] = e.Result.Error, e.Result.Cause
-			}
-		}
-		return out, nil
-	},
-	"states:StopExecution": func(a *Account, c *Call) (any, error) {
-		e, err := a.execution(c)
-		if err != nil {
-			return nil, err
-		}
-		e.cancel()
-		return map[string]any{"stopDate": stamp(a.clock.Now())}, nil
-	},
-	"states:ListExecutions": func(a *Account, c *Call) (any, error) {
-		list := []map[string]any{}
-		for _, arn := range slices.Backward(a.runs.order) {
-			e := a.runs.all[arn]
-			status := c.Params.str("statusFilter")
-			if a.machineARN(e.Region, e.Machine) != c.Params.str("stateMachineArn") || (status != "" && status != string(e.status())) {
-				continue
-			}
-			list = append(list, summary(a, e))
-		}
-		return map[string]any{"executions": list}, nil
-	},
-	"states:GetExecutionHistory": func(a *Account, c *Call) (any, error) {
-		e, err := a.execution(c)
-		if err != nil {
-			return nil, err
-		}
-		events := []map[string]any{}
-		for _, event := range e.Events {
-			if event.Execution.ARN == e.ARN {
-				events = append(events, historyEvent(len(events)+1, event))
-			}
-		}
-		if c.Params.flag("reverseOrder") {
-			slices.Reverse(events)
-		}
-		return map[string]any{"events": events}, nil
-	},
-	"states:ListStateMachines": func(a *Account, c *Call) (any, error) {
-		list := []map[string]any{}
-		for _, name := range sortedKeys(a.runs.machines) {
-			list = append(list, map[string]any{"stateMachineArn": a.machineARN(c.Region, name), "name": name, "type": "STANDARD", "creationDate": stamp(a.clock.start)})
-		}
-		return map[string]any{"stateMachines": list}, nil
-	},
-	"states:DescribeStateMachine": func(a *Account, c *Call) (any, error) {
-		name := machineOf(c.Params.str("stateMachineArn"))
-		if a.runs.machines[name] == nil {
-			return nil, fail(400, "StateMachineDoesNotExist", "State Machine Does Not Exist: '%s'", c.Params.str("stateMachineArn"))
-		}
-		return map[string]any{"stateMachineArn": a.machineARN(c.Region, name), "name": name, "status": "ACTIVE", "type": "STANDARD", "creationDate": stamp(a.clock.start),
-			"roleArn": "arn:aws:iam::" + a.Estate.Account + ":role/" + name, "definition": statemachine.Render(strings.TrimPrefix(name, FunctionPrefix), FunctionPrefix)}, nil
-	},
-}
-
-// machineOf reads the name of a machine from its ARN, or from that of a
-// version or an alias of it.
-func machineOf(arn string) string {
-	_, rest, _ := strings.Cut(arn, ":stateMachine:")
-	name, _, _ := strings.Cut(rest, ":")
-	return name
-}
-
-func (a *Account) execution(c *Call) (*Execution, error) {
-	e, ok := a.runs.all[c.Params.str("executionArn")]
-	if !ok || e.Region != c.Region {
-		return nil, fail(400, "ExecutionDoesNotExist", "Execution Does Not Exist: '%s'", c.Params.str("executionArn"))
-	}
-	return e, nil
-}
-
-func (e *Execution) status() asl.Status {
-	if e.Running() {
-		return "RUNNING"
-	}
-	return e.Result.Status
-}
-
-func summary(a *Account, e *Execution) map[string]any {
-	out := map[string]any{"executionArn": e.ARN, "stateMachineArn": a.machineARN(e.Region, e.Machine), "name": e.Name, "status": e.status(), "startDate": stamp(e.Started)}
-	if !e.Running() {
-		out["stopDate"] = stamp(e.Ended)
-	}
-	return out
-}
-
-// historyEvent writes an event as GetExecutionHistory does.
-func historyEvent(id int, event asl.Event) map[string]any {
-	out := map[string]any{"id": id, "previousEventId": id - 1, "timestamp": stamp(event.Time), "type": event.Name()}
-	switch event.Kind {
-	case asl.StateEntered:
-		out["stateEnteredEventDetails"] = map[string]any{"name": event.State, "input": string(event.Input)}
-	case asl.StateExited:
-		out["stateExitedEventDetails"] = map[string]any{"name": event.State, "output": string(event.Output)}
-	case asl.ExecutionFailed:
-		out["executionFailedEventDetails"] = map[string]any{"error": event.Error, "cause": event.Cause}
-	case asl.ExecutionSucceeded:
-		out["executionSucceededEventDetails"] = map[string]any{"output": string(event.Output)}
-	case asl.TaskFailed:
-		out["taskFailedEventDetails"] = map[string]any{"resourceType": "lambda", "resource": "invoke", "error": event.Error, "cause": event.Cause}
-	}
-	return out
 }
 
 // stamp writes a time as the AWS JSON protocols do: seconds since 1970.

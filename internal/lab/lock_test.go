@@ -80,7 +80,7 @@ func TestLocksOfAStoppedRunAreTakenOver(t *testing.T) {
 				return
 			}
 			clock.Sleep(time.Duration(stopAfter) * time.Millisecond)
-			e.cancel()
+			a.runs.stop(e, "", "")
 			e.ended.Wait(0)
 			if e.Result.Status != asl.StatusAborted && e.Result.Status != asl.StatusSucceeded {
 				t.Errorf("stopped after %d ms: %s", stopAfter, e.Result.Status)

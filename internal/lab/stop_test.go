@@ -27,7 +27,7 @@ func stopped(t testing.TB, payload []byte, at int) (a *Account, first, second Re
 		}
 		step := func() {
 			if count++; count == at && e.Running() {
-				e.cancel()
+				a.runs.stop(e, "", "")
 			}
 		}
 		a.onCall = step
