@@ -59,6 +59,10 @@ var readMetrics = Statement{
 	Reason: "CloudWatch knows no resource for metrics",
 }
 
+// readReplicaLag is the statement of an action that reads ReplicaLag alone,
+// whose dimensions are known.
+var readReplicaLag = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
+
 const (
 	anyInstance = "arn:${Partition}:rds:${Region}:${Account}:db:*"
 	// A switchover is called in the primary's region and a failover touches
@@ -77,7 +81,7 @@ var Entries = []Entry{
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica"}, Resources: []string{anyInstance}},
-			readMetrics,
+			readReplicaLag,
 		},
 	},
 	{

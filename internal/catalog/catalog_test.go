@@ -100,7 +100,7 @@ func TestRowsAreComplete(t *testing.T) {
 // interfaces lists, by the IAM prefix of their service, what each action asks
 // of AWS.
 var interfaces = map[string]map[string]reflect.Type{
-	"PromoteRDSReadReplica":      {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
+	"PromoteRDSReadReplica":      {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI]()},
 	"PlannedFailoverAurora":      {"rds": reflect.TypeFor[globalcluster.SwitchoverAPI]()},
 	"UnPlannedFailoverAurora":    {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
 	"FailoverElastiCacheCluster": {"elasticache": reflect.TypeFor[cachegroup.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},

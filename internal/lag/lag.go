@@ -21,9 +21,15 @@ import (
 	"dr-orchestrator/internal/action"
 )
 
-// API is every CloudWatch call that reading a lag takes.
-type API interface {
+// DataAPI is every CloudWatch call that reading a lag takes whose metric has one
+// known dimension alone.
+type DataAPI interface {
 	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
+}
+
+// API is every CloudWatch call that reading any lag takes.
+type API interface {
+	DataAPI
 	ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error)
 }
 
@@ -80,6 +86,24 @@ type CloudWatch struct{ API API }
 // Read implements Source.
 func (c CloudWatch) Read(ctx context.Context, m Metric, now time.Time) Reading {
 	return readAll(ctx, c.API, []Metric{m}, now)[0]
+}
+
+// Listless reads metrics that have one known dimension alone, for a role that
+// may not list metrics. Any other one could not be asked for.
+type Listless struct{ API DataAPI }
+
+// Read implements Source.
+func (l Listless) Read(ctx context.Context, m Metric, now time.Time) Reading {
+	if !m.Alone {
+		return failed(m, action.Errorf(action.Internal, "its dimensions would have to be listed"))
+	}
+	return readAll(ctx, listless{l.API}, []Metric{m}, now)[0]
+}
+
+type listless struct{ DataAPI }
+
+func (listless) ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error) {
+	return nil, action.Errorf(action.Internal, "metrics are not listed here")
 }
 
 // Many reads many metrics with few calls and gives a source that answers from

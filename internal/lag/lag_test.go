@@ -554,6 +554,20 @@ func TestZeroReading(t *testing.T) {
 	}
 }
 
+// A role that may not list reads what needs no list, and nothing else.
+func TestListless(t *testing.T) {
+	api := &cloud{series: []published{aurora("orders", "us-east-1", 400, 0), {namespace: "AWS/RDS", name: "ReplicaLag", dimensions: []string{"DBInstanceIdentifier", "orders"}, value: 2}}}
+	if got := (Listless{api}).Read(t.Context(), replicaLag, noon); !got.Known || got.Lag != 2*time.Second {
+		t.Errorf("%+v", got)
+	}
+	if got := (Listless{api}).Read(t.Context(), OfGlobalCluster("orders"), noon); got.Known || got.Err == nil || oneSecond.Gate(got) == nil {
+		t.Errorf("a metric whose dimensions are not known: %+v", got)
+	}
+	if len(api.lists) > 0 {
+		t.Error("metrics were listed")
+	}
+}
+
 // A replication that does not run leaves datapoints that look fresh.
 func TestOfRunning(t *testing.T) {
 	api := &metrics{values: []float64{0}, ages: []time.Duration{0}}

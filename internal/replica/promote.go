@@ -59,7 +59,7 @@ const MinimumPromotionSeconds = 20
 // NewPromotion wires the action to AWS.
 func NewPromotion(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[PromoteParameters]{
-		Reconciler: Promotion{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(""))}},
+		Reconciler: Promotion{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.Listless{API: cloudwatch.NewFromConfig(f.Config(""))}},
 		Secrets:    secrets, Now: now, MinimumSeconds: MinimumPromotionSeconds,
 	}
 }
