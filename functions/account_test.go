@@ -225,7 +225,7 @@ func (a account) event(t *testing.T, function string) any {
 			}
 			r.Baseline = action.StateReady
 			return action.Envelope{Operation: action.OperationReconcile, Run: plan.Run, Resource: &r,
-				Drive: &action.Drive{StartedAt: time.Now().UTC(), Changed: action.ChangeNo}}
+				Drive: &action.Drive{StartedAt: lab.Epoch, Changed: action.ChangeNo}, Now: aws.Time(lab.Epoch)}
 		}
 		t.Fatalf("the sample %s of %s does not use it", e.Sample, e.Type)
 	}

@@ -105,7 +105,7 @@ func TestSuccess(t *testing.T) {
 			return
 		}
 		envelope := event.(action.Envelope)
-		look := action.Envelope{Operation: action.OperationPreflight, Run: envelope.Run, Resources: []action.Resource{*envelope.Resource}}
+		look := action.Envelope{Operation: action.OperationPreflight, Run: envelope.Run, Resources: []action.Resource{*envelope.Resource}, Now: envelope.Now}
 		readiness := answerOf[action.PreflightAnswer](t, a.endpoint, name, look).Readiness
 		if len(readiness) != 1 || readiness[0].Index != envelope.Resource.Index || readiness[0].Observed == action.StateUnknown {
 			t.Errorf("preflight: %+v, want what was seen of one resource", readiness)

@@ -45,13 +45,14 @@ func scenarios(t *testing.T) []scenario {
 		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
 		name := filepath.Base(sample)
 		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil})
-		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "UnPlannedFailoverAurora")
+		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
 		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left})
 		byHand := lab.DefaultEstate()
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
-		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil})
+		unlimited := with(t, text, "AcceptUnknownLag", "true", "CheckReplicaLag") // what is promoted has no lag any more
+		all = append(all, scenario{name + ", promoted by hand", machine, with(t, unlimited, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil})
 	}
 	return all
 }

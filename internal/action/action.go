@@ -266,6 +266,10 @@ type Readiness struct {
 	Lag      *float64 // seconds
 }
 
+// LagUnknown begins the warning of a preflight that knows no replication lag
+// where no limit forbids to go ahead: how much may be lost is then not known.
+const LagUnknown = "the replication lag is unknown"
+
 // Verdict sums the findings up: the worst of them, or what was observed.
 func (r Readiness) Verdict() Verdict {
 	verdict := VerdictReady

@@ -89,6 +89,9 @@ type Adapter[P any] struct {
 	Secrets        Secrets
 	Now            func() time.Time
 	MinimumSeconds int // no operation of this kind ends sooner
+	// ReadOnly says that the action makes no mutating call: whatever becomes
+	// of an invocation, nothing was changed by it.
+	ReadOnly bool
 }
 
 var _ lambda.Handler = (*Adapter[struct{}])(nil)
@@ -187,7 +190,7 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 		}
 		if in.Drive != nil {
 			req.Drive = *in.Drive
-			checked.Changed, _ = changed(req.Drive, resource.Baseline, Progress{Observed: ready.Observed}, req.settling())
+			checked.Changed, _ = a.changed(req, resource.Baseline, Progress{Observed: ready.Observed})
 		}
 		out.Readiness = append(out.Readiness, checked)
 	}
@@ -222,7 +225,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		Status: progress.Status, Phase: progress.Phase, Message: progress.Message,
 		Evidence: progress.Evidence, Memo: maps.Clone(in.Drive.Memo),
 	}
-	answer.Changed, answer.InterruptedAt = changed(req.Drive, in.Resource.Baseline, progress, req.settling())
+	answer.Changed, answer.InterruptedAt = a.changed(req, in.Resource.Baseline, progress)
 	if answer.Memo == nil {
 		answer.Memo = map[string]string{}
 	}
@@ -250,6 +253,13 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		answer.Memo[name] = a.redact(text, secrets)
 	}
 	return encode(answer)
+}
+
+func (a *Adapter[P]) changed(req Request[P], baseline State, p Progress) (Change, *time.Time) {
+	if a.ReadOnly {
+		return ChangeNo, nil
+	}
+	return changed(req.Drive, baseline, p, req.settling())
 }
 
 // memoReady notes that this run has seen the resource in a state from which an

@@ -6,10 +6,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/lag"
 )
 
 // FailoverParameters are the parameters of FailoverElastiCacheCluster.
@@ -17,6 +19,7 @@ type FailoverParameters struct {
 	GlobalReplicationGroupId string `param:"required" format:"global-replication-group" identity:"global-replication-group" doc:"Identifier of the global datastore, with the prefix that AWS gave it."`
 	TargetRegion             string `param:"required" format:"region" doc:"Region of the replication group that is to become the primary."`
 	TargetReplicationGroupId string `param:"required" format:"replication-group" doc:"Identifier of that replication group."`
+	lag.Limit
 }
 
 // FailoverAPI is every call to ElastiCache that a failover makes.
@@ -30,6 +33,7 @@ type FailoverAPI interface {
 // target's, which is the one that has to work.
 type Failover struct {
 	ElastiCache func(region string) FailoverAPI
+	Lags        func(region string) lag.Source
 }
 
 // MinimumSeconds: field reports speak of about a minute.
@@ -38,8 +42,13 @@ const MinimumSeconds = 20
 // NewFailover wires the action to AWS.
 func NewFailover(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[FailoverParameters]{
-		Reconciler: Failover{ElastiCache: func(region string) FailoverAPI { return elasticache.NewFromConfig(f.Config(region)) }},
-		Secrets:    secrets, Now: now, MinimumSeconds: MinimumSeconds,
+		Reconciler: Failover{
+			ElastiCache: func(region string) FailoverAPI { return elasticache.NewFromConfig(f.Config(region)) },
+			Lags: func(region string) lag.Source {
+				return lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(region))}
+			},
+		},
+		Secrets: secrets, Now: now, MinimumSeconds: MinimumSeconds,
 	}
 }
 
@@ -107,55 +116,78 @@ func prove(g Global, local *Local, name string) action.Decision {
 	return action.Finish("primary", "%s is the primary of %s and available", name, g.ID)
 }
 
+// looked is what one invocation has seen and made of it.
+type looked struct {
+	decision action.Decision
+	evidence action.Evidence
+	nodes    []string // of the target, where it was looked at
+}
+
 // observe reads as little as the decision needs.
-func (a Failover) observe(ctx context.Context, p FailoverParameters, asked action.Asked) (action.Decision, action.Evidence, error) {
+func (a Failover) observe(ctx context.Context, p FailoverParameters, asked action.Asked) (looked, error) {
 	api := a.ElastiCache(p.TargetRegion)
 	g, err := findGlobal(ctx, api, p.GlobalReplicationGroupId, p.TargetRegion)
 	if err != nil {
-		return action.Decision{}, nil, err
+		return looked{}, err
 	}
 	d := decide(g, nil, p, asked)
 	if d.Move != action.MoveLook {
-		return d, g.evidence(nil), nil
+		return looked{decision: d, evidence: g.evidence(nil)}, nil
 	}
 	local, err := findLocal(ctx, api, p.TargetReplicationGroupId, p.TargetRegion)
 	if err != nil {
-		return action.Decision{}, nil, err
+		return looked{}, err
 	}
-	return decide(g, &local, p, asked), g.evidence(&local), nil
+	return looked{decide(g, &local, p, asked), g.evidence(&local), local.Nodes}, nil
+}
+
+// lag reads GlobalDatastoreReplicationLag, which is in seconds and published in
+// the region of the secondary.
+func (a Failover) lag(ctx context.Context, req action.Request[FailoverParameters], nodes []string) lag.Reading {
+	p := req.Parameters
+	return a.Lags(p.TargetRegion).Read(ctx, lag.OfDatastore(p.TargetReplicationGroupId, nodes), req.Now)
 }
 
 // Preflight tells whether the failover could begin now.
 func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverParameters]) (action.Readiness, error) {
-	d, evidence, err := a.observe(ctx, req.Parameters, action.Asked{Now: req.Now})
+	out, err := a.observe(ctx, req.Parameters, action.Asked{Now: req.Now})
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: d.State, Evidence: evidence, Findings: d.Findings()}
+	ready := action.Readiness{Observed: out.decision.State, Evidence: out.evidence, Findings: out.decision.Findings()}
 	if target := req.Parameters.TargetRegion; target != req.Run.Region {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
 			Message: "TargetRegion is " + target + " and this run is in " + req.Run.Region + ": it depends on both"})
 	}
-	return ready, nil
+	if out.decision.Move != action.MoveAct {
+		return ready, nil
+	}
+	return ready, req.Parameters.Report(a.lag(ctx, req, out.nodes), &ready)
 }
 
 // Reconcile takes the next step of the failover.
 func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverParameters]) (action.Progress, error) {
 	p := req.Parameters
 	asked := req.Asked("")
-	d, evidence, err := a.observe(ctx, p, asked)
+	out, err := a.observe(ctx, p, asked)
 	if err != nil {
 		return action.Progress{}, err
 	}
-	progress, err := d.Progress(asked, evidence)
-	if err != nil || d.Move != action.MoveAct {
+	progress, err := out.decision.Progress(asked, out.evidence)
+	if err != nil || out.decision.Move != action.MoveAct {
 		return progress, err
 	}
+	reading := a.lag(ctx, req, out.nodes)
+	if err := p.Gate(reading); err != nil {
+		return progress, err
+	}
+	progress.Lag = reading.Seconds()
+	progress.Evidence["lag"] = reading.String()
 	_, err = a.ElastiCache(p.TargetRegion).FailoverGlobalReplicationGroup(ctx, &elasticache.FailoverGlobalReplicationGroupInput{
 		GlobalReplicationGroupId:  aws.String(p.GlobalReplicationGroupId),
 		PrimaryRegion:             aws.String(p.TargetRegion), // the new primary's, in spite of its name
 		PrimaryReplicationGroupId: aws.String(p.TargetReplicationGroupId),
 	})
-	progress.Phase, progress.Message = "failing-over", "failover asked for"
+	progress.Phase, progress.Message = "failing-over", "failover asked for; lag "+reading.String()
 	return action.Sent(req, progress, action.Mutation("failing "+p.GlobalReplicationGroupId+" over to "+p.TargetRegion, err))
 }

@@ -1,6 +1,7 @@
 package cachegroup
 
 import (
+	"encoding/json"
 	"net"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 )
 
 // The scenes through which a global datastore goes.
@@ -292,4 +294,89 @@ func TestFailoverPreflight(t *testing.T) {
 			t.Errorf("class %q, %+v", class, got)
 		}
 	})
+}
+
+// The lag of the target is read in its own region, by the names of its nodes,
+// and gates the call.
+func TestFailoverLag(t *testing.T) {
+	known := func(d time.Duration) lag.Reading { return lag.Reading{Known: true, Lag: d, At: noon} }
+	failed := func(class action.Class) lag.Reading { return lag.Reading{Why: "no", Err: action.Errorf(class, "no")} }
+	unknown := lag.Reading{Why: "nothing was published"}
+	const ready, warns, blocks = action.VerdictReady, action.VerdictWarning, action.VerdictBlocked
+	for _, tt := range []struct {
+		name    string
+		limit   *int
+		accept  bool
+		reading lag.Reading
+		class   action.Class // instead of a call
+		verdict action.Verdict
+	}{
+		{"below the limit", aws.Int(10), false, known(9 * time.Second), "", ready},
+		{"at the limit", aws.Int(10), false, known(10 * time.Second), "", ready},
+		{"above", aws.Int(10), false, known(11 * time.Second), action.Refused, blocks},
+		{"above, unknown accepted", aws.Int(10), true, known(11 * time.Second), action.Refused, blocks},
+		{"unknown", aws.Int(10), false, unknown, action.Refused, blocks},
+		{"unknown, accepted", aws.Int(10), true, unknown, "", warns},
+		{"never read", aws.Int(0), false, lag.Reading{}, action.Refused, blocks},
+		{"throttled", aws.Int(10), false, failed(action.Throttled), action.Throttled, blocks},
+		{"throttled, accepted", aws.Int(10), true, failed(action.Throttled), "", warns},
+		{"denied", aws.Int(10), false, failed(action.Denied), action.Denied, blocks},
+		{"no limit, large", nil, false, known(time.Hour), "", ready},
+		{"no limit, unknown", nil, false, unknown, "", warns},
+		{"no limit, throttled", nil, false, failed(action.Throttled), "", warns},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			limited := parameters
+			limited.Limit = lag.Limit{MaxReplicaLagSeconds: tt.limit, AcceptUnknownLag: tt.accept}
+			encoded, err := json.Marshal(limited)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := newMachine(t, action.StateReady)
+			m.event.Resource.Parameters = encoded
+			m.show(idle)
+			m.regions[west].lags.reading = tt.reading
+			m.regions[east].dead()
+			answer, class := m.drive(t)
+			if calls := m.mutations(); class != tt.class || (calls == 1) != (tt.class == "") || calls > 1 {
+				t.Errorf("%q with %d calls, want %q", class, calls, tt.class)
+			}
+			if class == "" {
+				if _, noted := answer.Memo[action.MemoLag]; noted != tt.reading.Known || answer.Evidence["lag"] != tt.reading.String() {
+					t.Errorf("memo %v, evidence %v", answer.Memo, answer.Evidence)
+				}
+			}
+			if len(m.regions[east].lags.asks) > 0 || len(m.regions[west].lags.asks) != 1 {
+				t.Fatalf("read %v in the east and %v in the west", m.regions[east].lags.asks, m.regions[west].lags.asks)
+			}
+			want := lag.Dimension{Values: append([]string{"orders-us-west-2"}, nodes...)}
+			if got := m.regions[west].lags.asks[0]; got.Name != "GlobalDatastoreReplicationLag" || !cmp.Equal(got.Of, want) {
+				t.Errorf("read %+v, want %+v", got, want)
+			}
+
+			m = newMachine(t, "")
+			m.event.Resource.Parameters = encoded
+			m.show(idle)
+			m.regions[west].lags.reading = tt.reading
+			got, _ := m.preflight(t)
+			if got.Verdict != tt.verdict || m.mutations() > 0 {
+				t.Errorf("preflight: %q with %+v, want %q", got.Verdict, got.Findings, tt.verdict)
+			}
+		})
+	}
+}
+
+// Nothing is read of what no call would be made for.
+func TestFailoverReadsNoLagForNothing(t *testing.T) {
+	for name, s := range map[string]scene{"done": over, "running": running, "its group at work": with(idle, func(s *scene) { s.group = "snapshotting" })} {
+		m := newMachine(t, action.StateReady)
+		m.show(s)
+		m.drive(t)
+		before := newMachine(t, "")
+		before.show(s)
+		before.preflight(t)
+		if n := len(m.regions[west].lags.asks) + len(before.regions[west].lags.asks); n > 0 {
+			t.Errorf("%s: %d reads", name, n)
+		}
+	}
 }

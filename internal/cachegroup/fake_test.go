@@ -16,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -40,6 +41,18 @@ type region struct {
 	globals  call[elasticache.DescribeGlobalReplicationGroupsInput, elasticache.DescribeGlobalReplicationGroupsOutput]
 	groups   call[elasticache.DescribeReplicationGroupsInput, elasticache.DescribeReplicationGroupsOutput]
 	failover call[elasticache.FailoverGlobalReplicationGroupInput, elasticache.FailoverGlobalReplicationGroupOutput]
+	lags     lags
+}
+
+// lags answers with one reading, and keeps what it was asked for.
+type lags struct {
+	reading lag.Reading
+	asks    []lag.Metric
+}
+
+func (l *lags) Read(_ context.Context, m lag.Metric, _ time.Time) lag.Reading {
+	l.asks = append(l.asks, m)
+	return l.reading
 }
 
 func (r *region) DescribeGlobalReplicationGroups(_ context.Context, in *elasticache.DescribeGlobalReplicationGroupsInput, _ ...func(*elasticache.Options)) (*elasticache.DescribeGlobalReplicationGroupsOutput, error) {
@@ -97,13 +110,16 @@ func (m *machine) show(s scene) {
 		if !s.absent {
 			r.globals.out.GlobalReplicationGroups = []types.GlobalReplicationGroup{g}
 		}
-		group := types.ReplicationGroup{ReplicationGroupId: aws.String("orders-" + west), Status: aws.String(s.group)}
+		group := types.ReplicationGroup{ReplicationGroupId: aws.String("orders-" + west), Status: aws.String(s.group), MemberClusters: nodes}
+		r.lags.reading = lag.Reading{Known: true, Lag: 2 * time.Second, At: m.now}
 		if s.role != "" {
 			group.GlobalReplicationGroupInfo = &types.GlobalReplicationGroupInfo{GlobalReplicationGroupMemberRole: aws.String(s.role)}
 		}
 		r.groups.out = &elasticache.DescribeReplicationGroupsOutput{ReplicationGroups: []types.ReplicationGroup{group}}
 	}
 }
+
+var nodes = []string{"orders-us-west-2-001", "orders-us-west-2-002"}
 
 var parameters = FailoverParameters{GlobalReplicationGroupId: "ldgnf-orders", TargetRegion: west, TargetReplicationGroupId: "orders-" + west}
 
@@ -123,8 +139,11 @@ func newMachine(t *testing.T, baseline action.State) *machine {
 func (m *machine) invoke(t *testing.T, into any) action.Class {
 	t.Helper()
 	adapter := &action.Adapter[FailoverParameters]{
-		Reconciler: Failover{ElastiCache: func(name string) FailoverAPI { return m.regions[name] }},
-		Now:        func() time.Time { return m.now }, MinimumSeconds: MinimumSeconds,
+		Reconciler: Failover{
+			ElastiCache: func(name string) FailoverAPI { return m.regions[name] },
+			Lags:        func(name string) lag.Source { return &m.regions[name].lags },
+		},
+		Now: func() time.Time { return m.now }, MinimumSeconds: MinimumSeconds,
 	}
 	event, err := json.Marshal(m.event)
 	if err != nil {

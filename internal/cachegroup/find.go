@@ -30,6 +30,7 @@ type Member struct {
 type Local struct {
 	Status  string
 	Primary bool
+	Nodes   []string // names of its cache clusters
 }
 
 // Finder is every read that finding takes.
@@ -70,7 +71,7 @@ func findLocal(ctx context.Context, api Finder, group, region string) (Local, er
 	if len(out.ReplicationGroups) != 1 {
 		return Local{}, action.Errorf(action.NotFound, "replication group %s is not in %s", group, region)
 	}
-	l := Local{Status: aws.ToString(out.ReplicationGroups[0].Status)}
+	l := Local{Status: aws.ToString(out.ReplicationGroups[0].Status), Nodes: out.ReplicationGroups[0].MemberClusters}
 	if info := out.ReplicationGroups[0].GlobalReplicationGroupInfo; info != nil {
 		l.Primary = isPrimary(info.GlobalReplicationGroupMemberRole)
 	}

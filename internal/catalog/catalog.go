@@ -14,6 +14,7 @@ import (
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/globalcluster"
+	"dr-orchestrator/internal/lagcheck"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/replica"
 )
@@ -58,6 +59,10 @@ var readMetrics = Statement{
 	Reason: "CloudWatch knows no resource for metrics",
 }
 
+// readReplicaLag is the statement of an action that reads ReplicaLag alone,
+// whose dimensions are known.
+var readReplicaLag = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
+
 const (
 	anyInstance = "arn:${Partition}:rds:${Region}:${Account}:db:*"
 	// A switchover is called in the primary's region and a failover touches
@@ -76,7 +81,7 @@ var Entries = []Entry{
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica"}, Resources: []string{anyInstance}},
-			readMetrics,
+			readReplicaLag,
 		},
 	},
 	{
@@ -105,13 +110,28 @@ var Entries = []Entry{
 		Doc:        "Makes a replication group the primary of its ElastiCache global datastore.",
 		Parameters: reflect.TypeFor[cachegroup.FailoverParameters](), Machines: both,
 		TimeLimit: time.Hour, ProofReads: 2, Sample: "failover-replica-and-cache.json", New: cachegroup.NewFailover,
-		Statements: []Statement{{
-			Actions: []string{"elasticache:DescribeGlobalReplicationGroups", "elasticache:DescribeReplicationGroups", "elasticache:FailoverGlobalReplicationGroup"},
-			Resources: []string{
-				"arn:${Partition}:elasticache::${Account}:globalreplicationgroup:*",
-				"arn:${Partition}:elasticache:*:${Account}:replicationgroup:*",
+		Statements: []Statement{
+			{
+				Actions: []string{"elasticache:DescribeGlobalReplicationGroups", "elasticache:DescribeReplicationGroups", "elasticache:FailoverGlobalReplicationGroup"},
+				Resources: []string{
+					"arn:${Partition}:elasticache::${Account}:globalreplicationgroup:*",
+					"arn:${Partition}:elasticache:*:${Account}:replicationgroup:*",
+				},
 			},
-		}},
+			readMetrics,
+		},
+	},
+	{
+		Type: "CheckReplicaLag", Function: "check-replica-lag",
+		Doc:        "Checks, or waits until, a replica is close enough behind its source; changes nothing.",
+		Parameters: reflect.TypeFor[lagcheck.Parameters](), Machines: both,
+		TimeLimit: time.Hour, ProofReads: 1, Sample: "failover-checked-replica.json", New: lagcheck.New,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyInstance}},
+			{Actions: []string{"rds:DescribeDBClusters"}, Resources: []string{"arn:${Partition}:rds:${Region}:${Account}:cluster:*"}},
+			{Actions: []string{"elasticache:DescribeReplicationGroups"}, Resources: []string{"arn:${Partition}:elasticache:${Region}:${Account}:replicationgroup:*"}},
+			readMetrics,
+		},
 	},
 }
 

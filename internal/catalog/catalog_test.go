@@ -15,6 +15,7 @@ import (
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/globalcluster"
 	"dr-orchestrator/internal/lag"
+	"dr-orchestrator/internal/lagcheck"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/replica"
 	"dr-orchestrator/internal/run"
@@ -99,10 +100,13 @@ func TestRowsAreComplete(t *testing.T) {
 // interfaces lists, by the IAM prefix of their service, what each action asks
 // of AWS.
 var interfaces = map[string]map[string]reflect.Type{
-	"PromoteRDSReadReplica":      {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
+	"PromoteRDSReadReplica":      {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI]()},
 	"PlannedFailoverAurora":      {"rds": reflect.TypeFor[globalcluster.SwitchoverAPI]()},
 	"UnPlannedFailoverAurora":    {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
-	"FailoverElastiCacheCluster": {"elasticache": reflect.TypeFor[cachegroup.FailoverAPI]()},
+	"FailoverElastiCacheCluster": {"elasticache": reflect.TypeFor[cachegroup.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
+	"CheckReplicaLag": {
+		"rds": reflect.TypeFor[lagcheck.RDS](), "elasticache": reflect.TypeFor[lagcheck.ElastiCache](), "cloudwatch": reflect.TypeFor[lag.API](),
+	},
 }
 
 func TestPermissionsAreWhatTheInterfacesCall(t *testing.T) {

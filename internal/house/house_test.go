@@ -25,6 +25,10 @@ var rules = []struct{ from, on, why string }{
 	{"internal/replica", "internal/globalcluster", "domains stand beside each other"},
 	{"internal/globalcluster", "internal/replica", "domains stand beside each other"},
 	{"internal/cachegroup", "internal/globalcluster", "domains stand beside each other"},
+	{"internal/lagcheck", "internal/lab", "a domain does not know the lab"},
+	{"internal/lag", "internal/replica", "domains stand beside each other, and a lag is read for all of them"},
+	{"internal/lag", "internal/globalcluster", "domains stand beside each other, and a lag is read for all of them"},
+	{"internal/lag", "internal/cachegroup", "domains stand beside each other, and a lag is read for all of them"},
 	{"internal/asl", "internal/lab", "the interpreter runs on any runtime"},
 	{"internal/payload", "internal/catalog", "the payload learns its types from its caller"},
 }

@@ -100,11 +100,11 @@ func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recove
 func (e *Estate) addDatastore(id, group, primary, recovery string) {
 	d := &Datastore{ID: id, Status: "available"}
 	for _, region := range []string{primary, recovery} {
-		role := "SECONDARY"
+		role, lag := "SECONDARY", seconds(0.6)
 		if region == primary {
-			role = "PRIMARY"
+			role, lag = "PRIMARY", nil
 		}
-		e.Groups = append(e.Groups, &ReplicationGroup{Region: region, ID: group, Status: "available", Datastore: id})
+		e.Groups = append(e.Groups, &ReplicationGroup{Region: region, ID: group, Status: "available", Datastore: id, LagSeconds: lag})
 		d.Members = append(d.Members, DatastoreMember{Region: region, Group: group, Role: role, Status: "associated"})
 		e.export(region, group, map[string]string{
 			"-global-replication-group-id": id, "-target-region": region, "-target-replication-group-id": group, "-port-no": "3789",

@@ -61,6 +61,7 @@ func describeReplicationGroups(a *Account, c *Call) (any, error) {
 			ID   string `xml:"GlobalReplicationGroupId"`
 			Role string `xml:"GlobalReplicationGroupMemberRole"`
 		} `xml:"GlobalReplicationGroupInfo,omitempty"`
+		Nodes []string `xml:"MemberClusters>ClusterId"`
 	}
 	var out struct {
 		Groups []group `xml:"ReplicationGroups>ReplicationGroup"`
@@ -70,7 +71,7 @@ func describeReplicationGroups(a *Account, c *Call) (any, error) {
 		if g.Region != c.Region || (id != "" && g.ID != id) {
 			continue
 		}
-		shown := group{ID: g.ID, ARN: "arn:aws:elasticache:" + g.Region + ":" + a.Estate.Account + ":replicationgroup:" + g.ID, Status: g.Status}
+		shown := group{ID: g.ID, ARN: "arn:aws:elasticache:" + g.Region + ":" + a.Estate.Account + ":replicationgroup:" + g.ID, Status: g.Status, Nodes: g.nodes()}
 		if d := a.Estate.datastore(g.Datastore); d != nil {
 			if old, ok := a.before[d.ID].(*Datastore); ok && c.stale {
 				d = old

@@ -59,7 +59,8 @@ type Instance struct {
 	Retention     int      `json:"backupRetentionPeriod"`
 	Cluster       string   `json:"cluster,omitempty"`
 	Writer        bool     `json:"writer,omitempty"`
-	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
+	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
 }
 
 // Cluster is an Aurora DB cluster.
@@ -69,7 +70,8 @@ type Cluster struct {
 	Engine        string   `json:"engine"`
 	EngineVersion string   `json:"engineVersion"`
 	Status        string   `json:"status"`
-	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
+	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
 }
 
 // GlobalCluster is an Aurora global database.
@@ -99,10 +101,13 @@ type FailoverState struct {
 
 // ReplicationGroup is an ElastiCache replication group.
 type ReplicationGroup struct {
-	Region    string `json:"region"`
-	ID        string `json:"id"`
-	Status    string `json:"status"`
-	Datastore string `json:"globalDatastore"`
+	Region     string   `json:"region"`
+	ID         string   `json:"id"`
+	Status     string   `json:"status"`
+	Datastore  string   `json:"globalDatastore"`
+	Nodes      []string `json:"nodes,omitempty"`         // its cache clusters; none: the one named ID-001
+	LagSeconds *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint, nor where it is the primary
+	LagAge     float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
 }
 
 // Datastore is an ElastiCache global datastore.

@@ -62,9 +62,12 @@ func TestEverySampleRunsAndRunsAgain(t *testing.T) {
 			resources := 0
 			for _, layer := range first.Layers {
 				for _, r := range layer.Resources {
-					resources++
-					if r.Status != report.Done || !r.Changed || r.Error != nil {
-						t.Errorf("%s: %+v, want done and changed", r.ResourceName, r)
+					changes := changes(r.ResourceType)
+					if changes {
+						resources++
+					}
+					if r.Status != report.Done || r.Changed != changes || r.Error != nil {
+						t.Errorf("%s: %+v, want done and changed: %v", r.ResourceName, r, changes)
 					}
 				}
 			}
@@ -73,7 +76,7 @@ func TestEverySampleRunsAndRunsAgain(t *testing.T) {
 			}
 			untrue(t, first, sample(t, name))
 
-			again := runLab(t, Options{Payload: sample(t, name), Estate: first.Final})
+			again := runLab(t, Options{Payload: accepting(t, name), Estate: first.Final})
 			if again.Outcome != report.Succeeded || total(again.Mutations) != 0 {
 				t.Fatalf("second run: %s with mutations %v, want Succeeded without any\n%s", again.Outcome, again.Mutations, again.Cause)
 			}
@@ -86,6 +89,28 @@ func TestEverySampleRunsAndRunsAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// changes reports whether a resource type changes anything: checks do not.
+func changes(resourceType string) bool {
+	e, _ := catalog.Find(resourceType)
+	return !strings.HasPrefix(e.Function, "check-")
+}
+
+// accepting is a sample whose checks accept a lag that is not known. Where a
+// payload is carried on with, a replica may have been promoted already, and
+// then has no lag any more.
+func accepting(t testing.TB, name string) []byte {
+	t.Helper()
+	return edited(t, name, func(doc map[string]any) {
+		for _, layer := range doc["StatePayload"].([]any) {
+			for _, r := range layer.(map[string]any)["resources"].([]any) {
+				if resource := r.(map[string]any); resource["resourceType"] == "CheckReplicaLag" {
+					resource["parameters"].(map[string]any)["AcceptUnknownLag"] = "true"
+				}
+			}
+		}
+	})
 }
 
 func TestUnplannedFailoverNeedsNothingOfTheLostRegion(t *testing.T) {
@@ -277,13 +302,18 @@ func TestWhatTheOrchestratorAdds(t *testing.T) {
 			worst, sum, n := 0.0, 0.0, 0
 			for _, seconds := range operationTimes {
 				result := runLab(t, Options{Payload: sample(t, name), Estate: slowed(seconds)})
-				longest := 0.0
-				for _, r := range result.Layers[0].Resources {
-					added := r.DurationSeconds - r.AWSSeconds
-					worst, sum, n = max(worst, added), sum+added, n+1
-					longest = max(longest, r.AWSSeconds)
+				longest := 0.0 // of each layer, together
+				for _, layer := range result.Layers {
+					slowest := 0.0
+					for _, r := range layer.Resources {
+						added := r.DurationSeconds - r.AWSSeconds
+						worst, sum, n = max(worst, added), sum+added, n+1
+						slowest = max(slowest, r.AWSSeconds)
+					}
+					longest += slowest
 				}
-				if added := result.DurationSeconds - longest; added > 10 {
+				// Each layer after the first has its own beginning and end.
+				if added := result.DurationSeconds - longest; added > 10+2*float64(len(result.Layers)-1) {
 					t.Errorf("%s at %.0f s: the run adds %.1f s", name, seconds, added)
 				}
 				describes := map[string]int{}

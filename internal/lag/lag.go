@@ -6,8 +6,10 @@
 package lag
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -19,9 +21,15 @@ import (
 	"dr-orchestrator/internal/action"
 )
 
-// API is every CloudWatch call that reading a lag takes.
-type API interface {
+// DataAPI is every CloudWatch call that reading a lag takes whose metric has one
+// known dimension alone.
+type DataAPI interface {
 	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
+}
+
+// API is every CloudWatch call that reading any lag takes.
+type API interface {
+	DataAPI
 	ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error)
 }
 
@@ -36,6 +44,10 @@ type Metric struct {
 	// Alone says that Of is the only dimension. AWS does not document the
 	// others of every metric: they are then looked up.
 	Alone bool
+	// Shard tells which shard a value of Of belongs to; empty: to the whole.
+	// Where series are named by shards, the lag of each must be known: one that
+	// keeps silent is not made up for by the others. Nil: there are no shards.
+	Shard func(value string) string
 }
 
 // Dimension is the name of a dimension and what its value may be.
@@ -76,6 +88,24 @@ func (c CloudWatch) Read(ctx context.Context, m Metric, now time.Time) Reading {
 	return readAll(ctx, c.API, []Metric{m}, now)[0]
 }
 
+// Listless reads metrics that have one known dimension alone, for a role that
+// may not list metrics. Any other one could not be asked for.
+type Listless struct{ API DataAPI }
+
+// Read implements Source.
+func (l Listless) Read(ctx context.Context, m Metric, now time.Time) Reading {
+	if !m.Alone {
+		return failed(m, action.Errorf(action.Internal, "its dimensions would have to be listed"))
+	}
+	return readAll(ctx, listless{l.API}, []Metric{m}, now)[0]
+}
+
+type listless struct{ DataAPI }
+
+func (listless) ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListMetricsOutput, error) {
+	return nil, action.Errorf(action.Internal, "metrics are not listed here")
+}
+
 // Many reads many metrics with few calls and gives a source that answers from
 // what was read.
 func (c CloudWatch) Many(ctx context.Context, metrics []Metric, now time.Time) Source {
@@ -100,15 +130,17 @@ func (m Metric) key() string { return fmt.Sprint(m.Namespace, m.Name, m.Of) }
 
 // series is one metric with all its dimensions.
 type series struct {
-	of         int // index of the Metric
+	of         int    // index of the Metric
+	shard      string // that it speaks of; empty: the whole
 	dimensions []types.Dimension
 }
 
 // readAll gives a reading for each metric. A metric may stand for several
-// series (one for each shard, or for each region that was the source once): the
+// series (one for each node, or for each region that was the source once): the
 // longest lag of those that have a datapoint counts.
 func readAll(ctx context.Context, api API, metrics []Metric, now time.Time) []Reading {
 	readings := make([]Reading, len(metrics))
+	shards := make([]map[string]Reading, len(metrics))
 	all := find(ctx, api, metrics, readings)
 	const most = 500 // queries in one call, by the API
 	for len(all) > 0 {
@@ -117,35 +149,103 @@ func readAll(ctx context.Context, api API, metrics []Metric, now time.Time) []Re
 		values, err := ask(ctx, api, metrics, some, now)
 		for i, s := range some {
 			m := metrics[s.of]
-			if err != nil {
-				readings[s.of] = failed(m, err)
-				continue
-			}
 			r := Reading{Why: fmt.Sprintf("%s has no datapoint in the last %s", m.Name, 2*MaxAge)}
-			if v := values[i]; v != nil {
+			switch v := values[i]; {
+			case err != nil:
+				r = failed(m, err)
+			case v.err != nil:
+				r = failed(m, v.err)
+			case !v.at.IsZero():
 				r = reading(m, v.value, v.at, now)
 			}
-			readings[s.of] = longer(readings[s.of], r)
+			if shards[s.of] == nil {
+				shards[s.of] = map[string]Reading{}
+			}
+			if earlier, ok := shards[s.of][s.shard]; ok {
+				r = longer(earlier, r)
+			}
+			shards[s.of][s.shard] = r
+		}
+	}
+	for i, m := range metrics {
+		if shards[i] != nil {
+			readings[i] = m.together(shards[i])
 		}
 	}
 	return readings
 }
 
-// longer joins the readings of two series of one metric. A series that has
-// stopped says nothing where another one goes on; one that says that it does
-// not replicate outweighs what is known of others.
+// longer joins the readings of two series that speak of the same data. A series
+// that has ended says nothing where another one goes on; one that says that it
+// does not replicate, or that could not be read, outweighs what is known of
+// others.
 func longer(a, b Reading) Reading {
-	switch {
-	case a.Err != nil:
-		return a
-	case a.Known && b.Known && a.Lag >= b.Lag:
-		return a
-	case b.Known && !a.Known && !a.stopped:
-		return b
-	case a.Known && !b.Known && !b.stopped, a.stopped:
-		return a
+	if a.rank() < b.rank() {
+		a, b = b, a
 	}
-	return b
+	switch {
+	case a.rank() == b.rank() && a.Known:
+		return laterOf(a, b)
+	case a.rank() == b.rank() && b.At.After(a.At): // of two that say nothing, the one that said something last
+		return b
+	}
+	return a
+}
+
+func (r Reading) rank() int {
+	switch {
+	case r.Err != nil:
+		return 3
+	case r.stopped:
+		return 2
+	case r.Known:
+		return 1
+	}
+	return 0
+}
+
+// laterOf gives the longer of two known lags, as old as the older of the two:
+// what is known of both is not newer than that.
+func laterOf(a, b Reading) Reading {
+	at := a.At
+	if b.At.Before(at) {
+		at = b.At
+	}
+	if b.Lag > a.Lag {
+		a = b
+	}
+	a.At = at
+	return a
+}
+
+// together joins the readings of the shards: the lag is known where that of
+// every shard is.
+func (m Metric) together(shards map[string]Reading) Reading {
+	if _, whole := shards[""]; !whole || len(shards) > 1 { // some are named by shards
+		for _, value := range m.Of.Values {
+			if m.Shard == nil || m.Shard(value) == "" {
+				continue
+			}
+			name := m.Shard(value)
+			if _, ok := shards[name]; !ok {
+				shards[name] = Reading{Why: fmt.Sprintf("%s of shard %s has been published by none of its nodes for three hours", m.Name, name)}
+			}
+		}
+	}
+	var out *Reading
+	for _, name := range slices.Sorted(maps.Keys(shards)) {
+		r := shards[name]
+		switch {
+		case out == nil:
+			out = &r
+		case out.Known && r.Known:
+			later := laterOf(*out, r)
+			out = &later
+		case out.Known || !r.Known && r.rank() > out.rank():
+			out = &r
+		}
+	}
+	return *out
 }
 
 func failed(m Metric, err error) Reading {
@@ -155,43 +255,56 @@ func failed(m Metric, err error) Reading {
 // find gives the series of the metrics. Where there are none, or they could
 // not be listed, the reading says so.
 func find(ctx context.Context, api API, metrics []Metric, readings []Reading) []series {
+	type listing struct {
+		metrics []types.Metric
+		err     error
+	}
 	var all []series
-	listed := map[string][]types.Metric{}
+	listed := map[string]listing{}
 	for i, m := range metrics {
 		if m.Alone {
-			all = append(all, series{i, []types.Dimension{{Name: aws.String(m.Of.Name), Value: aws.String(m.Of.Values[0])}}})
+			all = append(all, series{of: i, dimensions: []types.Dimension{{Name: aws.String(m.Of.Name), Value: aws.String(m.Of.Values[0])}}})
 			continue
 		}
 		in := &cloudwatch.ListMetricsInput{Namespace: aws.String(m.Namespace), MetricName: aws.String(m.Name), RecentlyActive: types.RecentlyActivePt3h}
 		if len(metrics) == 1 && m.Of.Name != "" && len(m.Of.Values) == 1 {
 			in.Dimensions = []types.DimensionFilter{{Name: aws.String(m.Of.Name), Value: aws.String(m.Of.Values[0])}}
 		}
-		list, asked := listed[m.Namespace+m.Name]
+		list, asked := listed[m.Namespace+" "+m.Name]
 		if !asked {
-			var err error
-			if list, err = listMetrics(ctx, api, in); err != nil {
-				readings[i] = failed(m, err)
-				continue
-			}
-			listed[m.Namespace+m.Name] = list
+			list.metrics, list.err = listMetrics(ctx, api, in)
+			listed[m.Namespace+" "+m.Name] = list
+		}
+		if list.err != nil {
+			readings[i] = failed(m, list.err)
+			continue
 		}
 		readings[i].Why = m.Name + " has published nothing for three hours"
-		for _, found := range list {
-			if m.matches(found.Dimensions) {
-				all = append(all, series{i, found.Dimensions})
+		for _, found := range list.metrics {
+			if value, ok := m.matches(found.Dimensions); ok {
+				s := series{of: i, dimensions: found.Dimensions}
+				if m.Shard != nil {
+					s.shard = m.Shard(value)
+				}
+				all = append(all, s)
 			}
 		}
 	}
 	return all
 }
 
-func (m Metric) matches(dimensions []types.Dimension) bool {
+// matches gives the value that makes a series one of the metric's. Where both
+// the whole and a part of it are named, the part is what it speaks of.
+func (m Metric) matches(dimensions []types.Dimension) (value string, ok bool) {
 	for _, d := range dimensions {
 		if (m.Of.Name == "" || m.Of.Name == aws.ToString(d.Name)) && slices.Contains(m.Of.Values, aws.ToString(d.Value)) {
-			return true
+			if !ok || m.Shard != nil && m.Shard(value) == "" {
+				value = aws.ToString(d.Value)
+			}
+			ok = true
 		}
 	}
-	return false
+	return value, ok
 }
 
 func listMetrics(ctx context.Context, api API, in *cloudwatch.ListMetricsInput) ([]types.Metric, error) {
@@ -209,13 +322,22 @@ func listMetrics(ctx context.Context, api API, in *cloudwatch.ListMetricsInput) 
 	}
 }
 
+// datapoint is the newest of a series; without a time there is none.
 type datapoint struct {
 	value float64
 	at    time.Time
+	err   error // CloudWatch answered, and not for this series
 }
 
-// ask gives the newest datapoint of each series; nil where it has none.
-func ask(ctx context.Context, api API, metrics []Metric, some []series, now time.Time) ([]*datapoint, error) {
+// unanswered is what CloudWatch says of one series inside an answer that is
+// otherwise right. It looks like a series without datapoints.
+var unanswered = map[types.StatusCode]action.Class{
+	types.StatusCodeInternalError: action.Unreachable,
+	types.StatusCodeForbidden:     action.Denied,
+}
+
+// ask gives the newest datapoint of each series.
+func ask(ctx context.Context, api API, metrics []Metric, some []series, now time.Time) ([]datapoint, error) {
 	in := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(now.Add(-2 * MaxAge)), EndTime: aws.Time(now), ScanBy: types.ScanByTimestampDescending}
 	for i, s := range some {
 		in.MetricDataQueries = append(in.MetricDataQueries, types.MetricDataQuery{
@@ -226,20 +348,23 @@ func ask(ctx context.Context, api API, metrics []Metric, some []series, now time
 			},
 		})
 	}
-	values := make([]*datapoint, len(some))
+	values := make([]datapoint, len(some))
 	for {
 		out, err := api.GetMetricData(ctx, in)
 		if err != nil {
-			return nil, err
+			return values, err
 		}
 		for _, result := range out.MetricDataResults {
 			var i int
 			if _, err := fmt.Sscanf(aws.ToString(result.Id), "lag%d", &i); err != nil || i < 0 || i >= len(some) || len(result.Timestamps) != len(result.Values) {
 				continue
 			}
+			if class, ok := unanswered[result.StatusCode]; ok {
+				values[i].err = action.Errorf(class, "CloudWatch answers %s", result.StatusCode)
+			}
 			for j, at := range result.Timestamps {
-				if values[i] == nil || at.After(values[i].at) {
-					values[i] = &datapoint{result.Values[j], at}
+				if at.After(values[i].at) {
+					values[i].value, values[i].at = result.Values[j], at
 				}
 			}
 		}
@@ -273,10 +398,12 @@ func (r Reading) Seconds() *float64 {
 // String tells the reading in a few words.
 func (r Reading) String() string {
 	if !r.Known {
-		return "unknown: " + r.Why
+		return "unknown: " + r.why()
 	}
 	return r.Lag.String()
 }
+
+func (r Reading) why() string { return cmp.Or(r.Why, "it was not read") }
 
 // Limit are the parameters of every action that can lose data.
 type Limit struct {
@@ -292,13 +419,12 @@ func (l Limit) Gate(r Reading) error {
 	if l.MaxReplicaLagSeconds == nil || !r.Known && l.AcceptUnknownLag {
 		return nil
 	}
-	limit := time.Duration(*l.MaxReplicaLagSeconds) * time.Second
 	switch {
 	case r.Err != nil:
 		return r.Err
 	case !r.Known:
-		return action.Errorf(action.Refused, "the replication lag is unknown (%s) and MaxReplicaLagSeconds is %d", r.Why, *l.MaxReplicaLagSeconds)
-	case r.Lag > limit:
+		return action.Errorf(action.Refused, "the replication lag is unknown (%s) and MaxReplicaLagSeconds is %d", r.why(), *l.MaxReplicaLagSeconds)
+	case r.Lag.Seconds() > float64(*l.MaxReplicaLagSeconds): // any number of seconds, which a Duration would not hold
 		return action.Errorf(action.Refused, "the replication lag of %s is above MaxReplicaLagSeconds (%d)", r.Lag, *l.MaxReplicaLagSeconds)
 	}
 	return nil
@@ -317,7 +443,7 @@ func (l Limit) Report(r Reading, ready *action.Readiness) error {
 	case err != nil:
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.ClassOf(err), Message: err.Error()})
 	case !r.Known:
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "the replication lag is " + r.String()})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: action.LagUnknown + ": " + r.why()})
 	}
 	return nil
 }

@@ -28,6 +28,10 @@ var formats = map[string]format{
 		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
 		words: "the identifier of a DB instance: 1 to 63 " + nameWords, example: "orders-replica",
 	},
+	"replica": {
+		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
+		words: "the identifier of a DB instance, DB cluster or replication group: 1 to 63 " + nameWords, example: "orders-replica",
+	},
 	"db-cluster": {
 		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
 		words: "the identifier of a DB cluster: 1 to 63 " + nameWords, example: "orders-cluster",

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -60,13 +59,10 @@ const MinimumPromotionSeconds = 20
 // NewPromotion wires the action to AWS.
 func NewPromotion(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[PromoteParameters]{
-		Reconciler: Promotion{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(""))}},
+		Reconciler: Promotion{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.Listless{API: cloudwatch.NewFromConfig(f.Config(""))}},
 		Secrets:    secrets, Now: now, MinimumSeconds: MinimumPromotionSeconds,
 	}
 }
-
-// statusReplicating is the status of read replication that works.
-const statusReplicating = "replicating"
 
 // The calls of a promotion.
 const (
@@ -147,10 +143,7 @@ func (a Promotion) Preflight(ctx context.Context, req action.Request[PromotePara
 // lag reads ReplicaLag, which is in seconds and published in the region of
 // the replica.
 func (a Promotion) lag(ctx context.Context, req action.Request[PromoteParameters], i Instance) lag.Reading {
-	if i.Replication != statusReplicating {
-		return lag.Reading{Why: fmt.Sprintf("replication is %q, and what it last published says nothing of now", i.Replication)}
-	}
-	return a.Lags.Read(ctx, lag.OfReplica(i.ID), req.Now)
+	return lag.OfRunning(ctx, a.Lags, i.ID, i.Replication, req.Now)
 }
 
 // Reconcile takes the next step of the promotion.

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"strings"
+
+	"dr-orchestrator/internal/action"
 )
 
 // mostTold bounds a message: SNS takes 256 KiB, and a person less.
@@ -28,6 +30,7 @@ func (r Record) Text() string {
 			if x.Changed {
 				b.WriteString(" (changed)")
 			}
+			b.WriteString(x.loss())
 			if x.Error != nil {
 				fmt.Fprintf(&b, ": %s: %.500s", x.Error.Class, x.Error.Message)
 			}
@@ -35,6 +38,24 @@ func (r Record) Text() string {
 		}
 	}
 	return b.String()
+}
+
+// loss tells, of a resource that was driven, how far behind its source it was
+// before the run acted: what may be lost. Nothing is said of one that has no
+// lag, as after a switchover.
+func (x Resource) loss() string {
+	if x.Status == Skipped {
+		return ""
+	}
+	for _, f := range x.Findings {
+		if strings.HasPrefix(f.Message, action.LagUnknown) && x.LagSeconds == nil {
+			return fmt.Sprintf("; %.300s: how much was lost (RPO) is not known", f.Message)
+		}
+	}
+	if x.LagSeconds != nil {
+		return fmt.Sprintf("; replication lag before acting (RPO) %g s", *x.LagSeconds)
+	}
+	return ""
 }
 
 // Meaning says in one sentence what an outcome means for whoever is on duty.

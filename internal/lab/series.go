@@ -1,0 +1,69 @@
+package lab
+
+// series gives what CloudWatch knows in a region: lags, which are published
+// where the replica is and end when it becomes a primary.
+func (a *Account) series(region string) []series {
+	var all []series
+	for _, i := range a.Estate.Instances {
+		if i.Region == region && i.LagSeconds != nil {
+			all = append(all, series{"AWS/RDS", "ReplicaLag", map[string]string{"DBInstanceIdentifier": i.ID}, *i.LagSeconds, secondsOf(i.LagAge)})
+		}
+	}
+	for _, c := range a.Estate.Clusters {
+		g := a.Estate.globalOf(a.Estate.clusterARN(c))
+		if c.Region != region || c.LagSeconds == nil || g == nil {
+			continue
+		}
+		for _, m := range g.Members {
+			if m.Writer && m.ARN != a.Estate.clusterARN(c) {
+				all = append(all, ofCluster(c, regionOf(m.ARN)))
+			}
+		}
+	}
+	for _, g := range a.Estate.Groups {
+		if g.Region != region || g.LagSeconds == nil || !a.Estate.secondary(g) {
+			continue
+		}
+		for _, node := range g.nodes() {
+			all = append(all, series{"AWS/ElastiCache", "GlobalDatastoreReplicationLag", map[string]string{"CacheClusterId": node, "CacheNodeId": "0001"},
+				*g.LagSeconds, secondsOf(g.LagAge)})
+		}
+	}
+	return all
+}
+
+// ofCluster is the lag of a secondary cluster. Each engine has a metric of its
+// own, in milliseconds. Of DocumentDB's no dimension but the cluster is known.
+func ofCluster(c *Cluster, source string) series {
+	s := series{"AWS/RDS", "AuroraGlobalDBReplicationLag", map[string]string{"DBClusterIdentifier": c.ID, "SourceRegion": source}, *c.LagSeconds, secondsOf(c.LagAge)}
+	if s.value >= 0 { // -1 is no lag in any unit
+		s.value *= 1000
+	}
+	switch c.Engine {
+	case "docdb":
+		s.namespace, s.name = "AWS/DocDB", "GlobalClusterReplicationLag"
+		delete(s.dimensions, "SourceRegion")
+	case "neptune":
+		s.namespace, s.name = "AWS/Neptune", "GlobalDbProgressLag"
+	}
+	return s
+}
+
+// secondary reports whether a replication group follows another one.
+func (e *Estate) secondary(g *ReplicationGroup) bool {
+	if d := e.datastore(g.Datastore); d != nil {
+		for _, m := range d.Members {
+			if m.Region == g.Region && m.Group == g.ID {
+				return m.Role == "SECONDARY"
+			}
+		}
+	}
+	return false
+}
+
+func (g *ReplicationGroup) nodes() []string {
+	if len(g.Nodes) == 0 {
+		return []string{g.ID + "-001"}
+	}
+	return g.Nodes
+}
