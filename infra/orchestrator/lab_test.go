@@ -51,8 +51,7 @@ func scenarios(t *testing.T) []scenario {
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
-		unlimited := with(t, text, "AcceptUnknownLag", "true", "CheckReplicaLag") // what is promoted has no lag any more
-		all = append(all, scenario{name + ", promoted by hand", machine, with(t, unlimited, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil})
+		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil})
 	}
 	return all
 }

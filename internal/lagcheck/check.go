@@ -109,10 +109,14 @@ func evident(e action.Evidence, r lag.Reading, now time.Time) {
 // warns: its layer may begin much later, and what comes before it may stop the
 // writes.
 func (c Check) Preflight(ctx context.Context, req action.Request[Parameters]) (action.Readiness, error) {
-	r, evidence, err := c.read(ctx, req)
+	s, err := c.read(ctx, req)
 	if err != nil {
 		return action.Readiness{}, err
 	}
+	if s.itself != "" {
+		return action.Readiness{Observed: action.StateDone, Evidence: s.evidence, Findings: []action.Finding{{Verdict: action.VerdictWarning, Message: s.itself}}}, nil
+	}
+	r, evidence := s.reading, s.evidence
 	evident(evidence, r, req.Now)
 	p := req.Parameters
 	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence, Lag: r.Seconds()}
@@ -125,10 +129,14 @@ func (c Check) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 
 // Reconcile reads the lag once and judges it.
 func (c Check) Reconcile(ctx context.Context, req action.Request[Parameters]) (action.Progress, error) {
-	r, evidence, err := c.read(ctx, req)
+	s, err := c.read(ctx, req)
 	if err != nil {
 		return action.Progress{}, err
 	}
+	if s.itself != "" {
+		return action.Progress{Status: action.Done, Observed: action.StateDone, Phase: "no replica", Message: s.itself + ": nothing of it can be behind", Evidence: s.evidence}, nil
+	}
+	r, evidence := s.reading, s.evidence
 	evident(evidence, r, req.Now)
 	d := decide(req.Parameters, r, req.Drive.StartedAt)
 	progress, err := d.Progress(action.Asked{Now: req.Now}, evidence)
