@@ -49,7 +49,7 @@ type served struct {
 	*remote
 }
 
-// serve puts a lab behind HTTP, a thousand times as fast as real time.
+// serve puts a lab behind HTTP, three hundred times as fast as real time.
 func serve(t *testing.T, estate *lab.Estate, faults string, change func(*lab.Account)) *served {
 	t.Helper()
 	for name, value := range map[string]string{
@@ -62,7 +62,7 @@ func serve(t *testing.T, estate *lab.Estate, faults string, change func(*lab.Acc
 	if err != nil {
 		t.Fatal(err)
 	}
-	account := lab.NewAccount(estate, lab.NewWallClock(lab.Epoch, 1000), 1, spec)
+	account := lab.NewAccount(estate, lab.NewWallClock(lab.Epoch, 300), 1, spec)
 	if change != nil {
 		change(account)
 	}
@@ -335,7 +335,7 @@ func entersLayer(e types.HistoryEvent) bool {
 }
 
 func TestStopAndResume(t *testing.T) {
-	s := serve(t, lasting(1200), "", nil)
+	s := serve(t, lasting(900), "", nil)
 	arn := s.started(three)
 	if code, _, errs := s.drctl("resume", arn); code != exitInput || !strings.Contains(errs, "still runs") || !strings.Contains(errs, "drctl stop "+arn) {
 		t.Errorf("resume of a run that goes on: exit code %d, %s", code, errs)
@@ -368,9 +368,8 @@ func TestStopAndResume(t *testing.T) {
 
 // A run that is stopped before a layer was begun has changed nothing, and says
 // so without a report.
-func TestStopOfAPlan(t *testing.T) {
-	s := serve(t, lab.DefaultEstate(), "timeout@function:prepare-run", nil)
-	arn := s.started(three)
+func TestStopBeforeALayer(t *testing.T) {
+	s, arn := waits(t)
 	code, out, errs := s.drctl("stop", arn, "--json")
 	var record report.Record
 	if err := json.Unmarshal([]byte(out), &record); err != nil || code != exitSucceeded {
