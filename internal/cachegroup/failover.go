@@ -10,6 +10,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/keys"
 )
 
 // FailoverParameters are the parameters of FailoverElastiCacheCluster.
@@ -30,6 +31,7 @@ type FailoverAPI interface {
 // target's, which is the one that has to work.
 type Failover struct {
 	ElastiCache func(region string) FailoverAPI
+	Keys        keys.Source // nil: keys are not looked at
 }
 
 // MinimumSeconds: field reports speak of about a minute.
@@ -38,7 +40,7 @@ const MinimumSeconds = 20
 // NewFailover wires the action to AWS.
 func NewFailover(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[FailoverParameters]{
-		Reconciler: Failover{ElastiCache: func(region string) FailoverAPI { return elasticache.NewFromConfig(f.Config(region)) }},
+		Reconciler: Failover{ElastiCache: func(region string) FailoverAPI { return elasticache.NewFromConfig(f.Config(region)) }, Keys: keys.New(f)},
 		Secrets:    secrets, Now: now, MinimumSeconds: MinimumSeconds,
 	}
 }
@@ -107,48 +109,42 @@ func prove(g Global, local *Local, name string) action.Decision {
 	return action.Finish("primary", "%s is the primary of %s and available", name, g.ID)
 }
 
+// looked is what one invocation has seen and made of it.
+type looked struct {
+	global   Global
+	local    *Local // nil: the decision did not need it
+	decision action.Decision
+}
+
+func (l looked) evidence() action.Evidence { return l.global.evidence(l.local) }
+
 // observe reads as little as the decision needs.
-func (a Failover) observe(ctx context.Context, p FailoverParameters, asked action.Asked) (action.Decision, action.Evidence, error) {
-	api := a.ElastiCache(p.TargetRegion)
+func observe(ctx context.Context, api Finder, p FailoverParameters, asked action.Asked) (looked, error) {
 	g, err := findGlobal(ctx, api, p.GlobalReplicationGroupId, p.TargetRegion)
 	if err != nil {
-		return action.Decision{}, nil, err
+		return looked{}, err
 	}
 	d := decide(g, nil, p, asked)
 	if d.Move != action.MoveLook {
-		return d, g.evidence(nil), nil
+		return looked{global: g, decision: d}, nil
 	}
 	local, err := findLocal(ctx, api, p.TargetReplicationGroupId, p.TargetRegion)
 	if err != nil {
-		return action.Decision{}, nil, err
+		return looked{}, err
 	}
-	return decide(g, &local, p, asked), g.evidence(&local), nil
-}
-
-// Preflight tells whether the failover could begin now.
-func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverParameters]) (action.Readiness, error) {
-	d, evidence, err := a.observe(ctx, req.Parameters, action.Asked{Now: req.Now})
-	if err != nil {
-		return action.Readiness{}, err
-	}
-	ready := action.Readiness{Observed: d.State, Evidence: evidence, Findings: d.Findings()}
-	if target := req.Parameters.TargetRegion; target != req.Run.Region {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
-			Message: "TargetRegion is " + target + " and this run is in " + req.Run.Region + ": it depends on both"})
-	}
-	return ready, nil
+	return looked{g, &local, decide(g, &local, p, asked)}, nil
 }
 
 // Reconcile takes the next step of the failover.
 func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverParameters]) (action.Progress, error) {
 	p := req.Parameters
 	asked := req.Asked("")
-	d, evidence, err := a.observe(ctx, p, asked)
+	out, err := observe(ctx, a.ElastiCache(p.TargetRegion), p, asked)
 	if err != nil {
 		return action.Progress{}, err
 	}
-	progress, err := d.Progress(asked, evidence)
-	if err != nil || d.Move != action.MoveAct {
+	progress, err := out.decision.Progress(asked, out.evidence())
+	if err != nil || out.decision.Move != action.MoveAct {
 		return progress, err
 	}
 	_, err = a.ElastiCache(p.TargetRegion).FailoverGlobalReplicationGroup(ctx, &elasticache.FailoverGlobalReplicationGroupInput{

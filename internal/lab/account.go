@@ -26,8 +26,9 @@ type Account struct {
 	before    map[string]any // state of a thing from before its last change
 	history   []*Operation   // operations begun in this lab
 	log       []LoggedCall
-	policies  Policies     // nil: everything is allowed
-	used      map[Use]bool // permissions that functions made use of
+	policies  Policies           // nil: everything is allowed
+	used      map[Use]bool       // permissions that functions made use of
+	reads     map[string]*bucket // what is left of the describe limits, by region/service
 	objects   map[string][]byte
 	fresh     map[string]bool // objects nobody has read yet
 	items     map[string]map[string]any
@@ -98,7 +99,7 @@ var services = map[string]handler{}
 
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
-		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService} {
+		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService, keyService} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -109,7 +110,7 @@ func init() {
 func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account {
 	a := &Account{
 		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), faults: newFaults(spec),
-		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, items: map[string]map[string]any{},
+		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, reads: map[string]*bucket{}, items: map[string]map[string]any{},
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))

@@ -32,6 +32,13 @@ type Estate struct {
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
 
+	// Keys are the states of KMS keys by their ARN; one that is not here is
+	// Enabled, if it is of this account.
+	Keys map[string]string `json:"keys,omitempty"`
+	// DescribesPerSecond is how many reads each of RDS, ElastiCache and
+	// CloudWatch answers in a region; 0: any number.
+	DescribesPerSecond int `json:"describesPerSecond,omitempty"`
+
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
 }
@@ -57,6 +64,16 @@ type Instance struct {
 	Cluster       string   `json:"cluster,omitempty"`
 	Writer        bool     `json:"writer,omitempty"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+	Traits
+}
+
+// Traits are what a preflight looks at beside what decides.
+type Traits struct {
+	Key          string `json:"kmsKey,omitempty"` // ARN of the key that encrypts it
+	Protected    bool   `json:"deletionProtection,omitempty"`
+	MultiAZ      bool   `json:"multiAZ,omitempty"`
+	SubnetStatus string `json:"subnetGroupStatus,omitempty"`    // empty: Complete
+	Pending      string `json:"pendingEngineVersion,omitempty"` // a new version that waits
 }
 
 // Cluster is an Aurora DB cluster.
@@ -67,6 +84,7 @@ type Cluster struct {
 	EngineVersion string   `json:"engineVersion"`
 	Status        string   `json:"status"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+	Traits
 }
 
 // GlobalCluster is an Aurora global database.
@@ -96,10 +114,13 @@ type FailoverState struct {
 
 // ReplicationGroup is an ElastiCache replication group.
 type ReplicationGroup struct {
-	Region    string `json:"region"`
-	ID        string `json:"id"`
-	Status    string `json:"status"`
-	Datastore string `json:"globalDatastore"`
+	Region     string `json:"region"`
+	ID         string `json:"id"`
+	Status     string `json:"status"`
+	Datastore  string `json:"globalDatastore"`
+	NodeType   string `json:"nodeType,omitempty"`
+	Key        string `json:"kmsKey,omitempty"`     // ARN of the key that encrypts it
+	Resharding bool   `json:"resharding,omitempty"` // waits to be applied
 }
 
 // Datastore is an ElastiCache global datastore.
@@ -225,6 +246,14 @@ func (e *Estate) check() error {
 	}
 	if e.Latencies.API < 0 || e.Latencies.Invoke < 0 || e.Latencies.Transition < 0 {
 		bad("latencyMilliseconds: must not be below 0")
+	}
+	if e.DescribesPerSecond < 0 {
+		bad("describesPerSecond: must not be below 0")
+	}
+	for _, arn := range slices.Sorted(maps.Keys(e.Keys)) {
+		if !slices.Contains(keyStates, e.Keys[arn]) {
+			bad("keys: %s: %q is no state of a KMS key (%s)", arn, e.Keys[arn], strings.Join(keyStates, ", "))
+		}
 	}
 	for i, op := range e.Operations {
 		if _, ok := scripts[op.Kind]; !ok {

@@ -79,6 +79,10 @@ func (c CloudWatch) Read(ctx context.Context, m Metric, now time.Time) Reading {
 // Many reads many metrics with few calls and gives a source that answers from
 // what was read.
 func (c CloudWatch) Many(ctx context.Context, metrics []Metric, now time.Time) Source {
+	return c.read(ctx, metrics, now)
+}
+
+func (c CloudWatch) read(ctx context.Context, metrics []Metric, now time.Time) kept {
 	kept := kept{}
 	for i, r := range readAll(ctx, c.API, metrics, now) {
 		kept[metrics[i].key()] = r
