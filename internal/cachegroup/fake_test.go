@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -74,6 +75,7 @@ type scene struct {
 // carries the answer into the next call, and marks a call without one.
 type machine struct {
 	regions map[string]*region
+	keys    keyring
 	now     time.Time
 	event   action.Envelope
 }
@@ -123,7 +125,7 @@ func newMachine(t *testing.T, baseline action.State) *machine {
 func (m *machine) invoke(t *testing.T, into any) action.Class {
 	t.Helper()
 	adapter := &action.Adapter[FailoverParameters]{
-		Reconciler: Failover{ElastiCache: func(name string) FailoverAPI { return m.regions[name] }},
+		Reconciler: Failover{ElastiCache: func(name string) FailoverAPI { return m.regions[name] }, Keys: &m.keys},
 		Now:        func() time.Time { return m.now }, MinimumSeconds: MinimumSeconds,
 	}
 	event, err := json.Marshal(m.event)
@@ -188,3 +190,15 @@ func serverError() error {
 }
 
 func coded(code string) error { return &smithy.GenericAPIError{Code: code, Message: "said AWS"} }
+
+// keyring is KMS with keys that are all in one state.
+type keyring struct {
+	state kmstypes.KeyState
+	err   error
+	asked []string
+}
+
+func (k *keyring) State(_ context.Context, key, region string) (kmstypes.KeyState, error) {
+	k.asked = append(k.asked, key+" in "+region)
+	return k.state, k.err
+}

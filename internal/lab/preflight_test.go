@@ -199,22 +199,36 @@ func TestABatchSeesWhatSingleLooksSee(t *testing.T) {
 		faults  string
 	}{
 		{"replicas", replicas, func(*Estate) {}, ""},
-		{"replicas, one gone", replicas, func(e *Estate) { e.Instances = slices.DeleteFunc(e.Instances, func(i *Instance) bool { return i.ID == "replica-0003" }) }, ""},
+		{"replicas, one gone", replicas, func(e *Estate) {
+			e.Instances = slices.DeleteFunc(e.Instances, func(i *Instance) bool { return i.ID == "replica-0003" })
+		}, ""},
 		{"globals", globals, func(*Estate) {}, ""},
 		{"globals, primary's region dead", globals, func(*Estate) {}, "dead@region:us-east-1"},
-		{"globals, one gone", globals, func(e *Estate) { e.Globals = slices.DeleteFunc(e.Globals, func(g *GlobalCluster) bool { return g.ID == "orders-002" }) }, ""},
+		{"globals, one gone", globals, func(e *Estate) {
+			e.Globals = slices.DeleteFunc(e.Globals, func(g *GlobalCluster) bool { return g.ID == "orders-002" })
+		}, ""},
 		{"switchovers", switchovers, func(*Estate) {}, ""},
 		{"switchovers, primary's region dead", switchovers, func(*Estate) {}, "dead@region:us-east-1"},
-		{"switchovers, one of another version", switchovers, func(e *Estate) { e.cluster("arn:aws:rds:us-east-1:111122223333:cluster:cluster-orders-001-01").EngineVersion = "7" }, ""},
-		{"switchovers, a primary at work", switchovers, func(e *Estate) { e.cluster("arn:aws:rds:us-east-1:111122223333:cluster:cluster-orders-001-01").Status = "modifying" }, ""},
+		{"switchovers, one of another version", switchovers, func(e *Estate) {
+			e.cluster("arn:aws:rds:us-east-1:111122223333:cluster:cluster-orders-001-01").EngineVersion = "7"
+		}, ""},
+		{"switchovers, a primary at work", switchovers, func(e *Estate) {
+			e.cluster("arn:aws:rds:us-east-1:111122223333:cluster:cluster-orders-001-01").Status = "modifying"
+		}, ""},
 		{"datastores", datastores, func(*Estate) {}, ""},
-		{"datastores, one gone", datastores, func(e *Estate) { e.Datastores = slices.DeleteFunc(e.Datastores, func(d *Datastore) bool { return d.ID == "ldgnf-sessions-004" }) }, ""},
+		{"datastores, one gone", datastores, func(e *Estate) {
+			e.Datastores = slices.DeleteFunc(e.Datastores, func(d *Datastore) bool { return d.ID == "ldgnf-sessions-004" })
+		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			estate := DefaultEstate()
 			payload := inLayers(t, tt.payload(estate, 6))
 			tt.spoil(estate)
-			together := findings(runLab(t, Options{Payload: payload, Estate: estate, Faults: faultsOf(t, tt.faults)}))
+			batch := runLab(t, Options{Payload: payload, Estate: estate, Faults: faultsOf(t, tt.faults)})
+			together := findings(batch)
+			if batch.DurationSeconds > 20 {
+				t.Errorf("it took %.1f s", batch.DurationSeconds)
+			}
 			var doc struct{ StatePayload []struct{ Resources []any } }
 			if err := json.Unmarshal(payload, &doc); err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package lag
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,13 @@ func Together(s Source, metrics []Metric) Source {
 	if !ok || len(metrics) < 2 {
 		return s
 	}
-	return &together{one: cloudWatch, metrics: metrics}
+	t := &together{one: cloudWatch}
+	for _, m := range metrics {
+		if !slices.ContainsFunc(t.metrics, func(other Metric) bool { return other.key() == m.key() }) {
+			t.metrics = append(t.metrics, m)
+		}
+	}
+	return t
 }
 
 type together struct {
