@@ -98,7 +98,7 @@ func TestThrottlingOverTheWire(t *testing.T) {
 // Where the limit bites, the preflight comes back until everything is seen.
 func TestAPlanUnderATightLimit(t *testing.T) {
 	estate := DefaultEstate()
-	estate.DescribesPerSecond = 1
+	estate.DescribesPerSecond = 2
 	payload := inLayers(t, replicas(estate, 150), globals(estate, 150), datastores(estate, 20))
 	result := runLab(t, Options{Payload: payload, Estate: estate})
 	if result.Outcome != report.Succeeded || len(result.Mutations) != 0 {
