@@ -5,6 +5,7 @@ package keys
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -34,8 +35,14 @@ func New(f *client.Factory) KMS {
 	return KMS{API: func(region string) API { return kms.NewFromConfig(f.Config(region)) }}
 }
 
+// patience is how long the look at a key may take, resends included. A KMS that
+// is silent must not use up the time in which a preflight sees what matters.
+const patience = 5 * time.Second
+
 // State implements Source.
 func (k KMS) State(ctx context.Context, key, region string) (types.KeyState, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	out, err := k.API(regionOf(key, region)).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: aws.String(key)})
 	switch {
 	case err != nil:

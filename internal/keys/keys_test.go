@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -133,4 +135,30 @@ func TestOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hung answers when its caller gives up.
+type hung struct{}
+
+func (hung) DescribeKey(ctx context.Context, _ *kms.DescribeKeyInput, _ ...func(*kms.Options)) (*kms.DescribeKeyOutput, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// A KMS that never answers takes a few seconds, once, and is told.
+func TestSilenceDoesNotLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := Once(KMS{func(string) API { return hung{} }})
+		begin := time.Now()
+		for _, k := range []string{key, another} {
+			ready := action.Readiness{Evidence: action.Evidence{}}
+			Report(t.Context(), source, k, "us-west-2", &ready)
+			if ready.Verdict() != action.VerdictWarning {
+				t.Errorf("%+v", ready.Findings)
+			}
+		}
+		if took := time.Since(begin); took != patience {
+			t.Errorf("it took %s", took)
+		}
+	})
 }

@@ -252,3 +252,44 @@ func TestABatchSeesWhatSingleLooksSee(t *testing.T) {
 func switchovers(e *Estate, n int) []byte {
 	return []byte(strings.NewReplacer("UnPlannedFailoverAurora", "PlannedFailoverAurora", `,"ClusterRegion":"us-west-2"`, "").Replace(string(globals(e, n))))
 }
+
+// Every single fault at every list of a plan is got over, or told of what it
+// hid; nothing is changed, and none of them takes long.
+func TestFaultsOfLists(t *testing.T) {
+	estate := DefaultEstate()
+	payload := inLayers(t, replicas(estate, 5), switchovers(estate, 5), datastores(estate, 5))
+	calm := runLab(t, Options{Payload: payload, Estate: estate})
+	if calm.Outcome != report.Succeeded {
+		t.Fatalf("%s: %s", calm.Outcome, calm.Cause)
+	}
+	runs := 0
+	for _, call := range sortedKeys(calm.APICalls) {
+		service, _, _ := strings.Cut(call, ":")
+		if !slices.Contains([]string{"rds", "elasticache", "cloudwatch", "kms"}, service) {
+			continue
+		}
+		for n := 1; n <= calm.APICalls[call]; n++ {
+			for _, kind := range []FaultKind{Throttle, Broken, Lost, Timeout, Stale, NotFound, Kill} {
+				spec := fmt.Sprintf("%s@%s#%d", kind, call, n)
+				result := runLab(t, Options{Payload: payload, Estate: estate, Faults: faultsOf(t, spec)})
+				if result.Outcome != report.Succeeded || len(result.Mutations) != 0 || result.DurationSeconds > 90 {
+					t.Errorf("%s: %s with %v after %.1f s: %s", spec, result.Outcome, result.Mutations, result.DurationSeconds, result.Cause)
+				}
+				runs++
+			}
+		}
+		for _, kind := range []FaultKind{Throttle, Broken, Timeout} {
+			spec := fmt.Sprintf("%s@%s", kind, call)
+			result := runLab(t, Options{Payload: payload, Estate: estate, Faults: faultsOf(t, spec)})
+			told := result.Cause
+			for _, found := range findings(result) {
+				told += found[action.VerdictWarning]
+			}
+			if len(result.Mutations) != 0 || result.DurationSeconds > 400 || result.Outcome == report.Succeeded && service != "kms" && service != "cloudwatch" || told == calm.Cause {
+				t.Errorf("%s: %s with %v after %.1f s: %s", spec, result.Outcome, result.Mutations, result.DurationSeconds, told)
+			}
+			runs++
+		}
+	}
+	t.Logf("%d runs", runs)
+}
