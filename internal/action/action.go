@@ -284,10 +284,23 @@ func (r Readiness) Verdict() Verdict {
 	return verdict
 }
 
+// Preflighter looks whether an action could run now.
+type Preflighter[P any] interface {
+	// Preflight only describes.
+	Preflight(ctx context.Context, req Request[P]) (Readiness, error)
+}
+
+// Batcher is a reconciler that can look at many resources with few calls. What
+// it gives answers for these requests, once each, and can do nothing else: a
+// look through lists has no way to change anything. It makes no call before it
+// is asked.
+type Batcher[P any] interface {
+	Batch(reqs []Request[P]) Preflighter[P]
+}
+
 // Reconciler drives one resource toward its goal, one step per call.
 type Reconciler[P any] interface {
-	// Preflight looks whether the action could run now. It only describes.
-	Preflight(ctx context.Context, req Request[P]) (Readiness, error)
+	Preflighter[P]
 	// Reconcile observes, decides, makes at most one mutating call, reports.
 	Reconcile(ctx context.Context, req Request[P]) (Progress, error)
 }

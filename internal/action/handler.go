@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -170,12 +171,22 @@ func (a *Adapter[P]) request(ctx context.Context, in Envelope, resource Resource
 func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error) {
 	out := PreflightAnswer{Readiness: make([]Checked, 0, len(in.Resources))}
 	var hidden []string
-	for _, resource := range in.Resources {
-		req, secrets, err := a.request(ctx, in, resource)
+	reqs, wrong := make([]Request[P], len(in.Resources)), make([]error, len(in.Resources))
+	var right []Request[P]
+	for i, resource := range in.Resources {
+		var secrets []string
+		reqs[i], secrets, wrong[i] = a.request(ctx, in, resource)
 		hidden = append(hidden, secrets...)
+		if wrong[i] == nil {
+			right = append(right, reqs[i])
+		}
+	}
+	looks := a.looks(in, right)
+	for i, resource := range in.Resources {
+		req, err := reqs[i], wrong[i]
 		var ready Readiness
 		if err == nil {
-			ready, err = a.Reconciler.Preflight(ctx, req)
+			ready, err = looks.Preflight(ctx, req)
 		}
 		if err != nil {
 			if Passing(ClassOf(err)) {
@@ -201,7 +212,43 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 		}
 		c.Evidence = a.redactEvidence(c.Evidence, hidden)
 	}
-	return encode(out)
+	return encode(within(out, answerLimit))
+}
+
+// looks gives what answers a preflight: the reconciler itself, or, for several
+// resources that are not yet driven, one look for all of them.
+func (a *Adapter[P]) looks(in Envelope, reqs []Request[P]) Preflighter[P] {
+	if b, ok := a.Reconciler.(Batcher[P]); ok && len(reqs) > 1 && in.Drive == nil {
+		return b.Batch(reqs)
+	}
+	return a.Reconciler
+}
+
+// answerLimit is how many bytes a preflight answers with at most: Step Functions
+// takes 262,144 in the data of one state, in which this answer stands beside
+// what Lambda tells of the call.
+const answerLimit = 200_000
+
+// within shortens an answer that the machine could not take. A verdict that gets
+// through in few words is worth more than one that is lost with its evidence.
+func within(a PreflightAnswer, limit int) PreflightAnswer {
+	for _, most := range []int{0, 300, 100} {
+		if text, err := json.Marshal(a); err != nil || len(text) <= limit {
+			return a
+		}
+		a.Readiness = slices.Clone(a.Readiness)
+		for i := range a.Readiness {
+			c := &a.Readiness[i]
+			c.Evidence = nil
+			c.Findings = slices.Clone(c.Findings)
+			for j := range c.Findings {
+				if f := &c.Findings[j]; most > 0 && len(f.Message) > most {
+					f.Message = strings.ToValidUTF8(f.Message[:most], "") + "…"
+				}
+			}
+		}
+	}
+	return a
 }
 
 // Passing reports whether a failure says something about the moment and not

@@ -11,6 +11,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 )
 
@@ -34,6 +35,7 @@ type FailoverAPI interface {
 type Failover struct {
 	ElastiCache func(region string) FailoverAPI
 	Lags        func(region string) lag.Source
+	Keys        keys.Source // nil: keys are not looked at
 }
 
 // MinimumSeconds: field reports speak of about a minute.
@@ -47,6 +49,7 @@ func NewFailover(f *client.Factory, secrets action.Secrets, now func() time.Time
 			Lags: func(region string) lag.Source {
 				return lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(region))}
 			},
+			Keys: keys.New(f),
 		},
 		Secrets: secrets, Now: now, MinimumSeconds: MinimumSeconds,
 	}
@@ -118,66 +121,49 @@ func prove(g Global, local *Local, name string) action.Decision {
 
 // looked is what one invocation has seen and made of it.
 type looked struct {
+	global   Global
+	local    *Local // nil: the decision did not need it
 	decision action.Decision
-	evidence action.Evidence
-	nodes    []string // of the target, where it was looked at
 }
 
+func (l looked) evidence() action.Evidence { return l.global.evidence(l.local) }
+
 // observe reads as little as the decision needs.
-func (a Failover) observe(ctx context.Context, p FailoverParameters, asked action.Asked) (looked, error) {
-	api := a.ElastiCache(p.TargetRegion)
+func observe(ctx context.Context, api Finder, p FailoverParameters, asked action.Asked) (looked, error) {
 	g, err := findGlobal(ctx, api, p.GlobalReplicationGroupId, p.TargetRegion)
 	if err != nil {
 		return looked{}, err
 	}
 	d := decide(g, nil, p, asked)
 	if d.Move != action.MoveLook {
-		return looked{decision: d, evidence: g.evidence(nil)}, nil
+		return looked{global: g, decision: d}, nil
 	}
 	local, err := findLocal(ctx, api, p.TargetReplicationGroupId, p.TargetRegion)
 	if err != nil {
 		return looked{}, err
 	}
-	return looked{decide(g, &local, p, asked), g.evidence(&local), local.Nodes}, nil
+	return looked{g, &local, decide(g, &local, p, asked)}, nil
 }
 
-// lag reads GlobalDatastoreReplicationLag, which is in seconds and published in
-// the region of the secondary.
-func (a Failover) lag(ctx context.Context, req action.Request[FailoverParameters], nodes []string) lag.Reading {
-	p := req.Parameters
-	return a.Lags(p.TargetRegion).Read(ctx, lag.OfDatastore(p.TargetReplicationGroupId, nodes), req.Now)
-}
-
-// Preflight tells whether the failover could begin now.
-func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverParameters]) (action.Readiness, error) {
-	out, err := a.observe(ctx, req.Parameters, action.Asked{Now: req.Now})
-	if err != nil {
-		return action.Readiness{}, err
-	}
-	ready := action.Readiness{Observed: out.decision.State, Evidence: out.evidence, Findings: out.decision.Findings()}
-	if target := req.Parameters.TargetRegion; target != req.Run.Region {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
-			Message: "TargetRegion is " + target + " and this run is in " + req.Run.Region + ": it depends on both"})
-	}
-	if out.decision.Move != action.MoveAct {
-		return ready, nil
-	}
-	return ready, req.Parameters.Report(a.lag(ctx, req, out.nodes), &ready)
+// readLag reads GlobalDatastoreReplicationLag, which is in seconds and published
+// in the region of the secondary.
+func readLag(ctx context.Context, lags lag.Source, req action.Request[FailoverParameters], nodes []string) lag.Reading {
+	return lags.Read(ctx, lag.OfDatastore(req.Parameters.TargetReplicationGroupId, nodes), req.Now)
 }
 
 // Reconcile takes the next step of the failover.
 func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverParameters]) (action.Progress, error) {
 	p := req.Parameters
 	asked := req.Asked("")
-	out, err := a.observe(ctx, p, asked)
+	out, err := observe(ctx, a.ElastiCache(p.TargetRegion), p, asked)
 	if err != nil {
 		return action.Progress{}, err
 	}
-	progress, err := out.decision.Progress(asked, out.evidence)
+	progress, err := out.decision.Progress(asked, out.evidence())
 	if err != nil || out.decision.Move != action.MoveAct {
 		return progress, err
 	}
-	reading := a.lag(ctx, req, out.nodes)
+	reading := readLag(ctx, a.Lags(p.TargetRegion), req, out.local.Nodes)
 	if err := p.Gate(reading); err != nil {
 		return progress, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -87,6 +88,7 @@ type scene struct {
 // carries the answer into the next call, and marks a call without one.
 type machine struct {
 	regions map[string]*region
+	keys    keyring
 	now     time.Time
 	event   action.Envelope
 }
@@ -142,6 +144,7 @@ func (m *machine) invoke(t *testing.T, into any) action.Class {
 		Reconciler: Failover{
 			ElastiCache: func(name string) FailoverAPI { return m.regions[name] },
 			Lags:        func(name string) lag.Source { return &m.regions[name].lags },
+			Keys:        &m.keys,
 		},
 		Now: func() time.Time { return m.now }, MinimumSeconds: MinimumSeconds,
 	}
@@ -207,3 +210,15 @@ func serverError() error {
 }
 
 func coded(code string) error { return &smithy.GenericAPIError{Code: code, Message: "said AWS"} }
+
+// keyring is KMS with keys that are all in one state.
+type keyring struct {
+	state kmstypes.KeyState
+	err   error
+	asked []string
+}
+
+func (k *keyring) State(_ context.Context, key, region string) (kmstypes.KeyState, error) {
+	k.asked = append(k.asked, key+" in "+region)
+	return k.state, k.err
+}

@@ -9,12 +9,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/evidence"
 )
 
 // Global is what a decision needs to know of a global datastore.
 type Global struct {
 	ID      string
 	Status  string
+	Version string // of the engine
 	Members []Member
 }
 
@@ -30,7 +32,8 @@ type Member struct {
 type Local struct {
 	Status  string
 	Primary bool
-	Nodes   []string // names of its cache clusters
+	Nodes   []string         // names of its cache clusters
+	Details evidence.Details // for a preflight; nothing is decided by them
 }
 
 // Finder is every read that finding takes.
@@ -52,7 +55,7 @@ func findGlobal(ctx context.Context, api Finder, id, region string) (Global, err
 		return Global{}, action.Errorf(action.NotFound, "global datastore %s is not known in %s", id, region)
 	}
 	found := out.GlobalReplicationGroups[0]
-	g := Global{ID: id, Status: aws.ToString(found.Status)}
+	g := Global{ID: id, Status: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion)}
 	for _, m := range found.Members {
 		g.Members = append(g.Members, Member{
 			Group: aws.ToString(m.ReplicationGroupId), Region: aws.ToString(m.ReplicationGroupRegion),
@@ -71,7 +74,7 @@ func findLocal(ctx context.Context, api Finder, group, region string) (Local, er
 	if len(out.ReplicationGroups) != 1 {
 		return Local{}, action.Errorf(action.NotFound, "replication group %s is not in %s", group, region)
 	}
-	l := Local{Status: aws.ToString(out.ReplicationGroups[0].Status), Nodes: out.ReplicationGroups[0].MemberClusters}
+	l := Local{Status: aws.ToString(out.ReplicationGroups[0].Status), Nodes: out.ReplicationGroups[0].MemberClusters, Details: evidence.OfGroup(out.ReplicationGroups[0])}
 	if info := out.ReplicationGroups[0].GlobalReplicationGroupInfo; info != nil {
 		l.Primary = isPrimary(info.GlobalReplicationGroupMemberRole)
 	}

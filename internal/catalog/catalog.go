@@ -63,6 +63,10 @@ var readMetrics = Statement{
 // whose dimensions are known.
 var readReplicaLag = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
 
+// readKeys is the statement of every action that looks whether a key can be
+// used. Keys of other accounts are denied, which is told and not in the way.
+var readKeys = Statement{Actions: []string{"kms:DescribeKey"}, Resources: []string{"arn:${Partition}:kms:${Region}:${Account}:key/*"}}
+
 const (
 	anyInstance = "arn:${Partition}:rds:${Region}:${Account}:db:*"
 	// A switchover is called in the primary's region and a failover touches
@@ -81,7 +85,7 @@ var Entries = []Entry{
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica"}, Resources: []string{anyInstance}},
-			readReplicaLag,
+			readReplicaLag, readKeys,
 		},
 	},
 	{
@@ -92,6 +96,7 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeGlobalClusters", "rds:SwitchoverGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
+			readKeys,
 		},
 	},
 	{
@@ -102,7 +107,7 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeGlobalClusters", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
-			readMetrics,
+			readMetrics, readKeys,
 		},
 	},
 	{
@@ -111,6 +116,7 @@ var Entries = []Entry{
 		Parameters: reflect.TypeFor[cachegroup.FailoverParameters](), Machines: both,
 		TimeLimit: time.Hour, ProofReads: 2, Sample: "failover-replica-and-cache.json", New: cachegroup.NewFailover,
 		Statements: []Statement{
+			readKeys,
 			{
 				Actions: []string{"elasticache:DescribeGlobalReplicationGroups", "elasticache:DescribeReplicationGroups", "elasticache:FailoverGlobalReplicationGroup"},
 				Resources: []string{

@@ -2,7 +2,6 @@ package globalcluster
 
 import (
 	"context"
-	"fmt"
 
 	"dr-orchestrator/internal/action"
 )
@@ -90,17 +89,4 @@ func leaving[P any](ctx context.Context, api Finder, req action.Request[P], id, 
 	out.progress.Message = "the cluster is still listed in " + g.ID
 	out.progress.Evidence = g.evidence(nil)
 	return out, true, nil
-}
-
-// preflight is the part of a preflight that planned and unplanned work share.
-func preflight(ctx context.Context, api Finder, id, region string, to goal, asked action.Asked) (looked, action.Readiness, error) {
-	out, err := look(ctx, api, id, region, to, asked)
-	if err != nil {
-		return out, action.Readiness{}, err
-	}
-	return out, action.Readiness{Observed: out.decision.State, Evidence: out.global.evidence(out.local), Findings: out.decision.Findings()}, nil
-}
-
-func blocked(findings []action.Finding, class action.Class, format string, args ...any) []action.Finding {
-	return append(findings, action.Finding{Verdict: action.VerdictBlocked, Class: class, Message: fmt.Sprintf(format, args...)})
 }

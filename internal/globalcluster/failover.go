@@ -12,6 +12,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
 )
@@ -56,13 +57,16 @@ type FailoverAPI interface {
 type Failover struct {
 	RDS  FailoverAPI
 	Lags lag.Source
+	Keys keys.Source // nil: keys are not looked at
 }
 
 // NewFailover wires the action to AWS.
 func NewFailover(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[FailoverParameters]{
-		Reconciler: Failover{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(""))}},
-		Secrets:    secrets, Now: now, MinimumSeconds: MinimumSeconds,
+		Reconciler: Failover{
+			RDS: rds.NewFromConfig(f.Config("")), Lags: lag.CloudWatch{API: cloudwatch.NewFromConfig(f.Config(""))}, Keys: keys.New(f),
+		},
+		Secrets: secrets, Now: now, MinimumSeconds: MinimumSeconds,
 	}
 }
 
@@ -76,34 +80,21 @@ func (p FailoverParameters) inRegion(run action.Run) error {
 		"ClusterRegion is %s and this run is in %s: an unplanned failover is started in the region that takes over", p.ClusterRegion, run.Region)
 }
 
-// Preflight tells whether the failover could begin now.
-func (a Failover) Preflight(ctx context.Context, req action.Request[FailoverParameters]) (action.Readiness, error) {
-	p := req.Parameters
-	if err := p.inRegion(req.Run); err != nil {
-		return action.Readiness{}, err
-	}
-	out, ready, err := preflight(ctx, a.RDS, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal(), action.Asked{Now: req.Now})
-	if _, member := out.global.member(p.DBClusterIdentifier); err == nil && !member && out.decision.Move == action.MoveFinish {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
-			Message: p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it"})
-	}
-	if err != nil || out.decision.Move != action.MoveAct {
-		return ready, err
-	}
-	return ready, p.Limit.Report(a.lag(ctx, req, out.global), &ready)
-}
-
-// lag reads AuroraGlobalDBReplicationLag, which is in milliseconds, published
+// readLag reads AuroraGlobalDBReplicationLag, which is in milliseconds, published
 // in the secondary's region and carries the region of its source.
-func (a Failover) lag(ctx context.Context, req action.Request[FailoverParameters], g Global) lag.Reading {
+func readLag(ctx context.Context, lags lag.Source, req action.Request[FailoverParameters], g Global) lag.Reading {
 	if _, ok := g.writer(); !ok {
 		return lag.Reading{Why: g.ID + " shows no writer"}
 	}
 	if target, _ := g.member(req.Parameters.DBClusterIdentifier); target.Sync == syncResync {
 		return lag.Reading{Why: "the target is still being synchronized (" + target.Sync + "), and a lag does not say what it has not got"}
 	}
-	_, id, _ := strings.Cut(req.Parameters.DBClusterIdentifier, ":cluster:")
-	return a.Lags.Read(ctx, lag.OfGlobalCluster(strings.ToLower(id)), req.Now)
+	return lags.Read(ctx, req.Parameters.metric(), req.Now)
+}
+
+func (p FailoverParameters) metric() lag.Metric {
+	_, id, _ := strings.Cut(p.DBClusterIdentifier, ":cluster:")
+	return lag.OfGlobalCluster(strings.ToLower(id))
 }
 
 // Reconcile takes the next step of the failover.
@@ -117,7 +108,7 @@ func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverPara
 	if err != nil || out.decision.Move != action.MoveAct {
 		return progress, err
 	}
-	reading := a.lag(ctx, req, out.global)
+	reading := readLag(ctx, a.Lags, req, out.global)
 	if err := p.Gate(reading); err != nil {
 		return progress, err
 	}

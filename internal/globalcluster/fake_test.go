@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cloudwatchtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/smithy-go"
@@ -165,6 +166,7 @@ func (m *machine) show(s scene) {
 // carries the answer into the next call, and marks a call without one.
 type machine struct {
 	regions map[string]*region
+	keys    keyring
 	now     time.Time
 	event   action.Envelope
 	handler lambda.Handler
@@ -176,9 +178,9 @@ func newMachine(t *testing.T, parameters any, baseline action.State) *machine {
 	now := func() time.Time { return m.now }
 	switch parameters.(type) {
 	case FailoverParameters:
-		m.handler = &action.Adapter[FailoverParameters]{Reconciler: Failover{RDS: m.regions[west], Lags: lag.CloudWatch{API: m.regions[west]}}, Now: now, MinimumSeconds: MinimumSeconds}
+		m.handler = &action.Adapter[FailoverParameters]{Reconciler: Failover{RDS: m.regions[west], Lags: lag.CloudWatch{API: m.regions[west]}, Keys: &m.keys}, Now: now, MinimumSeconds: MinimumSeconds}
 	case SwitchoverParameters:
-		m.handler = &action.Adapter[SwitchoverParameters]{Reconciler: Switchover{RDS: func(name string) SwitchoverAPI { return m.regions[name] }}, Now: now, MinimumSeconds: MinimumSeconds}
+		m.handler = &action.Adapter[SwitchoverParameters]{Reconciler: Switchover{RDS: func(name string) SwitchoverAPI { return m.regions[name] }, Keys: &m.keys}, Now: now, MinimumSeconds: MinimumSeconds}
 	}
 	encoded, err := json.Marshal(parameters)
 	if err != nil {
@@ -256,3 +258,15 @@ func serverError() error {
 }
 
 func coded(code string) error { return &smithy.GenericAPIError{Code: code, Message: "said AWS"} }
+
+// keyring is KMS with keys that are all in one state.
+type keyring struct {
+	state kmstypes.KeyState
+	err   error
+	asked []string
+}
+
+func (k *keyring) State(_ context.Context, key, region string) (kmstypes.KeyState, error) {
+	k.asked = append(k.asked, key+" in "+region)
+	return k.state, k.err
+}

@@ -8,8 +8,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/evidence"
 )
 
 // Global is what a decision needs to know of a global cluster.
@@ -17,6 +19,7 @@ type Global struct {
 	ID       string
 	Status   string
 	Endpoint string
+	Version  string // of the engine
 	Members  []Member
 	Failover *Operation // nil when no switchover or failover runs
 }
@@ -42,9 +45,10 @@ type Local struct {
 	Global       string // global cluster that it says it belongs to; empty: none
 	Source       string // cluster that it replicates; empty: none
 	Instances    int
-	Writer       string // identifier of its writer instance; a secondary has none
-	Reader       string // without a writer, one of its readers
-	WriterStatus string // of the writer, or of that reader
+	Writer       string           // identifier of its writer instance; a secondary has none
+	Reader       string           // without a writer, one of its readers
+	WriterStatus string           // of the writer, or of that reader
+	Details      evidence.Details // for a preflight; nothing is decided by them
 }
 
 // Finder is every read that finding takes.
@@ -65,7 +69,7 @@ func findGlobal(ctx context.Context, api Finder, id, region string) (Global, err
 		return Global{}, action.Errorf(action.NotFound, "global cluster %s is not known in %s", id, region)
 	}
 	found := out.GlobalClusters[0]
-	g := Global{ID: id, Status: aws.ToString(found.Status), Endpoint: aws.ToString(found.Endpoint)}
+	g := Global{ID: id, Status: aws.ToString(found.Status), Endpoint: aws.ToString(found.Endpoint), Version: aws.ToString(found.EngineVersion)}
 	for _, m := range found.GlobalClusterMembers {
 		g.Members = append(g.Members, Member{ARN: aws.ToString(m.DBClusterArn), Writer: aws.ToBool(m.IsWriter), Sync: string(m.SynchronizationStatus)})
 	}
@@ -85,16 +89,7 @@ func findLocal(ctx context.Context, api Finder, arn, region string) (Local, erro
 	if len(out.DBClusters) != 1 {
 		return Local{}, action.Errorf(action.NotFound, "%s is not in %s", arn, region)
 	}
-	found := out.DBClusters[0]
-	l := Local{ARN: aws.ToString(found.DBClusterArn), Status: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion),
-		Global: aws.ToString(found.GlobalClusterIdentifier), Source: aws.ToString(found.ReplicationSourceIdentifier), Instances: len(found.DBClusterMembers)}
-	for _, m := range found.DBClusterMembers {
-		if aws.ToBool(m.IsClusterWriter) {
-			l.Writer, l.Reader = aws.ToString(m.DBInstanceIdentifier), ""
-			break
-		}
-		l.Reader = aws.ToString(m.DBInstanceIdentifier)
-	}
+	l := observed(out.DBClusters[0])
 	if l.Instances == 0 || l.Status != statusAvailable {
 		return l, nil // the instance says nothing that the cluster has not said
 	}
@@ -104,8 +99,24 @@ func findLocal(ctx context.Context, api Finder, arn, region string) (Local, erro
 	}
 	for _, i := range instances.DBInstances {
 		l.WriterStatus = aws.ToString(i.DBInstanceStatus)
+		l.Details.AddInstance(i)
 	}
 	return l, nil
+}
+
+// observed is what a cluster shows of itself.
+func observed(found types.DBCluster) Local {
+	l := Local{ARN: aws.ToString(found.DBClusterArn), Status: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion),
+		Global: aws.ToString(found.GlobalClusterIdentifier), Source: aws.ToString(found.ReplicationSourceIdentifier), Instances: len(found.DBClusterMembers),
+		Details: evidence.OfCluster(found)}
+	for _, m := range found.DBClusterMembers {
+		if aws.ToBool(m.IsClusterWriter) {
+			l.Writer, l.Reader = aws.ToString(m.DBInstanceIdentifier), ""
+			break
+		}
+		l.Reader = aws.ToString(m.DBInstanceIdentifier)
+	}
+	return l
 }
 
 // instance is the one whose status was looked at.

@@ -11,6 +11,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/keys"
 )
 
 // SwitchoverParameters are the parameters of PlannedFailoverAurora.
@@ -28,7 +29,8 @@ type SwitchoverAPI interface {
 // Switchover makes a secondary cluster the primary, on a planned day and
 // without losing anything.
 type Switchover struct {
-	RDS func(region string) SwitchoverAPI
+	RDS  func(region string) SwitchoverAPI
+	Keys keys.Source // nil: keys are not looked at
 }
 
 // MinimumSeconds: AWS documents switchover and failover in minutes; none has
@@ -38,40 +40,9 @@ const MinimumSeconds = 20
 // NewSwitchover wires the action to AWS.
 func NewSwitchover(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[SwitchoverParameters]{
-		Reconciler: Switchover{RDS: func(region string) SwitchoverAPI { return rds.NewFromConfig(f.Config(region)) }},
+		Reconciler: Switchover{RDS: func(region string) SwitchoverAPI { return rds.NewFromConfig(f.Config(region)) }, Keys: keys.New(f)},
 		Secrets:    secrets, Now: now, MinimumSeconds: MinimumSeconds,
 	}
-}
-
-// Preflight tells whether the switchover could begin now. The region of the
-// current primary has to answer for that: AWS wants the call made there, and a
-// planned operation does not go ahead on what nobody could see.
-func (a Switchover) Preflight(ctx context.Context, req action.Request[SwitchoverParameters]) (action.Readiness, error) {
-	p := req.Parameters
-	region := regionOf(p.DBClusterIdentifier)
-	out, ready, err := preflight(ctx, a.RDS(region), p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true}, action.Asked{Now: req.Now})
-	if err != nil || out.decision.Move != action.MoveAct {
-		return ready, err
-	}
-	writer, ok := out.global.writer()
-	if !ok {
-		ready.Findings = blocked(ready.Findings, action.Refused, "%s shows no writer", out.global.ID)
-		return ready, nil
-	}
-	primary, err := findLocal(ctx, a.RDS(regionOf(writer.ARN)), writer.ARN, regionOf(writer.ARN))
-	switch {
-	case err != nil && action.ClassOf(err) == action.Unreachable:
-		ready.Findings = blocked(ready.Findings, action.Refused,
-			"the primary %s does not answer, and a switchover needs it; for a lost region use UnPlannedFailoverAurora (%v)", writer.ARN, err)
-	case err != nil:
-		return ready, err
-	case primary.Status != statusAvailable || primary.WriterStatus != statusAvailable:
-		ready.Findings = blocked(ready.Findings, action.Refused, "the primary %s is %s and its instance %s is %s: both must be available", writer.ARN, primary.Status, primary.Writer, primary.WriterStatus)
-	case primary.Version != out.local.Version:
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
-			Message: "engine versions differ: " + primary.Version + " on the primary, " + out.local.Version + " on the target"})
-	}
-	return ready, nil
 }
 
 // Reconcile takes the next step of the switchover.

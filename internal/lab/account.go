@@ -31,7 +31,8 @@ type Account struct {
 	policies  Policies     // nil: everything is allowed
 	used      map[Use]bool // permissions that functions made use of
 	invoked   map[string]int
-	onCall    func() // sees every API call that arrives; nil: nobody does
+	onCall    func()             // sees every API call that arrives; nil: nobody does
+	reads     map[string]*bucket // what is left of the describe limits, by region/service
 	objects   map[string][]byte
 	fresh     map[string]bool // objects nobody has read yet
 	items     map[string]map[string]any
@@ -102,7 +103,7 @@ var services = map[string]handler{}
 
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
-		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService} {
+		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService, keyService} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -113,7 +114,7 @@ func init() {
 func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account {
 	a := &Account{
 		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), faults: newFaults(spec),
-		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, invoked: map[string]int{}, items: map[string]map[string]any{},
+		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, reads: map[string]*bucket{}, invoked: map[string]int{}, items: map[string]map[string]any{},
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))

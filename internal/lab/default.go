@@ -43,6 +43,11 @@ func (e *Estate) key(region string) string {
 	return fmt.Sprintf("arn:aws:kms:%s:%s:key/mrk-0123456789abcdef0123456789abcdef", region, e.Account)
 }
 
+// traits are those of everything that the default estate has in a region.
+func (e *Estate) traits(region string) Traits {
+	return Traits{Key: e.key(region), Protected: true, MultiAZ: true}
+}
+
 func (e *Estate) export(region, name string, values map[string]string) {
 	for suffix, value := range values {
 		e.Exports[region][name+suffix] = value
@@ -51,10 +56,10 @@ func (e *Estate) export(region, name string, values map[string]string) {
 
 func (e *Estate) addReplica(name, engine, version, primary, recovery string) {
 	id := func(region string) string { return name + "-" + shortRegion[region] }
-	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7}
+	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7, Traits: e.traits(primary)}
 	e.Instances = append(e.Instances, source, &Instance{
 		Region: recovery, ID: id(recovery), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available",
-		Source: e.instanceARN(source), Replication: "replicating", LagSeconds: seconds(2),
+		Source: e.instanceARN(source), Replication: "replicating", LagSeconds: seconds(2), Traits: e.traits(recovery),
 	})
 	for region, other := range map[string]string{primary: recovery, recovery: primary} {
 		e.export(region, name, map[string]string{
@@ -73,14 +78,14 @@ func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recove
 		return fmt.Sprintf("arn:aws:rds:%s:%s:cluster:%s", region, e.Account, ids[region])
 	}
 	for position, region := range []string{primary, recovery} {
-		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available"}
+		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available", Traits: e.traits(region)}
 		if region == recovery {
 			c.LagSeconds = seconds(0.4)
 		}
 		e.Clusters = append(e.Clusters, c)
 		instance := fmt.Sprintf("%s-%s-instance-%d", ids[region], shortRegion[region], position+1)
 		e.Instances = append(e.Instances, &Instance{Region: region, ID: instance, Engine: engine, EngineVersion: version,
-			Class: "db.r5.large", Status: "available", Cluster: ids[region], Writer: true, Retention: 7})
+			Class: "db.r5.large", Status: "available", Cluster: ids[region], Writer: true, Retention: 7, Traits: e.traits(region)})
 		g.Members = append(g.Members, GlobalMember{ARN: arn(region), Writer: region == primary, Sync: "connected"})
 		other := primary
 		if region == primary {
@@ -104,7 +109,7 @@ func (e *Estate) addDatastore(id, group, primary, recovery string) {
 		if region == primary {
 			role, lag = "PRIMARY", nil
 		}
-		e.Groups = append(e.Groups, &ReplicationGroup{Region: region, ID: group, Status: "available", Datastore: id, LagSeconds: lag})
+		e.Groups = append(e.Groups, &ReplicationGroup{Region: region, ID: group, Status: "available", Datastore: id, NodeType: "cache.r6g.large", Key: e.key(region), LagSeconds: lag})
 		d.Members = append(d.Members, DatastoreMember{Region: region, Group: group, Role: role, Status: "associated"})
 		e.export(region, group, map[string]string{
 			"-global-replication-group-id": id, "-target-region": region, "-target-replication-group-id": group, "-port-no": "3789",

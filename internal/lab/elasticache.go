@@ -11,6 +11,7 @@ type xmlDatastore struct {
 	ARN     string      `xml:"ARN"`
 	Status  string      `xml:"Status"`
 	Engine  string      `xml:"Engine"`
+	Version string      `xml:"EngineVersion"`
 	Members []xmlMember `xml:"Members>GlobalReplicationGroupMember"`
 }
 
@@ -23,7 +24,7 @@ type xmlMember struct {
 }
 
 func (a *Account) xmlDatastore(d *Datastore, members bool) xmlDatastore {
-	out := xmlDatastore{ID: d.ID, ARN: "arn:aws:elasticache::" + a.Estate.Account + ":globalreplicationgroup:" + d.ID, Status: d.Status, Engine: "redis"}
+	out := xmlDatastore{ID: d.ID, ARN: "arn:aws:elasticache::" + a.Estate.Account + ":globalreplicationgroup:" + d.ID, Status: d.Status, Engine: "redis", Version: "7.1.0"}
 	for _, m := range d.Members {
 		if members {
 			out.Members = append(out.Members, xmlMember{m.Group, m.Region, m.Role, m.Status, "enabled"})
@@ -35,12 +36,21 @@ func (a *Account) xmlDatastore(d *Datastore, members bool) xmlDatastore {
 func describeGlobalReplicationGroups(a *Account, c *Call) (any, error) {
 	var out struct {
 		Groups []xmlDatastore `xml:"GlobalReplicationGroups>GlobalReplicationGroup"`
+		Marker string         `xml:"Marker,omitempty"`
 	}
 	id := c.Params.str("GlobalReplicationGroupId")
+	var asked []*Datastore
 	for _, d := range a.Estate.Datastores {
-		if id != "" && d.ID != id {
-			continue
+		if matches(id, nil, d.ID, "") {
+			asked = append(asked, d)
 		}
+	}
+	asked, marker, err := paged(c, asked)
+	if err != nil {
+		return nil, err
+	}
+	out.Marker = marker
+	for _, d := range asked {
 		if old, ok := a.before[d.ID].(*Datastore); ok && c.stale {
 			d = old
 		}
@@ -61,17 +71,35 @@ func describeReplicationGroups(a *Account, c *Call) (any, error) {
 			ID   string `xml:"GlobalReplicationGroupId"`
 			Role string `xml:"GlobalReplicationGroupMemberRole"`
 		} `xml:"GlobalReplicationGroupInfo,omitempty"`
-		Nodes []string `xml:"MemberClusters>ClusterId"`
+		Nodes    []string `xml:"MemberClusters>ClusterId"`
+		NodeType string   `xml:"CacheNodeType,omitempty"`
+		MultiAZ  string   `xml:"MultiAZ"`
+		AtRest   bool     `xml:"AtRestEncryptionEnabled"`
+		Key      string   `xml:"KmsKeyId,omitempty"`
+		Slots    *float64 `xml:"PendingModifiedValues>Resharding>SlotMigration>ProgressPercentage,omitempty"`
 	}
 	var out struct {
 		Groups []group `xml:"ReplicationGroups>ReplicationGroup"`
+		Marker string  `xml:"Marker,omitempty"`
 	}
 	id := c.Params.str("ReplicationGroupId")
+	var asked []*ReplicationGroup
 	for _, g := range a.Estate.Groups {
-		if g.Region != c.Region || (id != "" && g.ID != id) {
-			continue
+		if g.Region == c.Region && matches(id, nil, g.ID, "") {
+			asked = append(asked, g)
 		}
-		shown := group{ID: g.ID, ARN: "arn:aws:elasticache:" + g.Region + ":" + a.Estate.Account + ":replicationgroup:" + g.ID, Status: g.Status, Nodes: g.nodes()}
+	}
+	asked, marker, err := paged(c, asked)
+	if err != nil {
+		return nil, err
+	}
+	out.Marker = marker
+	for _, g := range asked {
+		shown := group{ID: g.ID, ARN: "arn:aws:elasticache:" + g.Region + ":" + a.Estate.Account + ":replicationgroup:" + g.ID, Status: g.Status, Nodes: g.nodes(),
+			NodeType: g.NodeType, MultiAZ: "enabled", AtRest: g.Key != "", Key: g.Key}
+		if g.Resharding {
+			shown.Slots = seconds(0)
+		}
 		if d := a.Estate.datastore(g.Datastore); d != nil {
 			if old, ok := a.before[d.ID].(*Datastore); ok && c.stale {
 				d = old

@@ -34,6 +34,12 @@ type Estate struct {
 
 	// Payloads are stored in the bucket of runs of each region, by name.
 	Payloads map[string]json.RawMessage `json:"payloads,omitempty"`
+	// Keys are the states of KMS keys by their ARN; one that is not here is
+	// Enabled, if it is of this account.
+	Keys map[string]string `json:"keys,omitempty"`
+	// DescribesPerSecond is how many reads each of RDS, ElastiCache and
+	// CloudWatch answers in a region; 0: any number.
+	DescribesPerSecond int `json:"describesPerSecond,omitempty"`
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
@@ -61,6 +67,16 @@ type Instance struct {
 	Writer        bool     `json:"writer,omitempty"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
 	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
+	Traits
+}
+
+// Traits are what a preflight looks at beside what decides.
+type Traits struct {
+	Key          string `json:"kmsKey,omitempty"` // ARN of the key that encrypts it
+	Protected    bool   `json:"deletionProtection,omitempty"`
+	MultiAZ      bool   `json:"multiAZ,omitempty"`
+	SubnetStatus string `json:"subnetGroupStatus,omitempty"`    // empty: Complete
+	Pending      string `json:"pendingEngineVersion,omitempty"` // a new version that waits
 }
 
 // Cluster is an Aurora DB cluster.
@@ -72,6 +88,7 @@ type Cluster struct {
 	Status        string   `json:"status"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
 	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
+	Traits
 }
 
 // GlobalCluster is an Aurora global database.
@@ -108,6 +125,9 @@ type ReplicationGroup struct {
 	Nodes      []string `json:"nodes,omitempty"`         // its cache clusters; none: the one named ID-001
 	LagSeconds *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint, nor where it is the primary
 	LagAge     float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
+	NodeType   string   `json:"nodeType,omitempty"`
+	Key        string   `json:"kmsKey,omitempty"`     // ARN of the key that encrypts it
+	Resharding bool     `json:"resharding,omitempty"` // waits to be applied
 }
 
 // Datastore is an ElastiCache global datastore.
@@ -233,6 +253,14 @@ func (e *Estate) check() error {
 	}
 	if e.Latencies.API < 0 || e.Latencies.Invoke < 0 || e.Latencies.Transition < 0 {
 		bad("latencyMilliseconds: must not be below 0")
+	}
+	if e.DescribesPerSecond < 0 {
+		bad("describesPerSecond: must not be below 0")
+	}
+	for _, arn := range slices.Sorted(maps.Keys(e.Keys)) {
+		if !slices.Contains(keyStates, e.Keys[arn]) {
+			bad("keys: %s: %q is no state of a KMS key (%s)", arn, e.Keys[arn], strings.Join(keyStates, ", "))
+		}
 	}
 	for i, op := range e.Operations {
 		if _, ok := scripts[op.Kind]; !ok {

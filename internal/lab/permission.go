@@ -85,6 +85,8 @@ func (a *Account) resources(c *Call) []string {
 			all = append(all, arn("ssm", c.Region, "parameter/"+parameterName(name)))
 		}
 		return all
+	case "kms:DescribeKey":
+		return []string{a.keyARN(c)}
 	case "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue":
 		return []string{a.secretARN(c.Region, c.Params.str("SecretId"))}
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,31 @@ type xmlDBInstance struct {
 	MultiAZ      bool            `xml:"MultiAZ"`
 	Infos        []xmlStatusInfo `xml:"StatusInfos>DBInstanceStatusInfo"`
 	Availability string          `xml:"AvailabilityZone"`
+	Encrypted    bool            `xml:"StorageEncrypted"`
+	Key          string          `xml:"KmsKeyId,omitempty"`
+	Protected    bool            `xml:"DeletionProtection"`
+	Subnets      xmlSubnetGroup  `xml:"DBSubnetGroup"`
+	Pending      *xmlPending     `xml:"PendingModifiedValues,omitempty"`
+}
+
+type xmlSubnetGroup struct {
+	Name   string `xml:"DBSubnetGroupName"`
+	Status string `xml:"SubnetGroupStatus"`
+}
+
+type xmlPending struct {
+	Version string `xml:"EngineVersion"`
+}
+
+func (t Traits) subnets(id string) xmlSubnetGroup {
+	return xmlSubnetGroup{id + "-subnets", cmp.Or(t.SubnetStatus, "Complete")}
+}
+
+func (t Traits) pending() *xmlPending {
+	if t.Pending == "" {
+		return nil
+	}
+	return &xmlPending{t.Pending}
 }
 
 type xmlEndpoint struct {
@@ -50,6 +76,7 @@ func (a *Account) xmlInstance(i *Instance) xmlDBInstance {
 		Identifier: i.ID, ARN: a.Estate.instanceARN(i), Class: i.Class, Engine: i.Engine, Version: i.EngineVersion, Status: i.Status,
 		Endpoint: &xmlEndpoint{fmt.Sprintf("%s.c0ffee.%s.rds.amazonaws.com", i.ID, i.Region), 3306},
 		Cluster:  i.Cluster, Source: i.Source, Retention: i.Retention, Availability: i.Region + "a",
+		Encrypted: i.Key != "", Key: i.Key, Protected: i.Protected, MultiAZ: i.MultiAZ, Subnets: i.subnets(cmp.Or(i.Cluster, i.ID)), Pending: i.pending(),
 	}
 	for _, other := range a.Estate.Instances {
 		if other.Source == out.ARN {
@@ -68,12 +95,22 @@ func lastName(id string) string { return id[strings.LastIndex(id, ":")+1:] }
 func describeDBInstances(a *Account, c *Call) (any, error) {
 	var out struct {
 		DBInstances []xmlDBInstance `xml:"DBInstances>DBInstance"`
+		Marker      string          `xml:"Marker,omitempty"`
 	}
 	id := lastName(c.Params.str("DBInstanceIdentifier"))
+	filter, clusters := c.filter("db-instance-id"), c.filter("db-cluster-id")
+	var asked []*Instance
 	for _, i := range a.Estate.Instances {
-		if i.Region != c.Region || (id != "" && i.ID != id) {
-			continue
+		if i.Region == c.Region && matches(id, filter, i.ID, a.Estate.instanceARN(i)) && matches("", clusters, i.Cluster, "arn:aws:rds:"+i.Region+":"+a.Estate.Account+":cluster:"+i.Cluster) {
+			asked = append(asked, i)
 		}
+	}
+	asked, marker, err := paged(c, asked)
+	if err != nil {
+		return nil, err
+	}
+	out.Marker = marker
+	for _, i := range asked {
 		if old, ok := a.before[a.Estate.instanceARN(i)].(*Instance); ok && c.stale {
 			i = old
 		}
@@ -144,6 +181,12 @@ type xmlDBCluster struct {
 	Endpoint   string             `xml:"Endpoint"`
 	Global     string             `xml:"GlobalClusterIdentifier,omitempty"`
 	Members    []xmlClusterMember `xml:"DBClusterMembers>DBClusterMember"`
+	Encrypted  bool               `xml:"StorageEncrypted"`
+	Key        string             `xml:"KmsKeyId,omitempty"`
+	Protected  bool               `xml:"DeletionProtection"`
+	MultiAZ    bool               `xml:"MultiAZ"`
+	Subnets    string             `xml:"DBSubnetGroup"`
+	Pending    *xmlPending        `xml:"PendingModifiedValues,omitempty"`
 }
 
 type xmlClusterMember struct {
@@ -154,17 +197,28 @@ type xmlClusterMember struct {
 func describeDBClusters(a *Account, c *Call) (any, error) {
 	var out struct {
 		DBClusters []xmlDBCluster `xml:"DBClusters>DBCluster"`
+		Marker     string         `xml:"Marker,omitempty"`
 	}
 	id := lastName(c.Params.str("DBClusterIdentifier"))
+	filter := c.filter("db-cluster-id")
+	var asked []*Cluster
 	for _, x := range a.Estate.Clusters {
-		if x.Region != c.Region || (id != "" && x.ID != id) {
-			continue
+		if x.Region == c.Region && matches(id, filter, x.ID, a.Estate.clusterARN(x)) {
+			asked = append(asked, x)
 		}
+	}
+	asked, marker, err := paged(c, asked)
+	if err != nil {
+		return nil, err
+	}
+	out.Marker = marker
+	for _, x := range asked {
 		if old, ok := a.before[a.Estate.clusterARN(x)].(*Cluster); ok && c.stale {
 			x = old
 		}
 		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
-			Endpoint: fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region)}
+			Endpoint:  fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region),
+			Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(x.ID).Name, Pending: x.pending()}
 		// A secondary has readers only, and so has a cluster that is still
 		// being promoted.
 		writes := x.Status != "promoting"
@@ -231,12 +285,21 @@ func (a *Account) xmlGlobal(g *GlobalCluster) xmlGlobalCluster {
 func describeGlobalClusters(a *Account, c *Call) (any, error) {
 	var out struct {
 		GlobalClusters []xmlGlobalCluster `xml:"GlobalClusters>GlobalClusterMember"`
+		Marker         string             `xml:"Marker,omitempty"`
 	}
 	id := c.Params.str("GlobalClusterIdentifier")
+	var asked []*GlobalCluster
 	for _, g := range a.Estate.Globals {
-		if id != "" && g.ID != id {
-			continue
+		if matches(id, nil, g.ID, "") {
+			asked = append(asked, g)
 		}
+	}
+	asked, marker, err := paged(c, asked)
+	if err != nil {
+		return nil, err
+	}
+	out.Marker = marker
+	for _, g := range asked {
 		if old, ok := a.before[g.ID].(*GlobalCluster); ok && c.stale {
 			g = old
 		}

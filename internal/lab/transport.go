@@ -75,6 +75,8 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 	switch {
 	case has(Throttle):
 		return req.encode(nil, throttled(c.Service), a.id()), nil
+	case a.overrun(c):
+		return req.encode(nil, throttled(c.Service), a.id()), nil
 	case has(Broken):
 		return req.encode(nil, fail(503, "ServiceUnavailable", "The service is unavailable."), a.id()), nil
 	}
@@ -98,7 +100,7 @@ func throttled(service string) *Failure {
 	switch service {
 	case "s3":
 		return fail(503, "SlowDown", "Please reduce your request rate.")
-	case "ssm", "secretsmanager", "events", "states", "cloudwatch":
+	case "ssm", "secretsmanager", "events", "states", "cloudwatch", "kms":
 		return fail(400, "ThrottlingException", "Rate exceeded")
 	}
 	return fail(400, "Throttling", "Rate exceeded")

@@ -46,6 +46,7 @@ var signingNames = map[string]struct {
 	"states":         {"states", ""},
 	"dynamodb":       {"dynamodb", ""},
 	"s3":             {"s3", ""},
+	"kms":            {"kms", ""},
 }
 
 var credential = regexp.MustCompile(`Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request`)

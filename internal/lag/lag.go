@@ -88,17 +88,9 @@ func (c CloudWatch) Read(ctx context.Context, m Metric, now time.Time) Reading {
 	return readAll(ctx, c.API, []Metric{m}, now)[0]
 }
 
-// Listless reads metrics that have one known dimension alone, for a role that
-// may not list metrics. Any other one could not be asked for.
-type Listless struct{ API DataAPI }
-
-// Read implements Source.
-func (l Listless) Read(ctx context.Context, m Metric, now time.Time) Reading {
-	if !m.Alone {
-		return failed(m, action.Errorf(action.Internal, "its dimensions would have to be listed"))
-	}
-	return readAll(ctx, listless{l.API}, []Metric{m}, now)[0]
-}
+// Listless reads metrics whose one dimension is known, for a role that may not
+// list metrics. Any other metric could not be asked for.
+func Listless(api DataAPI) CloudWatch { return CloudWatch{API: listless{api}} }
 
 type listless struct{ DataAPI }
 
@@ -109,6 +101,10 @@ func (listless) ListMetrics(context.Context, *cloudwatch.ListMetricsInput, ...fu
 // Many reads many metrics with few calls and gives a source that answers from
 // what was read.
 func (c CloudWatch) Many(ctx context.Context, metrics []Metric, now time.Time) Source {
+	return c.read(ctx, metrics, now)
+}
+
+func (c CloudWatch) read(ctx context.Context, metrics []Metric, now time.Time) kept {
 	kept := kept{}
 	for i, r := range readAll(ctx, c.API, metrics, now) {
 		kept[metrics[i].key()] = r

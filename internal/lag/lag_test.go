@@ -557,10 +557,10 @@ func TestZeroReading(t *testing.T) {
 // A role that may not list reads what needs no list, and nothing else.
 func TestListless(t *testing.T) {
 	api := &cloud{series: []published{aurora("orders", "us-east-1", 400, 0), {namespace: "AWS/RDS", name: "ReplicaLag", dimensions: []string{"DBInstanceIdentifier", "orders"}, value: 2}}}
-	if got := (Listless{api}).Read(t.Context(), replicaLag, noon); !got.Known || got.Lag != 2*time.Second {
+	if got := Listless(api).Read(t.Context(), replicaLag, noon); !got.Known || got.Lag != 2*time.Second {
 		t.Errorf("%+v", got)
 	}
-	if got := (Listless{api}).Read(t.Context(), OfGlobalCluster("orders"), noon); got.Known || got.Err == nil || oneSecond.Gate(got) == nil {
+	if got := Listless(api).Read(t.Context(), OfGlobalCluster("orders"), noon); got.Known || got.Err == nil || oneSecond.Gate(got) == nil {
 		t.Errorf("a metric whose dimensions are not known: %+v", got)
 	}
 	if len(api.lists) > 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cloudwatchtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/smithy-go"
@@ -90,6 +91,7 @@ func (a *account) lags(value float64, now time.Time, age time.Duration) {
 // carries the answer into the next call, and marks a call without one.
 type machine struct {
 	account account
+	keys    keyring
 	now     time.Time
 	event   action.Envelope
 }
@@ -111,7 +113,7 @@ func newMachine(t *testing.T, p PromoteParameters, baseline action.State) *machi
 
 func (m *machine) invoke(t *testing.T, into any) action.Class {
 	t.Helper()
-	adapter := &action.Adapter[PromoteParameters]{Reconciler: Promotion{RDS: &m.account, Lags: lag.CloudWatch{API: &m.account}}, Now: func() time.Time { return m.now }, MinimumSeconds: MinimumPromotionSeconds}
+	adapter := &action.Adapter[PromoteParameters]{Reconciler: Promotion{RDS: &m.account, Lags: lag.CloudWatch{API: &m.account}, Keys: &m.keys}, Now: func() time.Time { return m.now }, MinimumSeconds: MinimumPromotionSeconds}
 	event, err := json.Marshal(m.event)
 	if err != nil {
 		t.Fatal(err)
@@ -173,4 +175,16 @@ func instance(status, source string, retention int32, change ...func(*types.DBIn
 		c(&db)
 	}
 	return db
+}
+
+// keyring is KMS with keys that are all in one state.
+type keyring struct {
+	state kmstypes.KeyState
+	err   error
+	asked []string
+}
+
+func (k *keyring) State(_ context.Context, key, region string) (kmstypes.KeyState, error) {
+	k.asked = append(k.asked, key+" in "+region)
+	return k.state, k.err
 }

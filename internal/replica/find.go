@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/evidence"
 )
 
 // Instance is what a decision needs to know of a DB instance.
@@ -24,6 +25,7 @@ type Instance struct {
 	Retention   int    // days of automated backups
 	Pending     *int   // backup retention that is still to be applied
 	Endpoint    string
+	Details     evidence.Details // for a preflight; nothing is decided by them
 }
 
 // Describer reads DB instances.
@@ -49,6 +51,7 @@ func observed(db types.DBInstance) Instance {
 		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Status: aws.ToString(db.DBInstanceStatus),
 		Source:  cmp.Or(aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(db.ReadReplicaSourceDBClusterIdentifier)),
 		Cluster: aws.ToString(db.DBClusterIdentifier), Retention: int(aws.ToInt32(db.BackupRetentionPeriod)),
+		Details: evidence.OfInstance(db),
 	}
 	for _, info := range db.StatusInfos {
 		if strings.EqualFold(aws.ToString(info.StatusType), "read replication") {

@@ -13,6 +13,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
 )
@@ -50,6 +51,7 @@ type PromoteAPI interface {
 type Promotion struct {
 	RDS  PromoteAPI
 	Lags lag.Source
+	Keys keys.Source // nil: keys are not looked at
 }
 
 // MinimumPromotionSeconds: AWS reboots the instance on the way, so that no
@@ -59,8 +61,10 @@ const MinimumPromotionSeconds = 20
 // NewPromotion wires the action to AWS.
 func NewPromotion(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[PromoteParameters]{
-		Reconciler: Promotion{RDS: rds.NewFromConfig(f.Config("")), Lags: lag.Listless{API: cloudwatch.NewFromConfig(f.Config(""))}},
-		Secrets:    secrets, Now: now, MinimumSeconds: MinimumPromotionSeconds,
+		Reconciler: Promotion{
+			RDS: rds.NewFromConfig(f.Config("")), Lags: lag.Listless(cloudwatch.NewFromConfig(f.Config(""))), Keys: keys.New(f),
+		},
+		Secrets: secrets, Now: now, MinimumSeconds: MinimumPromotionSeconds,
 	}
 }
 
@@ -122,28 +126,10 @@ func decideStandalone(i Instance, p PromoteParameters, modify action.Asked) acti
 	return action.Act(stepModify, "the backup retention is %d days and %d were asked for", i.Retention, *want)
 }
 
-// Preflight tells whether the promotion could begin now.
-func (a Promotion) Preflight(ctx context.Context, req action.Request[PromoteParameters]) (action.Readiness, error) {
-	p := req.Parameters
-	i, err := find(ctx, a.RDS, p.RDSInstanceIdentifier, req.Run.Region)
-	if err != nil {
-		return action.Readiness{}, err
-	}
-	d := decide(i, p, action.Asked{Now: req.Now}, action.Asked{Now: req.Now})
-	ready := action.Readiness{Observed: d.State, Evidence: i.evidence(), Findings: d.Findings()}
-	if i.Source == "" && d.Move != action.MoveFail {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: i.ID + " is no replica: it was promoted before, or never was one"})
-	}
-	if d.Step != stepPromote {
-		return ready, nil
-	}
-	return ready, p.Limit.Report(a.lag(ctx, req, i), &ready)
-}
-
-// lag reads ReplicaLag, which is in seconds and published in the region of
+// readLag reads ReplicaLag, which is in seconds and published in the region of
 // the replica.
-func (a Promotion) lag(ctx context.Context, req action.Request[PromoteParameters], i Instance) lag.Reading {
-	return lag.OfRunning(ctx, a.Lags, i.ID, i.Replication, req.Now)
+func readLag(ctx context.Context, lags lag.Source, req action.Request[PromoteParameters], i Instance) lag.Reading {
+	return lag.OfRunning(ctx, lags, i.ID, i.Replication, req.Now)
 }
 
 // Reconcile takes the next step of the promotion.
@@ -166,7 +152,7 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	case d.Step == stepModify:
 		return a.modify(ctx, req, i, progress)
 	}
-	reading := a.lag(ctx, req, i)
+	reading := readLag(ctx, a.Lags, req, i)
 	if err := p.Gate(reading); err != nil {
 		return progress, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -77,15 +76,26 @@ type Prepared struct {
 // Batch is one preflight call: several resources of one function.
 type Batch struct {
 	Function string `json:"function"`
-	// PauseSeconds keeps the batches of a large payload apart.
+	// PauseSeconds is how long to wait before the call. Batches keep themselves
+	// apart, and none has to wait.
 	PauseSeconds int               `json:"pauseSeconds"`
 	Resources    []action.Resource `json:"resources"`
 }
 
-// batchSize is how many resources are looked at in one second. A resource
-// takes up to three describes, and a region's limits are shared with everyone
-// who recovers on the same day.
-const batchSize = 3
+const (
+	// batchSize is how many resources one call looks at: as many as a filter of
+	// RDS takes, so that they cost one list and not a describe each.
+	batchSize = 100
+	// batchBytes is how large the resources of a batch may be, encoded. Step
+	// Functions takes 262,144 bytes in the data of one state, which holds the
+	// batch, and with it the event for Lambda.
+	batchBytes = 100_000
+	// together is how many batches are looked at at once. A function makes its
+	// calls one after another, and a call takes 50 ms and more: one function
+	// alone stays below the 20 describes a second that a region gives. A payload
+	// of few batches makes few calls, and need not wait.
+	together = 4
+)
 
 // Preparer reads the payload, resolves every reference of every layer, and
 // writes the plan. It touches nothing.
@@ -128,7 +138,7 @@ func (p Preparer) Prepare(ctx context.Context, in PrepareInput) (Prepared, error
 	out.Approval, out.ApprovalSeconds = plan.Options.Approval, plan.Options.ApprovalTimeLimitSeconds
 	all := batches(plan)
 	out.PreflightConcurrency = 1
-	if !slices.ContainsFunc(all, func(b Batch) bool { return b.PauseSeconds > 0 }) {
+	if len(all) <= together {
 		out.PreflightConcurrency = max(len(all), 1)
 	}
 	return out, p.Store.put(ctx, plan.Run, docPreflight, all)
@@ -211,33 +221,36 @@ func first(otherwise int, numbers ...*int) int {
 	return otherwise
 }
 
-// batches groups the resources of all layers by function. A payload of no more
-// than one batch's worth of resources is looked at all at once.
+// batches groups the resources of all layers by function.
 func batches(plan Plan) []Batch {
 	var all []Batch
-	open := map[string]int{}
-	count := 0
+	open, size := map[string]int{}, map[string]int{}
 	for _, layer := range plan.Layers {
 		for _, r := range layer.Resources {
 			if isApproval(r) {
 				continue
 			}
+			bytes := encodedSize(r)
 			i, ok := open[r.Function]
-			if !ok || len(all[i].Resources) == batchSize {
+			if !ok || len(all[i].Resources) == batchSize || size[r.Function]+bytes > batchBytes {
 				i = len(all)
-				open[r.Function] = i
+				open[r.Function], size[r.Function] = i, 0
 				all = append(all, Batch{Function: r.Function})
 			}
 			all[i].Resources = append(all[i].Resources, r)
-			count++
-		}
-	}
-	for i := range all {
-		if i > 0 && count > batchSize {
-			all[i].PauseSeconds = 1
+			size[r.Function] += bytes
 		}
 	}
 	return all
+}
+
+// encodedSize is how many bytes a resource takes in an event.
+func encodedSize(r action.Resource) int {
+	text, err := json.Marshal(r)
+	if err != nil { // its parameters were encoded before
+		return batchBytes
+	}
+	return len(text)
 }
 
 // pointer names a resource of the payload by its name, for a problem that was

@@ -98,21 +98,28 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// A payload of one batch's worth of resources is looked at all at once, a larger
-// one batch by batch.
+// A payload of few batches is looked at all at once, a larger one batch by batch.
+// Nobody waits before a look.
 func TestPrepareConcurrency(t *testing.T) {
 	aurora := `{"resourceType":"UnPlannedFailoverAurora","resourceName":"aurora","parameters":{
 		"GlobalClusterIdentifier":"orders","DBClusterIdentifier":"arn:aws:rds:us-west-2:111122223333:cluster:orders-west","ClusterRegion":"us-west-2"}}`
+	many := func(n int) []string {
+		var all []string
+		for i := range n {
+			all = append(all, promotion(fmt.Sprintf("db%d", i)))
+		}
+		return all
+	}
 	for _, tt := range []struct {
 		name      string
 		resources []string
 		want      int
 	}{
 		{"one", []string{promotion("a")}, 1},
-		{"three of one function", []string{promotion("a"), promotion("b"), promotion("c")}, 1},
-		{"three of two functions", []string{promotion("a"), aurora, promotion("c")}, 2},
-		{"four of one function", []string{promotion("a"), promotion("b"), promotion("c"), promotion("d")}, 1},
-		{"four of two functions", []string{promotion("a"), promotion("b"), promotion("c"), aurora}, 1},
+		{"a batch of one function", many(batchSize), 1},
+		{"two functions", append(many(batchSize), aurora), 2},
+		{"few batches", append(many(3*batchSize), aurora), 4},
+		{"many batches", append(many(3*batchSize+1), aurora), 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBucket()
@@ -121,7 +128,7 @@ func TestPrepareConcurrency(t *testing.T) {
 				t.Fatalf("%d batches at once, want %d (%s, %v)", got.PreflightConcurrency, tt.want, got.Cause, err)
 			}
 			for i, batch := range document[[]Batch](t, b, got.Preflight.Key) {
-				if pauses := batch.PauseSeconds > 0; pauses != (i > 0 && len(tt.resources) > batchSize) {
+				if batch.PauseSeconds != 0 {
 					t.Errorf("batch %d begins after %d s", i, batch.PauseSeconds)
 				}
 			}
@@ -283,7 +290,7 @@ func TestPrepareSamples(t *testing.T) {
 
 // Every resource is in one batch, of its own function, in whatever layer.
 func TestBatches(t *testing.T) {
-	for _, counts := range [][]int{{1}, {3}, {4}, {26}, {100, 100}, {1, 1, 1, 1, 1}} {
+	for _, counts := range [][]int{{1}, {3}, {99, 2}, {100, 100}, {100, 101}, {1, 1, 1, 1, 1}, {1000}} {
 		t.Run(fmt.Sprint(counts), func(t *testing.T) {
 			plan := planOf(counts...)
 			want := 0
@@ -296,8 +303,12 @@ func TestBatches(t *testing.T) {
 				}
 			}
 			seen := map[int]bool{}
-			for _, batch := range batches(plan) {
-				if len(batch.Resources) == 0 || len(batch.Resources) > batchSize || batch.PauseSeconds < 0 {
+			all := batches(plan)
+			if most := want/batchSize + 2; len(all) > most { // each of two functions leaves one that is not full
+				t.Errorf("%d batches for %d resources", len(all), want)
+			}
+			for _, batch := range all {
+				if len(batch.Resources) == 0 || len(batch.Resources) > batchSize || batch.PauseSeconds != 0 {
 					t.Errorf("%d resources in a batch after %d s", len(batch.Resources), batch.PauseSeconds)
 				}
 				for _, r := range batch.Resources {
@@ -311,5 +322,28 @@ func TestBatches(t *testing.T) {
 				t.Errorf("%d resources in batches, want %d", len(seen), want)
 			}
 		})
+	}
+}
+
+// However large the parameters, an event stays within what Step Functions takes.
+func TestBatchesAreBoundInBytes(t *testing.T) {
+	plan := planOf(40)
+	for i := range plan.Layers[0].Resources {
+		plan.Layers[0].Resources[i].Parameters = json.RawMessage(`{"Text":"` + strings.Repeat("x", 10_000) + `"}`)
+	}
+	plan.Layers[0].Resources[7].Parameters = json.RawMessage(`{"Text":"` + strings.Repeat("x", 2*batchBytes) + `"}`)
+	seen := 0
+	for _, batch := range batches(plan) {
+		text, err := json.Marshal(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(text) > batchBytes+1000 && len(batch.Resources) > 1 {
+			t.Errorf("%d resources in %d bytes", len(batch.Resources), len(text))
+		}
+		seen += len(batch.Resources)
+	}
+	if seen != 40 {
+		t.Errorf("%d resources in batches, want 40", seen)
 	}
 }

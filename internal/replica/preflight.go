@@ -1,0 +1,55 @@
+package replica
+
+import (
+	"context"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/keys"
+	"dr-orchestrator/internal/lag"
+	"dr-orchestrator/internal/listing"
+)
+
+// look is everything that a preflight reads with.
+type look struct {
+	rds  Describer
+	lags lag.Source
+	keys keys.Source
+}
+
+// Preflight tells whether the promotion could begin now.
+func (a Promotion) Preflight(ctx context.Context, req action.Request[PromoteParameters]) (action.Readiness, error) {
+	return look{a.RDS, a.Lags, a.Keys}.Preflight(ctx, req)
+}
+
+// Batch looks at many replicas with few calls.
+func (a Promotion) Batch(reqs []action.Request[PromoteParameters]) action.Preflighter[PromoteParameters] {
+	var ids []string
+	var metrics []lag.Metric
+	for _, req := range reqs {
+		ids = append(ids, req.Parameters.RDSInstanceIdentifier)
+		metrics = append(metrics, lag.OfReplica(req.Parameters.RDSInstanceIdentifier))
+	}
+	return look{
+		rds:  listing.NewInstances(a.RDS, func(context.Context) []string { return ids }),
+		lags: lag.Together(a.Lags, metrics), keys: keys.Once(a.Keys),
+	}
+}
+
+// Preflight implements action.Preflighter.
+func (l look) Preflight(ctx context.Context, req action.Request[PromoteParameters]) (action.Readiness, error) {
+	p := req.Parameters
+	i, err := find(ctx, l.rds, p.RDSInstanceIdentifier, req.Run.Region)
+	if err != nil {
+		return action.Readiness{}, err
+	}
+	d := decide(i, p, action.Asked{Now: req.Now}, action.Asked{Now: req.Now})
+	ready := action.Readiness{Observed: d.State, Evidence: i.evidence(), Findings: d.Findings()}
+	if i.Source == "" && d.Move != action.MoveFail {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: i.ID + " is no replica: it was promoted before, or never was one"})
+	}
+	i.Details.Report(ctx, l.keys, "DB instance "+i.ID, req.Run.Region, &ready)
+	if d.Step != stepPromote {
+		return ready, nil
+	}
+	return ready, p.Limit.Report(readLag(ctx, l.lags, req, i), &ready)
+}
