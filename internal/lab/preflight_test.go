@@ -10,6 +10,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/policy"
 	"dr-orchestrator/internal/report"
 )
 
@@ -292,4 +293,30 @@ func TestFaultsOfLists(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs", runs)
+}
+
+// A role whose resources were narrowed to some names may not list: it looks at
+// each thing by itself, and sees the same.
+func TestANarrowedRoleLooksAtEach(t *testing.T) {
+	estate := DefaultEstate()
+	payload := inLayers(t, replicas(estate, 5))
+	policies := Policies{}
+	for _, name := range FunctionNames() {
+		policies[name] = policy.Policy{{Actions: []string{"*"}, Resources: []string{"*"}}}
+	}
+	for pattern, want := range map[string]struct {
+		describes int
+		outcome   report.Outcome
+	}{
+		"*": {1, report.Succeeded}, "replica-*": {1 + 5, report.Succeeded}, "other-*": {1 + 5, report.FailedClean},
+	} {
+		policies["promote-read-replica"] = policy.Policy{
+			{Actions: []string{"rds:*"}, Resources: []string{"arn:aws:rds:us-west-2:111122223333:db:" + pattern}},
+			{Actions: []string{"cloudwatch:*", "kms:*"}, Resources: []string{"*"}},
+		}
+		result := runLab(t, Options{Payload: payload, Estate: estate, Policies: policies})
+		if got := result.APICalls["rds:DescribeDBInstances"]; got != want.describes || result.Outcome != want.outcome {
+			t.Errorf("%s: %s after %d describes, want %+v: %s", pattern, result.Outcome, got, want, result.Cause)
+		}
+	}
 }
