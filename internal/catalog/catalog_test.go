@@ -13,6 +13,7 @@ import (
 
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/fence"
 	"dr-orchestrator/internal/globalcluster"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
@@ -97,9 +98,13 @@ func TestRowsAreComplete(t *testing.T) {
 }
 
 // interfaces lists, by the IAM prefix of their service, what each action asks
-// of AWS.
+// of AWS. Behind a slash stands what tells several interfaces of one service
+// apart.
 var interfaces = map[string]map[string]reflect.Type{
-	"PromoteRDSReadReplica":      {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
+	"PromoteRDSReadReplica":    {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
+	"SwitchoverRDSReadReplica": {"rds": reflect.TypeFor[replica.SwitchoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
+	"FenceOldPrimary": {"rds/reads": reflect.TypeFor[fence.Finder](), "rds/instances": reflect.TypeFor[fence.InstanceAPI](),
+		"rds/clusters": reflect.TypeFor[fence.ClusterAPI]()},
 	"PlannedFailoverAurora":      {"rds": reflect.TypeFor[globalcluster.SwitchoverAPI]()},
 	"UnPlannedFailoverAurora":    {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
 	"FailoverElastiCacheCluster": {"elasticache": reflect.TypeFor[cachegroup.FailoverAPI]()},
@@ -112,6 +117,7 @@ func TestPermissionsAreWhatTheInterfacesCall(t *testing.T) {
 			if api.NumMethod() > 5 {
 				t.Errorf("%s: an interface of %d methods", e.Type, api.NumMethod())
 			}
+			service, _, _ = strings.Cut(service, "/")
 			for i := range api.NumMethod() {
 				want = append(want, service+":"+api.Method(i).Name)
 			}

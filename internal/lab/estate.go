@@ -32,6 +32,8 @@ type Estate struct {
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
 
+	ClosedGroups []string `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
+
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
 }
@@ -56,7 +58,9 @@ type Instance struct {
 	Retention     int      `json:"backupRetentionPeriod"`
 	Cluster       string   `json:"cluster,omitempty"`
 	Writer        bool     `json:"writer,omitempty"`
-	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+	LagSeconds    *float64 `json:"lagSeconds,omitempty"`  // nil: no datapoint
+	ReplicaMode   string   `json:"replicaMode,omitempty"` // of an Oracle replica
+	Network
 }
 
 // Cluster is an Aurora DB cluster.
@@ -67,6 +71,7 @@ type Cluster struct {
 	EngineVersion string   `json:"engineVersion"`
 	Status        string   `json:"status"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+	Network
 }
 
 // GlobalCluster is an Aurora global database.

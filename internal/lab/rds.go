@@ -32,6 +32,8 @@ type xmlDBInstance struct {
 	MultiAZ      bool            `xml:"MultiAZ"`
 	Infos        []xmlStatusInfo `xml:"StatusInfos>DBInstanceStatusInfo"`
 	Availability string          `xml:"AvailabilityZone"`
+	ReplicaMode  string          `xml:"ReplicaMode,omitempty"`
+	xmlNetwork
 }
 
 type xmlEndpoint struct {
@@ -50,6 +52,7 @@ func (a *Account) xmlInstance(i *Instance) xmlDBInstance {
 		Identifier: i.ID, ARN: a.Estate.instanceARN(i), Class: i.Class, Engine: i.Engine, Version: i.EngineVersion, Status: i.Status,
 		Endpoint: &xmlEndpoint{fmt.Sprintf("%s.c0ffee.%s.rds.amazonaws.com", i.ID, i.Region), 3306},
 		Cluster:  i.Cluster, Source: i.Source, Retention: i.Retention, Availability: i.Region + "a",
+		ReplicaMode: i.ReplicaMode, xmlNetwork: i.Network.xml(),
 	}
 	for _, other := range a.Estate.Instances {
 		if other.Source == out.ARN {
@@ -120,6 +123,9 @@ func modifyDBInstance(a *Account, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if groups := securityGroups(c); len(groups) > 0 {
+		return a.swapGroups(c, a.Estate.instanceARN(i), groups, a.modified(i)), nil
+	}
 	a.begin(c, "ModifyDBInstance", a.Estate.instanceARN(i), map[string]string{"retention": c.Params.str("BackupRetentionPeriod")})
 	return a.modified(i), nil
 }
@@ -144,6 +150,7 @@ type xmlDBCluster struct {
 	Endpoint   string             `xml:"Endpoint"`
 	Global     string             `xml:"GlobalClusterIdentifier,omitempty"`
 	Members    []xmlClusterMember `xml:"DBClusterMembers>DBClusterMember"`
+	xmlNetwork
 }
 
 type xmlClusterMember struct {
@@ -164,7 +171,7 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 			x = old
 		}
 		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
-			Endpoint: fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region)}
+			Endpoint: fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region), xmlNetwork: x.Network.xml()}
 		// A secondary has readers only, and so has a cluster that is still
 		// being promoted.
 		writes := x.Status != "promoting"

@@ -24,6 +24,9 @@ type Instance struct {
 	Retention   int    // days of automated backups
 	Pending     *int   // backup retention that is still to be applied
 	Endpoint    string
+	Engine      string
+	Mode        string   // of an Oracle replica: mounted or open-read-only
+	Replicas    []string // what replicates it: ARNs of those in other regions
 }
 
 // Describer reads DB instances.
@@ -49,6 +52,7 @@ func observed(db types.DBInstance) Instance {
 		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Status: aws.ToString(db.DBInstanceStatus),
 		Source:  cmp.Or(aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(db.ReadReplicaSourceDBClusterIdentifier)),
 		Cluster: aws.ToString(db.DBClusterIdentifier), Retention: int(aws.ToInt32(db.BackupRetentionPeriod)),
+		Engine: aws.ToString(db.Engine), Mode: string(db.ReplicaMode), Replicas: db.ReadReplicaDBInstanceIdentifiers,
 	}
 	for _, info := range db.StatusInfos {
 		if strings.EqualFold(aws.ToString(info.StatusType), "read replication") {

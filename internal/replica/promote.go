@@ -144,13 +144,17 @@ func (a Promotion) Preflight(ctx context.Context, req action.Request[PromotePara
 	return ready, p.Limit.Report(a.lag(ctx, req, i), &ready)
 }
 
-// lag reads ReplicaLag, which is in seconds and published in the region of
-// the replica.
 func (a Promotion) lag(ctx context.Context, req action.Request[PromoteParameters], i Instance) lag.Reading {
+	return lagOf(ctx, a.Lags, i, req.Now)
+}
+
+// lagOf reads ReplicaLag, which is in seconds and published in the region of
+// the replica.
+func lagOf(ctx context.Context, lags lag.Source, i Instance, now time.Time) lag.Reading {
 	if i.Replication != statusReplicating {
 		return lag.Reading{Why: fmt.Sprintf("replication is %q, and what it last published says nothing of now", i.Replication)}
 	}
-	return a.Lags.Read(ctx, lag.OfReplica(i.ID), req.Now)
+	return lags.Read(ctx, lag.OfReplica(i.ID), now)
 }
 
 // Reconcile takes the next step of the promotion.
