@@ -18,6 +18,7 @@ const (
 	stepRestore  = "restoring"   // the groups from the tag
 	maxTagValue  = 256           // characters, by the RDS user guide
 	phaseFenced  = "fenced"      // of a fence that is proved
+	phaseClosed  = "isolated"    // of one that lets nobody in, and may have somebody in
 	phaseFree    = "released"    // of a release that is proved
 	phaseTrouble = "no progress" // of a fence that is tried again
 )
@@ -41,6 +42,8 @@ func misdirected(p Parameters, region string, found *Primary) error {
 		return nil
 	case found.Source != "":
 		return action.Errorf(action.Refused, "%s is a replica of %s and no primary: fence the primary", found.what(), found.Source)
+	case found.Global != "" && found.Members > 0 && found.Writer == "":
+		return action.Errorf(action.Refused, "%s is a secondary of the global cluster %s and takes no writes: fence the primary", found.what(), found.Global)
 	case found.Parent != "":
 		return action.Errorf(action.Refused, "%s is a member of the cluster %s: give DBClusterIdentifier", found.what(), found.Parent)
 	}
@@ -112,12 +115,14 @@ func decideIsolate(found Primary, p Parameters, n notes) action.Decision {
 // decideReboot judges a primary that is available and isolated.
 func decideReboot(found Primary, p Parameters, n notes) action.Decision {
 	switch {
-	case !p.Reboot:
-		return action.Finish(phaseFenced, "%s is isolated; connections from before may live on until it is rebooted", found.what())
+	case found.Writer == "" && found.Members == 0:
+		return action.Finish(phaseFenced, "%s is isolated and has no instance", found.what())
 	case found.Writer == "":
-		return action.Finish(phaseFenced, "%s is isolated and has no instance that takes writes", found.what())
+		return action.Wait(action.StateUnderWay, "no writer", "%s is isolated and shows none of its instances as the writer: waiting", found.what())
 	case found.Tags[tagFence] == fenceComplete:
 		return action.Finish(phaseFenced, "%s is isolated and was rebooted since", found.what())
+	case !p.Reboot:
+		return action.Finish(phaseClosed, "%s is isolated; two writers may serve, because connections from before live on until it is rebooted", found.what())
 	case n.rebooted:
 		return step(n, stepComplete, action.StateUnderWay, "%s was rebooted", found.Writer)
 	}

@@ -32,7 +32,7 @@ type Parameters struct {
 	PrimaryRegion             string   `param:"required" format:"region" doc:"Region of what is to be fenced; never the region that takes over."`
 	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both."`
 	IsolationSecurityGroupIds []string `format:"security-group" doc:"For Isolate: security groups in the VPC of the primary, without inbound rules."`
-	Reboot                    bool     `default:"true" doc:"For Isolate: reboot afterwards, which ends the connections that are open."`
+	Reboot                    bool     `default:"true" doc:"For Isolate: reboot afterwards, which ends the connections that are open. Without it no fence is proved."`
 	Required                  bool     `default:"false" doc:"A fence that cannot be proved is an error. Without it the run goes on after WaitSeconds, and two writers may serve."`
 	WaitSeconds               int      `min:"0" max:"900" default:"60" doc:"Unless Required: seconds of trying against a region that does not answer or a call that is refused."`
 }
@@ -128,7 +128,7 @@ func (a Fence) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 		return action.Readiness{}, err
 	}
 	d := decide(found, p, notes{asked: func(string) action.Asked { return action.Asked{Now: req.Now} }})
-	ready := action.Readiness{Observed: d.State, Evidence: proof(found, p, d), Findings: d.Findings()}
+	ready := action.Readiness{Observed: d.State, Evidence: proof(found, d), Findings: d.Findings()}
 	for i, f := range ready.Findings {
 		if f.Verdict == action.VerdictBlocked && !p.demanded() {
 			ready.Findings[i] = warn("%s; the run goes on without a fence, and two writers may serve", f.Message)
@@ -148,14 +148,15 @@ func warn(format string, args ...any) action.Finding {
 }
 
 // proof gives the evidence, with the fence as what was proved of it.
-func proof(found Primary, p Parameters, d action.Decision) action.Evidence {
+func proof(found Primary, d action.Decision) action.Evidence {
 	e := found.evidence()
 	e[evidenceFence] = fenceUnknown
-	if d.Move == action.MoveFinish {
+	switch {
+	case d.Move != action.MoveFinish:
+	case d.Phase == phaseFenced:
 		e[evidenceFence] = fenceProved
-		if p.Method == MethodRelease {
-			e[evidenceFence] = fenceFree
-		}
+	case d.Phase == phaseFree:
+		e[evidenceFence] = fenceFree
 	}
 	return e
 }
@@ -175,7 +176,7 @@ func (a Fence) Reconcile(ctx context.Context, req action.Request[Parameters]) (a
 		return action.Progress{}, err
 	}
 	d := decide(found, p, notesOf(req))
-	progress, err := d.Progress(req.Asked(d.Step), proof(found, p, d))
+	progress, err := d.Progress(req.Asked(d.Step), proof(found, d))
 	if found.WriterStatus == statusRebooting && found.in(p.IsolationSecurityGroupIds) {
 		progress.Memo[memoRebooted] = "yes"
 	}

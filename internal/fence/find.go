@@ -47,6 +47,7 @@ type Primary struct {
 	Settled  bool              // every one of Groups is active, and there is one
 	Tags     map[string]string // all of them
 
+	Members      int    // of a cluster: its instances
 	Writer       string // the instance that takes writes; empty: none is shown
 	WriterStatus string
 }
@@ -99,6 +100,7 @@ func findCluster(ctx context.Context, api Finder, id, region string) (Primary, e
 	found := Primary{
 		ID: aws.ToString(c.DBClusterIdentifier), ARN: aws.ToString(c.DBClusterArn), Status: aws.ToString(c.Status), Cluster: true,
 		Source: aws.ToString(c.ReplicationSourceIdentifier), Replicas: len(c.ReadReplicaIdentifiers), Global: aws.ToString(c.GlobalClusterIdentifier), Tags: tagsOf(c.TagList),
+		Members: len(c.DBClusterMembers),
 	}
 	found.Groups, found.Settled = groupsOf(c.VpcSecurityGroups)
 	for _, m := range c.DBClusterMembers {

@@ -187,7 +187,7 @@ var fenceScripts = map[string][]step{
 		{share: 0.8, apply: pair(func(e *Estate, fresh, old *Instance) {
 			old.Source, old.Replication, old.ReplicaMode, old.LagSeconds = e.instanceARN(fresh), "replicating", "mounted", seconds(1)
 		})},
-		{share: 0.9, apply: pair(func(_ *Estate, fresh, _ *Instance) { fresh.Status = "available" })},
+		{share: 0.95, apply: pair(func(_ *Estate, fresh, _ *Instance) { fresh.Status = "available" })},
 		{share: 1, apply: pair(func(_ *Estate, _, old *Instance) { old.Status = "available" })},
 	},
 }

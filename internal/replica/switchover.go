@@ -99,10 +99,11 @@ func decideSwitchover(i Instance, other *Instance, p SwitchoverParameters, asked
 		case action.StatusUnknown:
 			return action.Wait(action.StateUnknown, x.Status, "DB instance %s has the status %q, which is not known here: waiting", x.ID, x.Status)
 		case action.StatusPending:
+			d := action.Wait(action.StateBusy, x.Status, "DB instance %s is %s", x.ID, x.Status)
 			if i.Source == "" {
-				return action.WaitFinal(action.StateUnderWay, x.Status, "DB instance %s is %s", x.ID, x.Status)
+				d.State, d.Final = action.StateUnderWay, i.Status == statusAvailable
 			}
-			return action.Wait(action.StateBusy, x.Status, "DB instance %s is %s", x.ID, x.Status)
+			return d
 		}
 	}
 	switch {
