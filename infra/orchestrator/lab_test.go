@@ -45,13 +45,39 @@ func scenarios(t *testing.T) []scenario {
 		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
 		name := filepath.Base(sample)
 		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil})
-		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
+		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "SwitchoverRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
 		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left})
+		if strings.Contains(string(text), "SwitchoverRDSReadReplica") {
+			continue // who was promoted has nobody to change places with
+		}
 		byHand := lab.DefaultEstate()
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
 		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil})
+	}
+	return append(all, fences(t)...)
+}
+
+// fences are the ways to fence and to give back, each of them required.
+func fences(t *testing.T) []scenario {
+	t.Helper()
+	text, err := os.ReadFile("../../payloads/switchback-replica.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []scenario{{"switchback-replica.json", "failover", text, lab.DefaultEstate(), nil}}
+	for _, of := range []string{"RDSInstanceIdentifier", "DBClusterIdentifier"} {
+		for method, status := range map[string]string{"Isolate": "available", "Stop": "available", "Release": "stopped"} {
+			estate, network := lab.DefaultEstate(), lab.Network{SecurityGroups: []string{"sg-0a1b2c3d4e5f60001"}}
+			estate.Instances = append(estate.Instances,
+				&lab.Instance{Region: "us-east-1", ID: "fenced", Engine: "mysql", Status: status, Network: network},
+				&lab.Instance{Region: "us-east-1", ID: "fenced-1", Engine: "aurora-mysql", Status: status, Cluster: "fenced", Writer: true})
+			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network})
+			payload := `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"FenceOldPrimary","resourceName":"fence","parameters":{
+				"` + of + `":"fenced","PrimaryRegion":"us-east-1","Method":"` + method + `","IsolationSecurityGroupIds":"` + estate.ClosedGroups[0] + `","Required":"true"}}]}]}`
+			all = append(all, scenario{method + " by " + of, "failover", []byte(payload), estate, nil})
+		}
 	}
 	return all
 }

@@ -13,6 +13,7 @@ import (
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/fence"
 	"dr-orchestrator/internal/globalcluster"
 	"dr-orchestrator/internal/lagcheck"
 	"dr-orchestrator/internal/payload"
@@ -86,6 +87,32 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica"}, Resources: []string{anyInstance}},
 			readReplicaLag, readKeys,
+		},
+	},
+	{
+		Type: "SwitchoverRDSReadReplica", Function: "switchover-read-replica",
+		Doc:        "Lets an RDS for Oracle primary and its replica change places; nothing is lost.",
+		Parameters: reflect.TypeFor[replica.SwitchoverParameters](), Machines: both,
+		TimeLimit: 2 * time.Hour, ProofReads: 2, Sample: "failover-oracle.json", New: replica.NewSwitchover,
+		Statements: []Statement{
+			// The old primary is looked at in its own region.
+			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyMember}},
+			{Actions: []string{"rds:SwitchoverReadReplica"}, Resources: []string{anyInstance}},
+			readReplicaLag,
+		},
+	},
+	{
+		Type: "FenceOldPrimary", Function: "fence-old-primary",
+		Doc:        "Keeps an old primary from taking writes, by its security groups or by stopping it, or gives it back.",
+		Parameters: reflect.TypeFor[fence.Parameters](), Machines: both,
+		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "switchback-replica.json", New: fence.New,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeDBClusters", "rds:ModifyDBCluster", "rds:StartDBCluster", "rds:StopDBCluster"}, Resources: []string{anyCluster}},
+			{
+				Actions:   []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:RebootDBInstance", "rds:StartDBInstance", "rds:StopDBInstance"},
+				Resources: []string{anyMember},
+			},
+			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{anyCluster, anyMember}},
 		},
 	},
 	{

@@ -13,6 +13,7 @@ import (
 
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/fence"
 	"dr-orchestrator/internal/globalcluster"
 	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
@@ -99,7 +100,8 @@ func TestRowsAreComplete(t *testing.T) {
 }
 
 // interfaces lists, by the IAM prefix of their service, what each action asks
-// of AWS.
+// of AWS. Behind a slash stands what tells several interfaces of one service
+// apart.
 var interfaces = map[string]map[string]reflect.Type{
 	"PromoteRDSReadReplica":      {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI](), "kms": reflect.TypeFor[keys.API]()},
 	"PlannedFailoverAurora":      {"rds": reflect.TypeFor[globalcluster.SwitchoverAPI](), "kms": reflect.TypeFor[keys.API]()},
@@ -108,6 +110,9 @@ var interfaces = map[string]map[string]reflect.Type{
 	"CheckReplicaLag": {
 		"rds": reflect.TypeFor[lagcheck.RDS](), "elasticache": reflect.TypeFor[lagcheck.ElastiCache](), "cloudwatch": reflect.TypeFor[lag.API](),
 	},
+	"SwitchoverRDSReadReplica": {"rds": reflect.TypeFor[replica.SwitchoverAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI]()},
+	"FenceOldPrimary": {"rds/reads": reflect.TypeFor[fence.Finder](), "rds/instances": reflect.TypeFor[fence.InstanceAPI](),
+		"rds/clusters": reflect.TypeFor[fence.ClusterAPI]()},
 }
 
 func TestPermissionsAreWhatTheInterfacesCall(t *testing.T) {
@@ -117,6 +122,7 @@ func TestPermissionsAreWhatTheInterfacesCall(t *testing.T) {
 			if api.NumMethod() > 5 {
 				t.Errorf("%s: an interface of %d methods", e.Type, api.NumMethod())
 			}
+			service, _, _ = strings.Cut(service, "/")
 			for i := range api.NumMethod() {
 				want = append(want, service+":"+api.Method(i).Name)
 			}

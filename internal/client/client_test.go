@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	eventbridgetypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
@@ -94,6 +95,38 @@ var calls = []struct {
 			GlobalClusterIdentifier: aws.String("x"), DbClusterIdentifier: aws.String("y")})
 		return err
 	}},
+	{"rds:SwitchoverReadReplica", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).SwitchoverReadReplica(ctx, &rds.SwitchoverReadReplicaInput{DBInstanceIdentifier: aws.String("x")})
+		return err
+	}},
+	{"rds:ModifyDBCluster", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).ModifyDBCluster(ctx, &rds.ModifyDBClusterInput{DBClusterIdentifier: aws.String("x")})
+		return err
+	}},
+	{"rds:RebootDBInstance", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).RebootDBInstance(ctx, &rds.RebootDBInstanceInput{DBInstanceIdentifier: aws.String("x")})
+		return err
+	}},
+	{"rds:StopDBInstance", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).StopDBInstance(ctx, &rds.StopDBInstanceInput{DBInstanceIdentifier: aws.String("x")})
+		return err
+	}},
+	{"rds:StartDBInstance", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).StartDBInstance(ctx, &rds.StartDBInstanceInput{DBInstanceIdentifier: aws.String("x")})
+		return err
+	}},
+	{"rds:StopDBCluster", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).StopDBCluster(ctx, &rds.StopDBClusterInput{DBClusterIdentifier: aws.String("x")})
+		return err
+	}},
+	{"rds:StartDBCluster", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).StartDBCluster(ctx, &rds.StartDBClusterInput{DBClusterIdentifier: aws.String("x")})
+		return err
+	}},
+	{"rds:AddTagsToResource", 1, func(ctx context.Context, f *Factory) error {
+		_, err := rds.NewFromConfig(f.Config("")).AddTagsToResource(ctx, &rds.AddTagsToResourceInput{ResourceName: aws.String("x"), Tags: []rdstypes.Tag{}})
+		return err
+	}},
 	{"elasticache:DescribeGlobalReplicationGroups", Attempts, func(ctx context.Context, f *Factory) error {
 		_, err := elasticache.NewFromConfig(f.Config("")).DescribeGlobalReplicationGroups(ctx, &elasticache.DescribeGlobalReplicationGroupsInput{})
 		return err
@@ -133,7 +166,7 @@ var calls = []struct {
 // mutates tells what must be sent once; messages and documents may be repeated.
 func mutates(operation string) bool {
 	_, verb, _ := strings.Cut(operation, ":")
-	for _, prefix := range []string{"Promote", "Modify", "Failover", "Switchover", "Remove"} {
+	for _, prefix := range []string{"Promote", "Modify", "Failover", "Switchover", "Remove", "Reboot", "Start", "Stop", "Add"} {
 		if strings.HasPrefix(verb, prefix) {
 			return true
 		}
@@ -191,6 +224,9 @@ func TestClassOfRealCalls(t *testing.T) {
 			for _, c := range calls {
 				if !strings.HasPrefix(c.name, "rds:") && !strings.HasPrefix(c.name, "elasticache:") {
 					continue
+				}
+				if c.name == "rds:AddTagsToResource" && tt.wire.status == 200 {
+					continue // its answer is empty, and the SDK reads none
 				}
 				w := tt.wire
 				err := c.call(t.Context(), w.factory())

@@ -10,6 +10,13 @@ var defaultDurations = map[string]float64{
 	"FailoverGlobalReplicationGroup": 60,
 	"ModifyDBInstance":               30,
 	"Resync":                         300, // of an old primary, after a failover
+	"SwapSecurityGroups":             30,
+	"RebootDBInstance":               40,
+	"StopDBInstance":                 120,
+	"StartDBInstance":                180,
+	"StopDBCluster":                  120,
+	"StartDBCluster":                 180,
+	"SwitchoverReadReplica":          240,
 }
 
 func seconds(v float64) *float64 { return &v }
@@ -25,12 +32,15 @@ func DefaultEstate() *Estate {
 		Durations:  map[string]float64{},
 		Latencies:  Latencies{API: 80, Invoke: 30, Transition: 20},
 		Exports:    map[string]map[string]string{primary: {}, recovery: {}},
-		Parameters: map[string][]Parameter{}, Secrets: map[string]map[string]string{},
+		Parameters: map[string][]Parameter{}, Secrets: map[string]map[string]string{}, ClosedGroups: []string{isolationGroup},
 	}
 	for name, duration := range defaultDurations {
 		e.Durations[name] = duration
 	}
 	e.addReplica("rds-mysql-instance", "mysql", "8.0.42", primary, recovery)
+	e.addReplica("rds-oracle-instance", "oracle-ee", "19.0.0.0.ru-2026-01.rur-2026-01.r1", primary, recovery)
+	oracle := e.instance(recovery, "rds-oracle-instance-usw2")
+	oracle.Retention, oracle.ReplicaMode = 7, "mounted" // a switchover wants backups on the replica
 	e.addGlobal("dr-globaldb-cluster-mysql", "dbcluster", "aurora-mysql", "8.0.mysql_aurora.3.08.2", "3787", primary, recovery)
 	e.addGlobal("dr-globaldb-cluster-postgres", "dbcluster-postgres", "aurora-postgresql", "16.8", "3787", primary, recovery)
 	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
@@ -56,17 +66,17 @@ func (e *Estate) export(region, name string, values map[string]string) {
 
 func (e *Estate) addReplica(name, engine, version, primary, recovery string) {
 	id := func(region string) string { return name + "-" + shortRegion[region] }
-	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7, Traits: e.traits(primary)}
+	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7, Traits: e.traits(primary), Network: inGroup("sg-0a1b2c3d4e5f60001")}
 	e.Instances = append(e.Instances, source, &Instance{
 		Region: recovery, ID: id(recovery), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available",
-		Source: e.instanceARN(source), Replication: "replicating", LagSeconds: seconds(2), Traits: e.traits(recovery),
+		Source: e.instanceARN(source), Replication: "replicating", LagSeconds: seconds(2), Traits: e.traits(recovery), Network: inGroup("sg-0a1b2c3d4e5f60001"),
 	})
 	for region, other := range map[string]string{primary: recovery, recovery: primary} {
 		e.export(region, name, map[string]string{
 			"-identifier": id(region), "-global-arn": fmt.Sprintf("arn:aws:rds:%s:%s:db:%s", region, e.Account, id(region)),
 			"-source-identifier": id(other), "-SourceRegion": other, "-MultiAZ": "true", "-DBInstanceClass": "db.m5.large",
 			"-DBSubnetGroup": name + "-subnets", "-DBSecurityGroup": "sg-0a1b2c3d4e5f60001", "-KmsKeyId": e.key(region),
-			"-DBPortNumber": "3788", "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
+			"-IsolationSecurityGroup": isolationGroup, "-DBPortNumber": "3788", "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
 		})
 	}
 }
@@ -78,7 +88,7 @@ func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recove
 		return fmt.Sprintf("arn:aws:rds:%s:%s:cluster:%s", region, e.Account, ids[region])
 	}
 	for position, region := range []string{primary, recovery} {
-		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available", Traits: e.traits(region)}
+		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available", Traits: e.traits(region), Network: inGroup("sg-0a1b2c3d4e5f60002")}
 		if region == recovery {
 			c.LagSeconds = seconds(0.4)
 		}

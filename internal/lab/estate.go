@@ -39,7 +39,8 @@ type Estate struct {
 	Keys map[string]string `json:"keys,omitempty"`
 	// DescribesPerSecond is how many reads each of RDS, ElastiCache and
 	// CloudWatch answers in a region; 0: any number.
-	DescribesPerSecond int `json:"describesPerSecond,omitempty"`
+	DescribesPerSecond int      `json:"describesPerSecond,omitempty"`
+	ClosedGroups       []string `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
@@ -67,7 +68,9 @@ type Instance struct {
 	Writer        bool     `json:"writer,omitempty"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
 	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
+	ReplicaMode   string   `json:"replicaMode,omitempty"`   // of an Oracle replica
 	Traits
+	Network
 }
 
 // Traits are what a preflight looks at beside what decides.
@@ -89,6 +92,7 @@ type Cluster struct {
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
 	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
 	Traits
+	Network
 }
 
 // GlobalCluster is an Aurora global database.

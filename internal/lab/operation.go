@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -99,6 +100,8 @@ var scripts = map[string][]step{
 		{share: 1, apply: func(e *Estate, op *Operation) { e.datastore(op.Target).Status = "available" }},
 	},
 }
+
+func init() { maps.Copy(scripts, fenceScripts) }
 
 // moveWriter is the script of switchover and failover: the writer flips before
 // the status returns, and the old primary follows as a secondary.
@@ -224,6 +227,9 @@ func (a *Account) cancel(op *Operation) {
 	e := a.Estate
 	if i := op.instance(e); i.ID != "" {
 		i.Status = "available"
+	}
+	if old := e.instanceOf(op.Args["old"]); old != nil {
+		old.Status = "available"
 	}
 	if c := e.cluster(op.Target); c != nil {
 		c.Status = "available"

@@ -44,6 +44,12 @@ func (a *Account) resources(c *Call) []string {
 		return []string{arn(service, region, kind+":"+name)}
 	}
 	switch c.name() {
+	case "rds:AddTagsToResource":
+		return []string{c.Params.str("ResourceName")}
+	case "rds:ModifyDBCluster", "rds:StopDBCluster", "rds:StartDBCluster":
+		return named("rds", c.Region, "cluster", "DBClusterIdentifier")
+	case "rds:RebootDBInstance", "rds:StopDBInstance", "rds:StartDBInstance", "rds:SwitchoverReadReplica":
+		return named("rds", c.Region, "db", "DBInstanceIdentifier")
 	case "rds:DescribeDBInstances", "rds:PromoteReadReplica", "rds:ModifyDBInstance":
 		return named("rds", c.Region, "db", "DBInstanceIdentifier")
 	case "rds:DescribeDBClusters":

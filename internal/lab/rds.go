@@ -38,6 +38,8 @@ type xmlDBInstance struct {
 	Protected    bool            `xml:"DeletionProtection"`
 	Subnets      xmlSubnetGroup  `xml:"DBSubnetGroup"`
 	Pending      *xmlPending     `xml:"PendingModifiedValues,omitempty"`
+	ReplicaMode  string          `xml:"ReplicaMode,omitempty"`
+	xmlNetwork
 }
 
 type xmlSubnetGroup struct {
@@ -77,6 +79,7 @@ func (a *Account) xmlInstance(i *Instance) xmlDBInstance {
 		Endpoint: &xmlEndpoint{fmt.Sprintf("%s.c0ffee.%s.rds.amazonaws.com", i.ID, i.Region), 3306},
 		Cluster:  i.Cluster, Source: i.Source, Retention: i.Retention, Availability: i.Region + "a",
 		Encrypted: i.Key != "", Key: i.Key, Protected: i.Protected, MultiAZ: i.MultiAZ, Subnets: i.subnets(cmp.Or(i.Cluster, i.ID)), Pending: i.pending(),
+		ReplicaMode: i.ReplicaMode, xmlNetwork: i.Network.xml(),
 	}
 	for _, other := range a.Estate.Instances {
 		if other.Source == out.ARN {
@@ -157,6 +160,9 @@ func modifyDBInstance(a *Account, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if groups := securityGroups(c); len(groups) > 0 {
+		return a.swapGroups(c, a.Estate.instanceARN(i), groups, a.modified(i)), nil
+	}
 	a.begin(c, "ModifyDBInstance", a.Estate.instanceARN(i), map[string]string{"retention": c.Params.str("BackupRetentionPeriod")})
 	return a.modified(i), nil
 }
@@ -187,6 +193,7 @@ type xmlDBCluster struct {
 	MultiAZ    bool               `xml:"MultiAZ"`
 	Subnets    string             `xml:"DBSubnetGroup"`
 	Pending    *xmlPending        `xml:"PendingModifiedValues,omitempty"`
+	xmlNetwork
 }
 
 type xmlClusterMember struct {
@@ -218,7 +225,7 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 		}
 		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
 			Endpoint:  fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region),
-			Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(x.ID).Name, Pending: x.pending()}
+			Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(x.ID).Name, Pending: x.pending(), xmlNetwork: x.Network.xml()}
 		// A secondary has readers only, and so has a cluster that is still
 		// being promoted.
 		writes := x.Status != "promoting"

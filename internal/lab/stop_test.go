@@ -12,10 +12,10 @@ import (
 	"dr-orchestrator/internal/report"
 )
 
-// stopped runs a payload, stops it when the count of states entered and API
+// stoppedAndAgain runs a payload, stops it when the count of states entered and API
 // calls made reaches at (0: never), and runs the same payload again. It gives
 // both results, and the account.
-func stopped(t testing.TB, payload []byte, at int) (a *Account, first, second Result, count int) {
+func stoppedAndAgain(t testing.TB, payload []byte, at int) (a *Account, first, second Result, count int) {
 	t.Helper()
 	clock := NewClock(Epoch)
 	a = NewAccount(slowed(30), clock, 1, nil)
@@ -84,14 +84,14 @@ func topology(e *Estate) string {
 // end as an undisturbed run, and nothing is acted on twice.
 func TestStoppedAnywhereAndRunAgain(t *testing.T) {
 	for _, payload := range [][]byte{sample(t, "failover-three-databases.json"), twoLayers(t)} {
-		calm, undisturbed, _, steps := stopped(t, payload, 0)
+		calm, undisturbed, _, steps := stoppedAndAgain(t, payload, 0)
 		if undisturbed.Outcome != report.Succeeded {
 			t.Fatalf("%s: %s", undisturbed.Outcome, undisturbed.Cause)
 		}
 		want := topology(calm.Snapshot())
 		ends := map[report.Outcome]int{}
 		for at := 1; at <= steps; at++ {
-			a, first, second, _ := stopped(t, payload, at)
+			a, first, second, _ := stoppedAndAgain(t, payload, at)
 			ends[first.Outcome]++
 			if second.Outcome != report.Succeeded {
 				t.Fatalf("stopped at %d of %d, then: %s: %s", at, steps, second.Outcome, second.Cause)

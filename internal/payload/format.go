@@ -64,6 +64,10 @@ var formats = map[string]format{
 		pattern: regexp.MustCompile(`^` + clockPattern + `-` + clockPattern + `$`),
 		words:   "a time window in UTC, hh24:mi-hh24:mi", example: "03:00-03:30",
 	},
+	"security-group": {
+		pattern: regexp.MustCompile(`^sg-(?:[0-9a-f]{8}|[0-9a-f]{17})$`),
+		words:   "the ID of a VPC security group", example: "sg-0123456789abcdef0",
+	},
 	"positive-seconds": {
 		pattern: regexp.MustCompile(`^` + positivePrefix + `$`),
 		words:   "a whole number of seconds, 1 or more", example: "900",

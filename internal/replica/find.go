@@ -26,6 +26,9 @@ type Instance struct {
 	Pending     *int   // backup retention that is still to be applied
 	Endpoint    string
 	Details     evidence.Details // for a preflight; nothing is decided by them
+	Engine      string
+	Mode        string   // of an Oracle replica: mounted or open-read-only
+	Replicas    []string // what replicates it: ARNs of those in other regions
 }
 
 // Describer reads DB instances.
@@ -52,6 +55,7 @@ func observed(db types.DBInstance) Instance {
 		Source:  cmp.Or(aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(db.ReadReplicaSourceDBClusterIdentifier)),
 		Cluster: aws.ToString(db.DBClusterIdentifier), Retention: int(aws.ToInt32(db.BackupRetentionPeriod)),
 		Details: evidence.OfInstance(db),
+		Engine:  aws.ToString(db.Engine), Mode: string(db.ReplicaMode), Replicas: db.ReadReplicaDBInstanceIdentifiers,
 	}
 	for _, info := range db.StatusInfos {
 		if strings.EqualFold(aws.ToString(info.StatusType), "read replication") {

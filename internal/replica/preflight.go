@@ -51,5 +51,5 @@ func (l look) Preflight(ctx context.Context, req action.Request[PromoteParameter
 	if d.Step != stepPromote {
 		return ready, nil
 	}
-	return ready, p.Limit.Report(readLag(ctx, l.lags, req, i), &ready)
+	return ready, p.Limit.Report(lagOf(ctx, l.lags, i, req.Now), &ready)
 }

@@ -126,10 +126,10 @@ func decideStandalone(i Instance, p PromoteParameters, modify action.Asked) acti
 	return action.Act(stepModify, "the backup retention is %d days and %d were asked for", i.Retention, *want)
 }
 
-// readLag reads ReplicaLag, which is in seconds and published in the region of
+// lagOf reads ReplicaLag, which is in seconds and published in the region of
 // the replica.
-func readLag(ctx context.Context, lags lag.Source, req action.Request[PromoteParameters], i Instance) lag.Reading {
-	return lag.OfRunning(ctx, lags, i.ID, i.Replication, req.Now)
+func lagOf(ctx context.Context, lags lag.Source, i Instance, now time.Time) lag.Reading {
+	return lag.OfRunning(ctx, lags, i.ID, i.Replication, now)
 }
 
 // Reconcile takes the next step of the promotion.
@@ -152,7 +152,7 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	case d.Step == stepModify:
 		return a.modify(ctx, req, i, progress)
 	}
-	reading := readLag(ctx, a.Lags, req, i)
+	reading := lagOf(ctx, a.Lags, i, req.Now)
 	if err := p.Gate(reading); err != nil {
 		return progress, err
 	}

@@ -1,0 +1,319 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"dr-orchestrator/internal/report"
+)
+
+const (
+	oldPrimary = "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"
+	newPrimary = "arn:aws:rds:us-west-2:111122223333:db:rds-mysql-instance-usw2"
+)
+
+// fenceOf is a payload with one fence.
+func fenceOf(parameters string) []byte {
+	return fmt.Appendf(nil, `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"FenceOldPrimary","resourceName":"fence","parameters":{%s}}]}]}`, parameters)
+}
+
+const (
+	anInstance = `"RDSInstanceIdentifier":"rds-mysql-instance-use1","PrimaryRegion":"us-east-1","IsolationSecurityGroupIds":"` + isolationGroup + `"`
+	aCluster   = `"DBClusterIdentifier":"orders","PrimaryRegion":"us-east-1","IsolationSecurityGroupIds":"` + isolationGroup + `"`
+)
+
+// withCluster adds an Aurora cluster that is in no global database, and an
+// instance without replicas.
+func withCluster() *Estate {
+	e := DefaultEstate()
+	e.Clusters = append(e.Clusters, &Cluster{Region: "us-east-1", ID: "orders", Engine: "aurora-mysql", Status: "available", Network: inGroup("sg-0a1b2c3d4e5f60002")})
+	e.Instances = append(e.Instances,
+		&Instance{Region: "us-east-1", ID: "orders-1", Engine: "aurora-mysql", Status: "available", Cluster: "orders", Writer: true},
+		&Instance{Region: "us-east-1", ID: "single", Engine: "mysql", Status: "available", Retention: 7, Network: inGroup("sg-0a1b2c3d4e5f60001")})
+	return e
+}
+
+func fenceIn(r Result) report.Resource { return r.Record.Layers[0].Resources[0] }
+
+// Whatever is told to be fenced takes no writes; and whatever could not be
+// proved is told to be unknown.
+func TestFences(t *testing.T) {
+	const stop = `,"Method":"Stop"`
+	for _, tt := range []struct {
+		name, parameters, faults string
+		outcome                  report.Outcome
+		fence                    string // in the report
+		serves                   bool   // in truth
+	}{
+		{"instance", anInstance, "", report.Succeeded, "fenced", false},
+		{"instance, required", anInstance + `,"Required":"true"`, "", report.Succeeded, "fenced", false},
+		{"instance, without a reboot: who was in stays in", anInstance + `,"Reboot":"false"`, "", report.Succeeded, "unknown", true},
+		{"cluster", aCluster, "", report.Succeeded, "fenced", false},
+		{"member of a global database", strings.ReplaceAll(aCluster, "orders", "dbcluster-01"), "", report.Succeeded, "fenced", false},
+		{"instance, stopped", `"RDSInstanceIdentifier":"single","PrimaryRegion":"us-east-1"` + stop, "", report.Succeeded, "fenced", false},
+		{"cluster, stopped", aCluster + stop, "", report.Succeeded, "fenced", false},
+
+		{"region dead", anInstance, "dead@region:us-east-1", report.Succeeded, "unknown", true},
+		{"region dead, required", anInstance + `,"Required":"true"`, "dead@region:us-east-1", report.FailedClean, "", true},
+		{"region dead, then alive", anInstance, "dead@region:us-east-1#1-6", report.Succeeded, "fenced", false},
+		{"region dead, then alive too late", anInstance + `,"WaitSeconds":"5"`, "dead@region:us-east-1#1-40", report.Succeeded, "unknown", true},
+		{"region dies on the way", anInstance, "dead@region:us-east-1#4-", report.Succeeded, "unknown", true},
+		{"region dies on the way, required", anInstance + `,"Required":"true"`, "dead@region:us-east-1#4-", report.FailedDirty, "unknown", true},
+		{"absent", strings.ReplaceAll(anInstance, "mysql", "no"), "", report.Succeeded, "unknown", false},
+		{"absent, required", strings.ReplaceAll(anInstance, "mysql", "no") + `,"Required":"true"`, "", report.FailedClean, "", false},
+		{"throttled without end", anInstance, "throttle@rds:AddTagsToResource", report.Succeeded, "unknown", true},
+		{"broken without end", anInstance, "error@rds:AddTagsToResource", report.Succeeded, "unknown", true},
+		{"stuck", anInstance, "stuck@rds:ModifyDBInstance", report.Succeeded, "unknown", false},
+		{"stuck, required", anInstance + `,"Required":"true"`, "stuck@rds:ModifyDBInstance", report.FailedDirty, "unknown", false},
+		{"isolation cancelled", anInstance, "cancel@rds:ModifyDBInstance", report.Succeeded, "unknown", true},
+		{"stopping what has replicas", anInstance + stop, "", report.Succeeded, "unknown", true},
+		{"stopping what has replicas, required", anInstance + stop + `,"Required":"true"`, "", report.Refused, "unknown", true},
+		{"stopping a member of a global database", strings.ReplaceAll(aCluster, "orders", "dbcluster-01") + stop + `,"Required":"true"`, "", report.Refused, "unknown", true},
+
+		{"what takes over", `"RDSInstanceIdentifier":"rds-mysql-instance-usw2","PrimaryRegion":"us-west-2","IsolationSecurityGroupIds":"` + isolationGroup + `"`, "", report.Refused, "", false},
+		{"what takes over, by stopping", `"RDSInstanceIdentifier":"rds-mysql-instance-usw2","PrimaryRegion":"us-west-2"` + stop, "", report.Refused, "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			payload := fenceOf(tt.parameters)
+			result := runLab(t, Options{Payload: payload, Estate: withCluster(), Faults: faultsOf(t, tt.faults)})
+			got := fenceIn(result)
+			if result.Outcome != tt.outcome {
+				t.Errorf("%s: %s (%s)", result.Outcome, result.Cause, got.Message)
+			}
+			if told, _ := got.Evidence["fence"].(string); told != tt.fence {
+				t.Errorf("the report says %q, want %q: %s", told, tt.fence, got.Message)
+			}
+			serving := slices.ContainsFunc(result.Final.Serving(), func(arn string) bool {
+				for _, id := range []string{":db:rds-mysql-instance-use1", ":cluster:orders", ":cluster:dbcluster-01", ":db:single", ":db:rds-mysql-instance-usw2"} {
+					if strings.HasSuffix(arn, id) && strings.Contains(tt.parameters, `"`+id[strings.LastIndex(id, ":")+1:]+`"`) {
+						return true
+					}
+				}
+				return false
+			})
+			if serving != tt.serves {
+				t.Errorf("it serves: %t, want %t (%v)", serving, tt.serves, result.Final.Serving())
+			}
+			if got.Evidence["fence"] == "unknown" && got.Status == report.Done && !strings.Contains(got.Message, "two writers may serve") {
+				t.Errorf("it is unknown, and the report does not warn: %s", got.Message)
+			}
+			if tt.fence == "fenced" {
+				again := runLab(t, Options{Payload: payload, Estate: result.Final})
+				if again.Outcome != report.Succeeded || total(again.Mutations) != 0 || fenceIn(again).Evidence["fence"] != "fenced" {
+					t.Errorf("once more: %s with %v: %s", again.Outcome, again.Mutations, again.Cause)
+				}
+			}
+			untrue(t, result, []byte("{}"))
+		})
+	}
+}
+
+// A dead region may cost the run no more than it was given.
+func TestAFenceThatFailsCostsLittle(t *testing.T) {
+	for wait, most := range map[string]float64{"0": 40, "60": 110} {
+		result := runLab(t, Options{Payload: fenceOf(anInstance + `,"WaitSeconds":"` + wait + `"`), Faults: faultsOf(t, "dead@region:us-east-1")})
+		if result.Outcome != report.Succeeded || result.DurationSeconds > most {
+			t.Errorf("WaitSeconds %s: %s after %.0f s", wait, result.Outcome, result.DurationSeconds)
+		}
+	}
+}
+
+// What was fenced is given back as it was, and can be fenced again.
+func TestReleaseGivesBack(t *testing.T) {
+	for _, tt := range []struct{ name, parameters, method string }{
+		{"isolated instance", anInstance, "Isolate"},
+		{"isolated cluster", aCluster, "Isolate"},
+		{"stopped instance", `"RDSInstanceIdentifier":"single","PrimaryRegion":"us-east-1"`, "Stop"},
+		{"stopped cluster", aCluster, "Stop"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			estate := withCluster()
+			before := estate.Serving()
+			fence := fenceOf(tt.parameters + `,"Method":"` + tt.method + `"`)
+			release := fenceOf(tt.parameters + `,"Method":"Release"`)
+			for range 2 {
+				fenced := runLab(t, Options{Payload: fence, Estate: estate})
+				if fenced.Outcome != report.Succeeded || slices.Equal(fenced.Final.Serving(), before) {
+					t.Fatalf("%s: %s; serving: %v", fenced.Outcome, fenced.Cause, fenced.Final.Serving())
+				}
+				released := runLab(t, Options{Payload: release, Estate: fenced.Final})
+				if released.Outcome != report.Succeeded || !slices.Equal(released.Final.Serving(), before) || fenceIn(released).Evidence["fence"] != "released" {
+					t.Fatalf("%s: %s; serving: %v", released.Outcome, released.Cause, released.Final.Serving())
+				}
+				again := runLab(t, Options{Payload: release, Estate: released.Final})
+				if again.Outcome != report.Succeeded || total(again.Mutations) != 0 {
+					t.Errorf("once more: %s with %v", again.Outcome, again.Mutations)
+				}
+				estate = released.Final
+			}
+			if got := estate.instance("us-east-1", "rds-mysql-instance-use1"); !slices.Equal(got.SecurityGroups, []string{"sg-0a1b2c3d4e5f60001"}) {
+				t.Errorf("groups %v", got.SecurityGroups)
+			}
+		})
+	}
+}
+
+// The groups from before stand in the report and on the instance.
+func TestAFenceKeepsTheGroupsFromBefore(t *testing.T) {
+	estate := DefaultEstate()
+	estate.instance("us-east-1", "rds-mysql-instance-use1").SecurityGroups = []string{"sg-0b000000", "sg-0a000000"}
+	result := runLab(t, Options{Payload: fenceOf(anInstance), Estate: estate})
+	if got := fenceIn(result).Evidence["originalSecurityGroups"]; got != "sg-0a000000 sg-0b000000" {
+		t.Errorf("the report says %v", got)
+	}
+	if got := result.Final.instance("us-east-1", "rds-mysql-instance-use1").Tags["dr-orchestrator:security-groups"]; got != "sg-0a000000 sg-0b000000" {
+		t.Errorf("the tag says %q", got)
+	}
+}
+
+// A run in plan mode tells what it would do, and changes nothing.
+func TestAFenceIsPlanned(t *testing.T) {
+	result := runLab(t, Options{Payload: []byte(strings.Replace(string(fenceOf(anInstance)), `"StatePayload"`, `"Options":{"Mode":"plan"},"StatePayload"`, 1))})
+	if result.Outcome != report.Succeeded || len(result.Begun) != 0 {
+		t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+	}
+	dead := runLab(t, Options{Payload: []byte(strings.Replace(string(fenceOf(anInstance)), `"StatePayload"`, `"Options":{"Disaster":"true"},"StatePayload"`, 1)), Faults: faultsOf(t, "dead@region:us-east-1")})
+	findings := fenceIn(dead).Findings
+	if dead.Outcome != report.Succeeded || len(findings) != 1 || findings[0].Verdict != "warning" {
+		t.Errorf("%s: %+v", dead.Outcome, findings)
+	}
+}
+
+// At no moment of a switchback by layers do two instances take writes.
+func TestSwitchbackNeverHasTwoWriters(t *testing.T) {
+	clock := NewClock(Epoch)
+	a := NewAccount(DefaultEstate(), clock, 1, nil)
+	var e *Execution
+	both, neither := 0, 0
+	clock.Run(func() {
+		var err error
+		if e, err = a.runs.start("us-west-2", MachineName("failover"), "switchback", sample(t, "switchback-replica.json")); err != nil {
+			t.Error(err)
+			return
+		}
+		for !e.Ended.After(e.Started) {
+			a.settle()
+			serving := a.Estate.Serving()
+			old, fresh := slices.Contains(serving, oldPrimary), slices.Contains(serving, newPrimary)
+			switch {
+			case old && fresh:
+				both++
+			case !old && !fresh:
+				neither++
+			}
+			clock.Sleep(secondsOf(1))
+		}
+	})
+	if both > 0 || neither == 0 {
+		t.Errorf("two writers for %d s, none for %d s", both, neither)
+	}
+	if final := a.Estate.Serving(); slices.Contains(final, oldPrimary) || !slices.Contains(final, newPrimary) {
+		t.Errorf("in the end %v serve", final)
+	}
+}
+
+// When the fence cannot be proved, nothing is promoted.
+func TestSwitchbackDoesNotPromoteWithoutAFence(t *testing.T) {
+	for _, faults := range []string{"stuck@rds:RebootDBInstance", "cancel@rds:ModifyDBInstance#1", "dead@region:us-east-1#5-", "error@rds:RebootDBInstance"} {
+		result := runLab(t, Options{Payload: sample(t, "switchback-replica.json"), Faults: faultsOf(t, faults)})
+		if result.Outcome != report.FailedDirty || result.Mutations["rds:PromoteReadReplica"] != 0 {
+			t.Errorf("%s: %s with %v", faults, result.Outcome, result.Mutations)
+		}
+	}
+}
+
+func TestSwitchoverOfOracle(t *testing.T) {
+	payload := sample(t, "failover-oracle.json")
+	limited := []byte(strings.Replace(string(payload), `"SourceRegion"`, `"MaxReplicaLagSeconds":"1","SourceRegion"`, 1))
+	replica := func(change func(*Instance)) *Estate {
+		e := DefaultEstate()
+		change(e.instance("us-west-2", "rds-oracle-instance-usw2"))
+		return e
+	}
+	for _, tt := range []struct {
+		name, faults string
+		payload      []byte
+		estate       *Estate
+		outcome      report.Outcome
+		tells        string
+	}{
+		{"done", "", payload, DefaultEstate(), report.Succeeded, ""},
+		{"open read-only", "", payload, replica(func(i *Instance) { i.ReplicaMode = "open-read-only" }), report.Succeeded, ""},
+		{"region of the primary dead", "dead@region:us-east-1", payload, DefaultEstate(), report.Refused, "PromoteRDSReadReplica"},
+		{"lag above the limit", "", limited, DefaultEstate(), report.Refused, "MaxReplicaLagSeconds"},
+		{"another engine", "", payload, replica(func(i *Instance) { i.Engine = "mysql" }), report.Refused, "payloads/switchback-replica.json"},
+		{"no backups", "", payload, replica(func(i *Instance) { i.Retention = 0 }), report.Refused, "backups"},
+		{"no replica", "", payload, replica(func(i *Instance) { i.Source, i.Replication = "", "" }), report.Refused, "no replica"},
+		{"stuck", "stuck@rds:SwitchoverReadReplica", payload, DefaultEstate(), report.FailedDirty, ""},
+		{"cancelled", "cancel@rds:SwitchoverReadReplica", payload, DefaultEstate(), report.FailedDirty, "cancelled"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			result := runLab(t, Options{Payload: tt.payload, Estate: tt.estate, Faults: faultsOf(t, tt.faults)})
+			if result.Outcome != tt.outcome || !strings.Contains(result.Cause, tt.tells) {
+				t.Errorf("%s: %s", result.Outcome, result.Cause)
+			}
+			untrue(t, result, tt.payload)
+		})
+	}
+}
+
+// Every call of the two, lost, broken, killed and so on in turn.
+func TestEveryFaultOfAFenceEndsInTheTruth(t *testing.T) {
+	for _, name := range []string{"switchback-replica.json", "failover-oracle.json"} {
+		payload := sample(t, name)
+		sweep(t, payload, faultsOfActions(t, payload))
+	}
+	best := []byte(strings.Replace(string(sample(t, "switchback-replica.json")), `"Required": "true"`, `"Required": "false"`, 1))
+	// Most of what it shares with a required one has been shown by that.
+	sweep(t, best, slices.DeleteFunc(faultsOfActions(t, best), func(spec string) bool {
+		return !slices.ContainsFunc([]string{"lost@", "timeout@", "kill@", "dead@"}, func(kind string) bool { return strings.HasPrefix(spec, kind) })
+	}))
+}
+
+// faultsOfActions are the faults of the databases and the functions that drive
+// them; those of the run's own steps are the same for every payload.
+func faultsOfActions(t *testing.T, payload []byte) []string {
+	t.Helper()
+	return slices.DeleteFunc(everyFault(t, payload), func(spec string) bool {
+		return !slices.ContainsFunc([]string{"@rds:", "@region:", "@function:fence-", "@function:switchover-read-"}, func(part string) bool { return strings.Contains(spec, part) })
+	})
+}
+
+// Who takes writes in the default estate, and what ends that.
+func TestServing(t *testing.T) {
+	all := []string{
+		oldPrimary, "arn:aws:rds:us-east-1:111122223333:db:rds-oracle-instance-use1",
+		"arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-01", "arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-postgres-01",
+	}
+	closed := Network{SecurityGroups: []string{isolationGroup}}
+	for _, tt := range []struct {
+		name   string
+		change func(e *Estate)
+		ends   string
+	}{
+		{"nothing", func(*Estate) {}, ""},
+		{"stopped", func(e *Estate) { e.instanceOf(oldPrimary).Status = "stopped" }, all[0]},
+		{"isolated", func(e *Estate) { e.instanceOf(oldPrimary).Network = closed }, all[0]},
+		{"isolated, and somebody is connected", func(e *Estate) { n := closed; n.Connected = true; e.instanceOf(oldPrimary).Network = n }, ""},
+		{"one open group is enough", func(e *Estate) {
+			e.instanceOf(oldPrimary).SecurityGroups = []string{isolationGroup, "sg-0a000000"}
+		}, ""},
+		{"a replica", func(e *Estate) { e.instanceOf(oldPrimary).Source = newPrimary }, all[0]},
+		{"a cluster isolated", func(e *Estate) { e.cluster(all[2]).Network = closed }, all[2]},
+		{"a cluster's writer rebooting", func(e *Estate) {
+			e.instance("us-east-1", "dbcluster-01-use1-instance-1").Status = "rebooting"
+		}, all[2]},
+		{"a secondary", func(e *Estate) { e.global("dr-globaldb-cluster-mysql").Members[0].Writer = false }, all[2]},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := DefaultEstate()
+			tt.change(e)
+			want := slices.DeleteFunc(slices.Clone(all), func(arn string) bool { return arn == tt.ends })
+			if got := e.Serving(); !slices.Equal(got, want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
