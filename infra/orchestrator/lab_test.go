@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/policy"
@@ -23,6 +24,8 @@ type scenario struct {
 	payload       []byte
 	estate        *lab.Estate
 	locks         map[string]string
+	// stopped runs are closed, and end in failure.
+	stopAfter time.Duration
 }
 
 // scenarios are every sample as it stands and with a limit of lag, and a
@@ -44,9 +47,9 @@ func scenarios(t *testing.T) []scenario {
 		}
 		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
 		name := filepath.Base(sample)
-		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil})
+		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil, 0})
 		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "SwitchoverRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
-		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left})
+		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left, 0})
 		if strings.Contains(string(text), "SwitchoverRDSReadReplica") {
 			continue // who was promoted has nobody to change places with
 		}
@@ -54,9 +57,28 @@ func scenarios(t *testing.T) []scenario {
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
-		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil})
+		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil, 0})
 	}
-	return append(all, fences(t)...)
+	return slices.Concat(all, fences(t), controlled(t))
+}
+
+// controlled are runs that people keep in hand: asked before they act, stored,
+// stopped half way.
+func controlled(t *testing.T) []scenario {
+	t.Helper()
+	text, err := os.ReadFile("../../payloads/failover-replica-and-cache.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBucket, inSystems := lab.DefaultEstate(), lab.DefaultEstate()
+	inBucket.Payloads = map[string]json.RawMessage{"orders": text}
+	inSystems.Parameters["us-west-2"] = append(inSystems.Parameters["us-west-2"], lab.Parameter{Name: "/dr-orchestrator/payloads/orders", Value: string(text)})
+	stored := []byte(`{"Payload": "orders", "Options": {"Approval": true}}`)
+	return []scenario{
+		{name: "stored in the bucket", machine: "failover", payload: stored, estate: inBucket},
+		{name: "stored in SSM", machine: "failover", payload: stored, estate: inSystems},
+		{name: "stopped", machine: "failover", payload: text, estate: lab.DefaultEstate(), stopAfter: 40 * time.Second},
+	}
 }
 
 // fences are the ways to fence and to give back, each of them required.
@@ -66,7 +88,7 @@ func fences(t *testing.T) []scenario {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := []scenario{{"switchback-replica.json", "failover", text, lab.DefaultEstate(), nil}}
+	all := []scenario{{"switchback-replica.json", "failover", text, lab.DefaultEstate(), nil, 0}}
 	for _, of := range []string{"RDSInstanceIdentifier", "DBClusterIdentifier"} {
 		for method, status := range map[string]string{"Isolate": "available", "Stop": "available", "Release": "stopped"} {
 			estate, network := lab.DefaultEstate(), lab.Network{SecurityGroups: []string{"sg-0a1b2c3d4e5f60001"}}
@@ -76,7 +98,7 @@ func fences(t *testing.T) []scenario {
 			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network})
 			payload := `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"FenceOldPrimary","resourceName":"fence","parameters":{
 				"` + of + `":"fenced","PrimaryRegion":"us-east-1","Method":"` + method + `","IsolationSecurityGroupIds":"` + estate.ClosedGroups[0] + `","Required":"true"}}]}]}`
-			all = append(all, scenario{method + " by " + of, "failover", []byte(payload), estate, nil})
+			all = append(all, scenario{method + " by " + of, "failover", []byte(payload), estate, nil, 0})
 		}
 	}
 	return all
@@ -124,25 +146,30 @@ func TestSamplesRunUnderTheTemplatesRoles(t *testing.T) {
 	for _, s := range scenarios(t) {
 		t.Run(s.name, func(t *testing.T) {
 			run := func(p lab.Policies) lab.Result {
-				result, err := lab.Run(lab.Options{Payload: s.payload, Machine: s.machine, Estate: s.estate, Locks: s.locks, Policies: p})
+				result, err := lab.Run(lab.Options{Payload: s.payload, Machine: s.machine, Estate: s.estate, Locks: s.locks, Policies: p, StopAfter: s.stopAfter,
+					Answer: func() (json.RawMessage, error) { return json.RawMessage(`{"by":"somebody"}`), nil }})
 				if err != nil {
 					t.Fatal(err)
 				}
 				return result
 			}
 			result := run(policies)
-			if result.Outcome != report.Succeeded || result.Undelivered != "" {
-				t.Fatalf("%s: %s%s", result.Outcome, result.Cause, result.Undelivered)
+			want := report.Succeeded
+			if s.stopAfter > 0 {
+				want = report.FailedDirty
+			}
+			if result.Outcome != want || result.Undelivered != "" || result.Unclosed != "" {
+				t.Fatalf("%s: %s%s%s", result.Outcome, result.Cause, result.Undelivered, result.Unclosed)
 			}
 			maps.Copy(used, result.Used)
 			for use := range result.Used {
-				if missed[use] {
+				if missed[use] || spare[use] {
 					continue
 				}
 				less := maps.Clone(policies)
 				less[use.Function] = policies[use.Function].Without(use.Action)
 				got := run(less)
-				told := got.Cause + got.Undelivered
+				told := got.Cause + got.Undelivered + got.Unclosed
 				for _, layer := range got.Layers {
 					for _, r := range layer.Resources {
 						for _, f := range r.Findings {
@@ -180,9 +207,14 @@ func TestSamplesRunUnderTheTemplatesRoles(t *testing.T) {
 	}
 }
 
-// spare is what comes with the statement of all who read lags, and is not
-// called: the lag of a replica has one dimension, and none to be looked up.
-var spare = map[lab.Use]bool{{Function: "promote-read-replica", Action: "cloudwatch:ListMetrics"}: true}
+// spare is what nobody misses in the result of a run: the event of a question
+// goes beside the message, and of a run that was closed the report tells.
+var spare = map[lab.Use]bool{
+	{Function: "request-approval", Action: "events:PutEvents"}: true,
+	{Function: "close-run", Action: "events:PutEvents"}:        true,
+	{Function: "close-run", Action: "sns:Publish"}:             true,
+	{Function: "close-run", Action: "dynamodb:DeleteItem"}:     true,
+}
 
 // toldOnly is what a run can do without, and says so: a lock that stays is
 // taken over by the next run.

@@ -39,6 +39,7 @@ type Execution struct {
 	Events                     []asl.Event
 	cancel                     context.CancelFunc
 	ended                      *Signal
+	unclosed                   string  // why that failed
 	closed                     *Signal // the rule on its end has done its work
 }
 
@@ -139,9 +140,12 @@ func (x *executions) close(e *Execution) {
 		panic(err) // an ARN is plain text
 	}
 	for range 3 { // EventBridge has Lambda try twice more
-		if _, failure := x.account.functions.call(e.Region, FunctionPrefix+statemachine.CloseRun, event, 2*time.Minute); failure == nil {
+		_, failure := x.account.functions.call(e.Region, FunctionPrefix+statemachine.CloseRun, event, 2*time.Minute)
+		if failure == nil {
+			e.unclosed = ""
 			break
 		}
+		e.unclosed = failure.Error()
 		x.account.clock.Sleep(time.Minute)
 	}
 	e.closed.Fire()

@@ -77,7 +77,9 @@ func (a *Account) resources(c *Call) []string {
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket")}
 	case "dynamodb:PutItem", "dynamodb:DeleteItem":
 		return []string{arn("dynamodb", c.Region, "table/"+c.Params.str("TableName"))}
-	case "states:DescribeExecution":
+	case "states:ListExecutions":
+		return []string{c.Params.str("mapRunArn") + c.Params.str("stateMachineArn")}
+	case "states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns":
 		return []string{c.Params.str("executionArn")}
 	case "sns:Publish":
 		return []string{c.Params.str("TopicArn")}

@@ -37,6 +37,11 @@ type Options struct {
 	Policies Policies
 	// Locks are held when the run starts: by resource, the ARN of the owner.
 	Locks map[string]string
+	// StopAfter stops the execution after a time; 0: nobody does.
+	StopAfter time.Duration
+	// Answer is what a person says when the run waits for an approval: the
+	// output of the task, or, as an error, why it is declined. nil: nobody answers.
+	Answer func() (json.RawMessage, error)
 	// Trace sees every event of the execution and its children.
 	Trace func(asl.Event)
 	// Binaries is a folder of built functions (NAME/bootstrap); empty: the
@@ -56,6 +61,7 @@ type Result struct {
 	Mode            string            `json:"mode,omitempty"`
 	Cause           string            `json:"cause,omitempty"`
 	Undelivered     string            `json:"undelivered,omitempty"` // what of the report did not go out
+	Unclosed        string            `json:"unclosed,omitempty"`    // why a run that was stopped was not closed
 	Faults          string            `json:"faults,omitempty"`
 	Unfired         []string          `json:"unfired,omitempty"` // faults that never came to pass
 
@@ -130,6 +136,17 @@ func Run(o Options) (Result, error) {
 		if e, err = a.runs.start(region, MachineName(o.Machine), "run-"+a.id()[:8], o.Payload); err != nil {
 			return
 		}
+		if o.StopAfter > 0 {
+			clock.Go(func() {
+				clock.Sleep(o.StopAfter)
+				if e.Running() {
+					a.runs.stop(e, "", "the lab was told to")
+				}
+			})
+		}
+		if o.Answer != nil {
+			clock.Go(func() { a.runs.answerAll(e, o.Answer) })
+		}
 		e.ended.Wait(0)
 		if e.Result.Status != asl.StatusSucceeded && e.Result.Status != asl.StatusFailed {
 			e.closed.Wait(0)
@@ -153,7 +170,7 @@ func (a *Account) result(e *Execution) (Result, error) {
 			out.Path = append(out.Path, event.State)
 		}
 	}
-	out.Outcome = outcome(e.Result, out.Path)
+	out.Outcome, out.Unclosed = outcome(e.Result, out.Path), e.unclosed
 	var output struct{ Cause, Undelivered string }
 	if e.Result.Output != nil {
 		if err := json.Unmarshal(e.Result.Output, &output); err != nil {
@@ -166,6 +183,10 @@ func (a *Account) result(e *Execution) (Result, error) {
 		return out, err
 	}
 	out.Record, out.Mode = record, record.Mode
+	if e.Result.Status == asl.StatusAborted && record.Outcome != "" {
+		out.Outcome = record.Outcome // only who looked at what was under way knows
+		out.Cause = record.Cause
+	}
 	out.Problems = append(out.Problems, record.Problems...)
 	for _, layer := range record.Layers {
 		l := ResultLayer{Layer: layer.Layer}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"regexp"
+	"time"
 
 	"dr-orchestrator/internal/asl"
 )
@@ -71,6 +72,25 @@ func (a *Account) waiting(c *Call) (*taskToken, error) {
 func (t *taskToken) answer(output json.RawMessage, failure *asl.Error) {
 	t.output, t.failure, t.closed = output, failure, true
 	t.answered.Fire()
+}
+
+// answerAll gives the same answer to every question of an execution, a second
+// after it was asked.
+func (x *executions) answerAll(e *Execution, say func() (json.RawMessage, error)) {
+	for e.Running() {
+		x.account.clock.Sleep(time.Second)
+		for _, name := range sortedKeys(x.tokens) {
+			token := x.tokens[name]
+			if token.execution != e || token.closed {
+				continue
+			}
+			if output, err := say(); err != nil {
+				token.answer(nil, &asl.Error{Name: "Declined", Cause: err.Error()})
+			} else {
+				token.answer(output, nil)
+			}
+		}
+	}
 }
 
 var tokenService = map[string]handler{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -70,14 +71,13 @@ func (a Approver) Request(ctx context.Context, in ApprovalInput) (Requested, err
 	if a.Topic == "" {
 		return asked, action.Call("telling of the approval", err)
 	}
-	// One of the two has to arrive.
-	_, noticed := a.Notices.Publish(ctx, &sns.PublishInput{
+	if err != nil { // the message is what a person reads
+		slog.ErrorContext(ctx, "the event of the approval was not sent", "error", err)
+	}
+	_, err = a.Notices.Publish(ctx, &sns.PublishInput{
 		TopicArn: aws.String(a.Topic), Subject: aws.String(subject("Approval needed", in.Run.ID)), Message: aws.String(question(in, plan, checked, until)),
 	})
-	if noticed != nil && err != nil {
-		return asked, action.Call("asking for the approval", noticed)
-	}
-	return asked, nil
+	return asked, action.Call("asking for the approval", err)
 }
 
 // question is the message to a person: what, how long, and how to answer.
