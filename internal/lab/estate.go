@@ -24,6 +24,7 @@ type Estate struct {
 	Latencies Latencies `json:"latencyMilliseconds"`
 
 	Instances  []*Instance                  `json:"instances"`
+	Snapshots  []*Snapshot                  `json:"snapshots,omitempty"`
 	Clusters   []*Cluster                   `json:"clusters"`
 	Globals    []*GlobalCluster             `json:"globalClusters"`
 	Groups     []*ReplicationGroup          `json:"replicationGroups"`
@@ -31,6 +32,9 @@ type Estate struct {
 	Exports    map[string]map[string]string `json:"exports"`    // region, name, value
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
+
+	SubnetGroups  map[string][]string `json:"subnetGroups,omitempty"` // region, names
+	InstanceQuota int                 `json:"dbInstanceQuota"`        // of each region; 0: AWS's own default
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
@@ -57,6 +61,8 @@ type Instance struct {
 	Cluster       string   `json:"cluster,omitempty"`
 	Writer        bool     `json:"writer,omitempty"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+
+	InstanceSettings
 }
 
 // Cluster is an Aurora DB cluster.

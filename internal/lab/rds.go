@@ -1,15 +1,25 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 var rdsService = map[string]handler{
-	"rds:DescribeDBInstances":     describeDBInstances,
-	"rds:PromoteReadReplica":      promoteReadReplica,
-	"rds:ModifyDBInstance":        modifyDBInstance,
+	"rds:DescribeDBInstances": describeDBInstances,
+	"rds:PromoteReadReplica":  promoteReadReplica,
+	"rds:ModifyDBInstance":    modifyDBInstance,
+
+	"rds:CreateDBInstanceReadReplica": createDBInstanceReadReplica,
+	"rds:DeleteDBInstance":            deleteDBInstance,
+	"rds:CreateDBSnapshot":            createDBSnapshot,
+	"rds:DescribeDBSnapshots":         describeDBSnapshots,
+	"rds:DescribeDBSubnetGroups":      describeDBSubnetGroups,
+	"rds:DescribeAccountAttributes":   describeAccountAttributes,
+
 	"rds:DescribeDBClusters":      describeDBClusters,
 	"rds:DescribeGlobalClusters":  describeGlobalClusters,
 	"rds:SwitchoverGlobalCluster": switchoverGlobalCluster,
@@ -29,9 +39,9 @@ type xmlDBInstance struct {
 	Source       string          `xml:"ReadReplicaSourceDBInstanceIdentifier,omitempty"`
 	Replicas     []string        `xml:"ReadReplicaDBInstanceIdentifiers>ReadReplicaDBInstanceIdentifier"`
 	Retention    int             `xml:"BackupRetentionPeriod"`
-	MultiAZ      bool            `xml:"MultiAZ"`
 	Infos        []xmlStatusInfo `xml:"StatusInfos>DBInstanceStatusInfo"`
 	Availability string          `xml:"AvailabilityZone"`
+	xmlSettings
 }
 
 type xmlEndpoint struct {
@@ -48,8 +58,9 @@ type xmlStatusInfo struct {
 func (a *Account) xmlInstance(i *Instance) xmlDBInstance {
 	out := xmlDBInstance{
 		Identifier: i.ID, ARN: a.Estate.instanceARN(i), Class: i.Class, Engine: i.Engine, Version: i.EngineVersion, Status: i.Status,
-		Endpoint: &xmlEndpoint{fmt.Sprintf("%s.c0ffee.%s.rds.amazonaws.com", i.ID, i.Region), 3306},
+		Endpoint: &xmlEndpoint{fmt.Sprintf("%s.c0ffee.%s.rds.amazonaws.com", i.ID, i.Region), cmp.Or(i.Port, 3306)},
 		Cluster:  i.Cluster, Source: i.Source, Retention: i.Retention, Availability: i.Region + "a",
+		Replicas: slices.Clone(i.Promoted), xmlSettings: a.settings(i),
 	}
 	for _, other := range a.Estate.Instances {
 		if other.Source == out.ARN {
@@ -71,13 +82,16 @@ func describeDBInstances(a *Account, c *Call) (any, error) {
 	}
 	id := lastName(c.Params.str("DBInstanceIdentifier"))
 	for _, i := range a.Estate.Instances {
-		if i.Region != c.Region || (id != "" && i.ID != id) {
+		if i.Region != c.Region || (id != "" && i.ID != id) || c.notFound && i.Status == "creating" {
 			continue
 		}
 		if old, ok := a.before[a.Estate.instanceARN(i)].(*Instance); ok && c.stale {
 			i = old
 		}
 		out.DBInstances = append(out.DBInstances, a.xmlInstance(i))
+	}
+	if old, ok := a.before[a.Estate.instanceARN(&Instance{Region: c.Region, ID: id})].(*Instance); ok && c.stale && len(out.DBInstances) == 0 {
+		out.DBInstances = append(out.DBInstances, a.xmlInstance(old)) // deleted or renamed since
 	}
 	if id != "" && len(out.DBInstances) == 0 {
 		return nil, fail(404, "DBInstanceNotFound", "DBInstance %s not found.", id)
@@ -120,7 +134,14 @@ func modifyDBInstance(a *Account, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.begin(c, "ModifyDBInstance", a.Estate.instanceARN(i), map[string]string{"retention": c.Params.str("BackupRetentionPeriod")})
+	if begun, err := a.modifyFurther(c, i); begun || err != nil {
+		return a.modified(i), err
+	}
+	retention := strconv.Itoa(i.Retention)
+	if c.Params.has("BackupRetentionPeriod") {
+		retention = c.Params.str("BackupRetentionPeriod")
+	}
+	a.begin(c, "ModifyDBInstance", a.Estate.instanceARN(i), map[string]string{"retention": retention})
 	return a.modified(i), nil
 }
 

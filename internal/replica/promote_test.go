@@ -459,7 +459,7 @@ func TestFind(t *testing.T) {
 	}
 	want := Instance{
 		ID: "orders", ARN: replicaARN, Status: "available", Source: sourceARN, Replication: "replicating",
-		Retention: 3, Pending: aws.Int(7), Endpoint: "orders.us-west-2",
+		Retention: 3, Pending: aws.Int(7), Endpoint: "orders.us-west-2", Engine: "mysql",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
