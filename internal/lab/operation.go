@@ -234,6 +234,7 @@ func (a *Account) cancel(op *Operation) {
 	if i := op.instance(e); i.ID != "" {
 		i.Status = "available"
 	}
+	a.failCreation(op)
 	if c := e.cluster(op.Target); c != nil {
 		c.Status = "available"
 	}

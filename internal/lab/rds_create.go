@@ -88,6 +88,19 @@ func (a *Account) followUp(op *Operation, at time.Time) {
 	a.Estate.Operations = append(a.Estate.Operations, next)
 }
 
+// failCreation ends a creation that was cancelled: there is nothing to go back
+// to, so what was to be created has failed.
+func (a *Account) failCreation(op *Operation) {
+	switch op.Kind {
+	case "CreateDBInstanceReadReplica":
+		op.instance(a.Estate).Status = "failed"
+	case "CreateDBSnapshot":
+		if s := a.Estate.snapshot(regionOf(op.Target), op.Args["snapshot"]); s != nil {
+			s.Status = "failed"
+		}
+	}
+}
+
 func setStatus(status string) func(*Estate, *Operation) {
 	return func(e *Estate, op *Operation) { op.instance(e).Status = status }
 }

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -417,6 +418,7 @@ func (a Creation) Reconcile(ctx context.Context, req action.Request[CreateParame
 		err = a.modify(ctx, &rds.ModifyDBInstanceInput{DBInstanceIdentifier: aws.String(id), BackupRetentionPeriod: int32Of(p.BackupRetentionPeriod)})
 	default:
 		what, err = a.moveAway(ctx, d.Step, s, req)
+		maps.Copy(progress.Memo, s.leaves(d.Step))
 	}
 	err = action.Mutation(what, err)
 	if err != nil && action.ClassOf(err) == action.NotFound {
@@ -433,12 +435,18 @@ func (a Creation) modify(ctx context.Context, in *rds.ModifyDBInstanceInput) err
 }
 
 // create asks for the replica. Its tags say where the old primary is, so that
-// every later look can tell, whatever became of this run.
+// every later look can tell, whatever becomes of this run.
 func (a Creation) create(ctx context.Context, req action.Request[CreateParameters], s scene, progress action.Progress) (action.Progress, error) {
 	p := req.Parameters
-	old, err := a.whereabouts(ctx, p, s.region)
-	if err != nil {
-		return progress, err
+	old := map[string]string{}
+	for _, tag := range oldTags {
+		old[tag] = req.Drive.Memo[tag]
+	}
+	if old[tagReaches] == "" { // moved away by another run, or by a call without an answer
+		var err error
+		if old, err = a.whereabouts(ctx, p, s.region); err != nil {
+			return progress, err
+		}
 	}
 	in := &rds.CreateDBInstanceReadReplicaInput{
 		DBInstanceIdentifier: aws.String(p.RDSInstanceIdentifier), SourceDBInstanceIdentifier: aws.String(s.want), SourceRegion: aws.String(p.SourceRegion),
@@ -450,13 +458,13 @@ func (a Creation) create(ctx context.Context, req action.Request[CreateParameter
 		DBParameterGroupName: given(p.DBParameterGroupName), OptionGroupName: given(p.OptionGroupName),
 		Tags: []types.Tag{{Key: aws.String(tagSource), Value: aws.String(s.want)}},
 	}
-	for _, name := range []string{tagKept, tagSnapshot, tagReaches} {
+	for _, name := range oldTags {
 		if value := old[name]; value != "" {
 			in.Tags = append(in.Tags, types.Tag{Key: aws.String(name), Value: aws.String(value)})
 		}
 	}
 	tell(progress.Evidence, old)
-	_, err = a.RDS.CreateDBInstanceReadReplica(ctx, in)
+	_, err := a.RDS.CreateDBInstanceReadReplica(ctx, in)
 	return action.Sent(req, progress, action.Mutation("creating "+p.RDSInstanceIdentifier+" as a replica of "+s.want, err))
 }
 

@@ -34,6 +34,19 @@ const (
 	tagReaches  = "dr-orchestrator:old-primary-reaches"
 )
 
+var oldTags = []string{tagKept, tagSnapshot, tagReaches}
+
+// leaves gives the tags that tell what a call leaves of the old primary.
+func (s scene) leaves(step string) map[string]string {
+	switch step {
+	case stepRename:
+		return map[string]string{tagKept: keptName(*s.here), tagReaches: moment(s.here.Restorable)}
+	case stepDelete:
+		return map[string]string{tagSnapshot: s.snapshot.ID, tagReaches: moment(s.snapshot.SnapshotAt)}
+	}
+	return nil
+}
+
 // tell puts what tags say of the old primary into evidence. AWS does not show
 // when a replica was promoted. So writes that nobody else has can be anywhere
 // up to the moment that the data left behind reaches.
@@ -261,9 +274,9 @@ func (s scene) oldEvidence(e action.Evidence, p CreateParameters) {
 	e["created"], e["reaches"] = moment(old.Created), moment(old.Restorable)
 	switch {
 	case p.OldPrimary != oldDelete:
-		tell(e, map[string]string{tagKept: keptName(old), tagReaches: moment(old.Restorable)})
+		tell(e, s.leaves(stepRename))
 	case s.snapshot != nil:
-		tell(e, map[string]string{tagSnapshot: s.snapshot.ID, tagReaches: moment(s.snapshot.SnapshotAt)})
+		tell(e, s.leaves(stepDelete))
 		e["snapshotStatus"] = s.snapshot.Status
 	}
 	if s.source != nil {
@@ -323,8 +336,8 @@ func (a Creation) snapshots(ctx context.Context, in *rds.DescribeDBSnapshotsInpu
 }
 
 // whereabouts finds the newest old primary that was kept under a name of ours,
-// or the newest snapshot of one that was deleted. It is asked for once, before
-// the replica is created: nothing but the account itself is sure to remember.
+// or the newest snapshot of one that was deleted. It is asked for where this run
+// does not remember, before the replica is created.
 func (a Creation) whereabouts(ctx context.Context, p CreateParameters, region string) (map[string]string, error) {
 	if p.OldPrimary == oldDelete {
 		all, err := a.snapshots(ctx, &rds.DescribeDBSnapshotsInput{DBInstanceIdentifier: aws.String(p.RDSInstanceIdentifier), SnapshotType: aws.String("manual")}, region)
