@@ -81,7 +81,7 @@ func TestFunction(t *testing.T) {
 			want(t, id, p, "LoggingConfig.LogFormat", "JSON")
 			group, _ := at(p, "LoggingConfig.LogGroup.Ref").(string)
 			want(t, id, groups[group].Properties, "LogGroupName", "/aws/lambda/"+p["FunctionName"].(string))
-			if strings.Contains(id, "readreplica") && prefixOf(tpl) == "recovery" {
+			if strings.Contains(id, "promotereadreplica") && prefixOf(tpl) == "recovery" {
 				want(t, id, p, "ReservedConcurrentExecutions", 50)
 			} else {
 				want(t, id, p, "ReservedConcurrentExecutions", nil)

@@ -444,7 +444,8 @@ func (a Creation) create(ctx context.Context, req action.Request[CreateParameter
 	}
 	if old[tagReaches] == "" { // moved away by another run, or by a call without an answer
 		var err error
-		if old, err = a.whereabouts(ctx, p, s.region); err != nil {
+		// A role that is narrowed to names may not list. Then the report is poorer.
+		if old, err = a.whereabouts(ctx, p, s.region); err != nil && action.ClassOf(err) != action.Denied {
 			return progress, err
 		}
 	}

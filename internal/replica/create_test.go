@@ -473,6 +473,80 @@ func TestCreationErrors(t *testing.T) {
 	}
 }
 
+// narrowed is an account whose role may look at names but not list them.
+type narrowed struct{ *ways }
+
+func (n narrowed) DescribeDBInstances(ctx context.Context, in *rds.DescribeDBInstancesInput, o ...func(*rds.Options)) (*rds.DescribeDBInstancesOutput, error) {
+	if in.DBInstanceIdentifier == nil {
+		return nil, n.modify.err
+	}
+	return n.ways.DescribeDBInstances(ctx, in, o...)
+}
+
+// Where a kept old primary cannot be listed, the replica is created all the
+// same; where the list did not answer, it is asked for again.
+func TestCreationWithoutAList(t *testing.T) {
+	for _, tt := range []struct {
+		err   error
+		class action.Class
+		calls int
+	}{{coded("AccessDenied"), "", 1}, {serverError(), action.Unreachable, 0}, {coded("Throttling"), action.Throttled, 0}} {
+		w := back()
+		w.describe.out, w.describe.err, w.modify.err = nil, coded("DBInstanceNotFound"), tt.err
+		creation := w.reconciler()
+		creation.RDS = narrowed{w}
+		_, err := creation.Reconcile(t.Context(), asking(wayBack))
+		class := action.Class("")
+		if err != nil {
+			class = action.ClassOf(err)
+		}
+		if class != tt.class || len(w.create.asks) != tt.calls {
+			t.Errorf("%v: class %q, %d replicas asked for", tt.err, class, len(w.create.asks))
+		}
+	}
+}
+
+// Room for one more instance, and a subnet group, are looked for beforehand.
+func TestRoom(t *testing.T) {
+	p := wayBack
+	p.DBSubnetGroup = "orders-subnets"
+	for _, tt := range []struct {
+		name       string
+		used, most int64
+		p          CreateParameters
+		groups     error
+		want       []action.Class
+		class      action.Class
+	}{
+		{"room for one", 39, 40, p, nil, nil, ""},
+		{"no room", 40, 40, p, nil, []action.Class{action.Capacity}, ""},
+		{"no room, but one goes", 40, 40, deleting(p), nil, nil, ""},
+		{"no subnet group", 0, 40, p, coded("DBSubnetGroupNotFoundFault"), []action.Class{action.NotFound}, ""},
+		{"subnet groups are denied", 0, 40, p, coded("AccessDenied"), nil, action.Denied},
+	} {
+		w := back()
+		w.groups.err = tt.groups
+		w.quotas.out = &rds.DescribeAccountAttributesOutput{AccountQuotas: []types.AccountQuota{
+			{AccountQuotaName: aws.String("ManualSnapshots"), Used: aws.Int64(100), Max: aws.Int64(100)},
+			{AccountQuotaName: aws.String("DBInstances"), Used: aws.Int64(tt.used), Max: aws.Int64(tt.most)},
+		}}
+		ready, err := w.reconciler().Preflight(t.Context(), asking(tt.p))
+		var got []action.Class
+		for _, f := range ready.Findings {
+			if f.Verdict == action.VerdictBlocked {
+				got = append(got, f.Class)
+			}
+		}
+		class := action.Class("")
+		if err != nil {
+			class = action.ClassOf(err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" || class != tt.class {
+			t.Errorf("%s: %v %s", tt.name, err, diff)
+		}
+	}
+}
+
 // What each call asks of AWS.
 func TestCreationAsks(t *testing.T) {
 	w := back()
