@@ -33,8 +33,8 @@ type Estate struct {
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
 
-	SubnetGroups  map[string][]string `json:"subnetGroups,omitempty"` // region, names
-	InstanceQuota int                 `json:"dbInstanceQuota"`        // of each region; 0: AWS's own default
+	SubnetGroups  map[string][]string `json:"subnetGroups,omitempty"`    // region, names
+	InstanceQuota int                 `json:"dbInstanceQuota,omitempty"` // of each region; 0: AWS's own default
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`

@@ -445,3 +445,39 @@ func TestTwentyDatabasesGoBackTogether(t *testing.T) {
 		t.Errorf("%d describes in one second", burst)
 	}
 }
+
+// The roles change twice: over, and back. On every way the database that is in
+// use is told from the old one, and a payload that is started once too often is
+// refused.
+func TestThereAndBackAgain(t *testing.T) {
+	promote := edited(t, "failover-replica-and-cache.json", func(doc map[string]any) {
+		layer := doc["StatePayload"].([]any)[0].(map[string]any)
+		layer["resources"] = layer["resources"].([]any)[:1]
+	})
+	protect := sample(t, "failback-replica.json")
+	estate := DefaultEstate()
+	for i, step := range []struct {
+		payload []byte
+		region  string
+		want    report.Outcome
+	}{
+		{protect, east, report.Refused}, // nothing has happened yet
+		{promote, west, report.Succeeded},
+		{protect, west, report.Refused}, // the database in use
+		{protect, east, report.Succeeded},
+		{promote, east, report.Succeeded},
+		{protect, east, report.Refused}, // the database in use
+		{protect, west, report.Succeeded},
+		{protect, west, report.Succeeded}, // and again
+	} {
+		result := runLab(t, Options{Payload: step.payload, Machine: catalog.Failback, Region: step.region, Estate: estate})
+		if result.Outcome != step.want || step.want == report.Refused && len(result.Mutations) != 0 {
+			t.Fatalf("step %d in %s: %s with %v, want %s: %s", i, step.region, result.Outcome, result.Mutations, step.want, result.Cause)
+		}
+		estate = result.Final
+	}
+	replica := estate.instance(west, newPrimary)
+	if replica.Source != "arn:aws:rds:us-east-1:111122223333:db:"+oldPrimary || replica.Replication != "replicating" || estate.instance(west, newPrimary+"-old-202507050302") == nil {
+		t.Errorf("in the end: %+v", replica)
+	}
+}
