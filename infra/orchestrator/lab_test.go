@@ -26,6 +26,7 @@ type scenario struct {
 	locks         map[string]string
 	// stopped runs are closed, and end in failure.
 	stopAfter time.Duration
+	region    string // empty: the region that takes over
 }
 
 // scenarios are every sample as it stands and with a limit of lag, and a
@@ -41,15 +42,18 @@ func scenarios(t *testing.T) []scenario {
 	left := map[string]string{"global-cluster/dr-globaldb-cluster-mysql": gone, "rds-instance/rds-mysql-instance-usw2": gone}
 	var all []scenario
 	for _, sample := range samples {
+		if strings.HasPrefix(filepath.Base(sample), "failback-") {
+			continue // it begins elsewhere: see waysBack
+		}
 		text, err := os.ReadFile(sample)
 		if err != nil {
 			t.Fatal(err)
 		}
 		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
 		name := filepath.Base(sample)
-		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil, 0})
+		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil, 0, ""})
 		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "SwitchoverRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
-		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left, 0})
+		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left, 0, ""})
 		if strings.Contains(string(text), "SwitchoverRDSReadReplica") {
 			continue // who was promoted has nobody to change places with
 		}
@@ -57,9 +61,9 @@ func scenarios(t *testing.T) []scenario {
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
-		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil, 0})
+		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil, 0, ""})
 	}
-	return slices.Concat(all, fences(t), controlled(t))
+	return slices.Concat(all, fences(t), controlled(t), waysBack(t))
 }
 
 // controlled are runs that people keep in hand: asked before they act, stored,
@@ -88,7 +92,7 @@ func fences(t *testing.T) []scenario {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := []scenario{{"switchback-replica.json", "failover", text, lab.DefaultEstate(), nil, 0}}
+	all := []scenario{{"switchback-replica.json", "failover", text, lab.DefaultEstate(), nil, 0, ""}}
 	for _, of := range []string{"RDSInstanceIdentifier", "DBClusterIdentifier"} {
 		for method, status := range map[string]string{"Isolate": "available", "Stop": "available", "Release": "stopped"} {
 			estate, network := lab.DefaultEstate(), lab.Network{SecurityGroups: []string{"sg-0a1b2c3d4e5f60001"}}
@@ -98,10 +102,35 @@ func fences(t *testing.T) []scenario {
 			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network})
 			payload := `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"FenceOldPrimary","resourceName":"fence","parameters":{
 				"` + of + `":"fenced","PrimaryRegion":"us-east-1","Method":"` + method + `","IsolationSecurityGroupIds":"` + estate.ClosedGroups[0] + `","Required":"true"}}]}]}`
-			all = append(all, scenario{method + " by " + of, "failover", []byte(payload), estate, nil, 0})
+			all = append(all, scenario{method + " by " + of, "failover", []byte(payload), estate, nil, 0, ""})
 		}
 	}
 	return all
+}
+
+// waysBack are the samples of a failback, after the failover that they are the
+// way back of, with the old primary kept and deleted.
+func waysBack(t *testing.T) []scenario {
+	t.Helper()
+	text, err := os.ReadFile("../../payloads/failback-replica.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile("../../payloads/failover-replica-and-cache.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := lab.Run(lab.Options{Payload: before, Machine: "failover", Estate: lab.DefaultEstate()})
+	if err != nil || over.Outcome != report.Succeeded {
+		t.Fatalf("the failover: %v, %s", err, over.Cause)
+	}
+	primary := over.Final.Regions[0]
+	const replica = "CreateRDSReadReplica"
+	gone := with(t, with(t, text, "OldPrimary", "Delete", replica), "LiftDeletionProtection", "true", replica)
+	return []scenario{
+		{"failback-replica.json", "failback", text, over.Final, nil, 0, primary},
+		{"failback-replica.json, old primary deleted", "failback", gone, over.Final, nil, 0, primary},
+	}
 }
 
 // with puts a parameter into the resources of some types.
@@ -130,23 +159,21 @@ func with(t *testing.T, text []byte, parameter, value string, types ...string) [
 // each permission is needed by one of them, and the run that lacks it says
 // which action of which role was denied.
 func TestSamplesRunUnderTheTemplatesRoles(t *testing.T) {
-	tpl := synthesized(t, "plain").secondary
-	policies := lab.Policies{}
-	for _, f := range tpl.of(t, "AWS::Lambda::Function") {
-		_, name, _ := strings.Cut(f.Properties["FunctionName"].(string), prefixOf(tpl)+"-")
-		roleID, _ := at(f.Properties, "Role.Fn::GetAtt.0").(string)
-		for action, resources := range policyOf(t, tpl.Resources[roleID]) {
-			policies[name] = append(policies[name], policy.Statement{Actions: []string{action}, Resources: resources})
-		}
-	}
+	both := synthesized(t, "plain")
+	policies := rolesOf(t, both.secondary)
+	ofPrimary := rolesOf(t, both.primary)
 	log.SetOutput(io.Discard) // the functions tell of every refusal
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	missed := map[lab.Use]bool{} // permissions without which some run was denied something
 	used := map[lab.Use]bool{}
 	for _, s := range scenarios(t) {
 		t.Run(s.name, func(t *testing.T) {
+			policies := policies
+			if s.region != "" {
+				policies = ofPrimary
+			}
 			run := func(p lab.Policies) lab.Result {
-				result, err := lab.Run(lab.Options{Payload: s.payload, Machine: s.machine, Estate: s.estate, Locks: s.locks, Policies: p, StopAfter: s.stopAfter,
+				result, err := lab.Run(lab.Options{Payload: s.payload, Machine: s.machine, Region: s.region, Estate: s.estate, Locks: s.locks, Policies: p, StopAfter: s.stopAfter,
 					Answer: func() (json.RawMessage, error) { return json.RawMessage(`{"by":"somebody"}`), nil }})
 				if err != nil {
 					t.Fatal(err)
@@ -214,6 +241,20 @@ var spare = map[lab.Use]bool{
 	{Function: "close-run", Action: "events:PutEvents"}:        true,
 	{Function: "close-run", Action: "sns:Publish"}:             true,
 	{Function: "close-run", Action: "dynamodb:DeleteItem"}:     true,
+}
+
+// rolesOf gives what the functions of a stack may do.
+func rolesOf(t *testing.T, tpl template) lab.Policies {
+	t.Helper()
+	policies := lab.Policies{}
+	for _, f := range tpl.of(t, "AWS::Lambda::Function") {
+		_, name, _ := strings.Cut(f.Properties["FunctionName"].(string), prefixOf(tpl)+"-")
+		roleID, _ := at(f.Properties, "Role.Fn::GetAtt.0").(string)
+		for action, resources := range policyOf(t, tpl.Resources[roleID]) {
+			policies[name] = append(policies[name], policy.Statement{Actions: []string{action}, Resources: resources})
+		}
+	}
+	return policies
 }
 
 // toldOnly is what a run can do without, and says so: a lock that stays is

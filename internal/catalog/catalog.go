@@ -72,9 +72,13 @@ const (
 	anyInstance = "arn:${Partition}:rds:${Region}:${Account}:db:*"
 	// A switchover is called in the primary's region and a failover touches
 	// the clusters of every member region.
-	anyCluster       = "arn:${Partition}:rds:*:${Account}:cluster:*"
-	anyMember        = "arn:${Partition}:rds:*:${Account}:db:*"
-	anyGlobalCluster = "arn:${Partition}:rds::${Account}:global-cluster:*"
+	anyCluster        = "arn:${Partition}:rds:*:${Account}:cluster:*"
+	anyMember         = "arn:${Partition}:rds:*:${Account}:db:*"
+	anySubnetGroup    = "arn:${Partition}:rds:${Region}:${Account}:subgrp:*"
+	anyParameterGroup = "arn:${Partition}:rds:${Region}:${Account}:pg:*"
+	anyOptionGroup    = "arn:${Partition}:rds:${Region}:${Account}:og:*"
+	anySnapshot       = "arn:${Partition}:rds:${Region}:${Account}:snapshot:*"
+	anyGlobalCluster  = "arn:${Partition}:rds::${Account}:global-cluster:*"
 )
 
 // Entries is the table, in the order in which documents list it.
@@ -113,6 +117,24 @@ var Entries = []Entry{
 				Resources: []string{anyMember},
 			},
 			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{anyCluster, anyMember}},
+		},
+	},
+	{
+		Type: "CreateRDSReadReplica", Function: "create-read-replica",
+		Doc:        "Creates an RDS read replica in the region that was lost, of the database that took over; the old primary is kept under another name.",
+		Parameters: reflect.TypeFor[replica.CreateParameters](), Machines: []string{Failback},
+		TimeLimit: 8 * time.Hour, ProofReads: 1, Sample: "failback-replica.json", New: replica.NewCreation,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyMember}}, // the source is in the other region
+			{Actions: []string{"rds:ModifyDBInstance", "rds:DeleteDBInstance", "rds:AddTagsToResource"}, Resources: []string{anyInstance}},
+			{Actions: []string{"rds:CreateDBInstanceReadReplica"}, Resources: []string{anyMember, anySubnetGroup, anyParameterGroup, anyOptionGroup}},
+			{Actions: []string{"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"}, Resources: []string{anyInstance, anySnapshot}},
+			{Actions: []string{"rds:DescribeDBSubnetGroups"}, Resources: []string{anySubnetGroup}},
+			{Actions: []string{"rds:DescribeAccountAttributes"}, Resources: []string{"*"}, Reason: "RDS knows no resource for the quotas of an account"},
+			{Actions: []string{"kms:CreateGrant", "kms:DescribeKey"}, Resources: []string{"arn:${Partition}:kms:${Region}:${Account}:key/*"}, Via: []string{"rds"}},
+			// The one role that the Python sample passes; any role would be too many.
+			{Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/rds-monitoring-role"}},
+			readReplicaLag,
 		},
 	},
 	{

@@ -1,6 +1,9 @@
 package lab
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 var defaultDurations = map[string]float64{
 	"PromoteReadReplica":             180,
@@ -9,6 +12,13 @@ var defaultDurations = map[string]float64{
 	"RemoveFromGlobalCluster":        60,
 	"FailoverGlobalReplicationGroup": 60,
 	"ModifyDBInstance":               30,
+	"CreateDBInstanceReadReplica":    1200,
+	"CatchUp":                        60, // of a new replica, which replicates before it is level
+	"RenameDBInstance":               60, // by ModifyDBInstance
+	"SetDeletionProtection":          5,  // by ModifyDBInstance
+	"CreateDBSnapshot":               180,
+	"DeleteDBInstance":               120,
+	"ForgetReplica":                  600, // until an instance no longer lists a replica that was promoted
 	"Resync":                         300, // of an old primary, after a failover
 	"SwapSecurityGroups":             30,
 	"RebootDBInstance":               40,
@@ -66,10 +76,16 @@ func (e *Estate) export(region, name string, values map[string]string) {
 
 func (e *Estate) addReplica(name, engine, version, primary, recovery string) {
 	id := func(region string) string { return name + "-" + shortRegion[region] }
-	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7, Traits: e.traits(primary), Network: inGroup("sg-0a1b2c3d4e5f60001")}
+	settings := func(region string, created time.Time) InstanceSettings {
+		e.addSubnetGroup(region, name+"-subnets")
+		return InstanceSettings{Created: created, Port: 3788, SubnetGroup: name + "-subnets"}
+	}
+	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7,
+		InstanceSettings: settings(primary, Epoch.AddDate(-1, 0, 0)), Traits: e.traits(primary), Network: inGroup("sg-0a1b2c3d4e5f60001")}
 	e.Instances = append(e.Instances, source, &Instance{
 		Region: recovery, ID: id(recovery), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available",
-		Source: e.instanceARN(source), Replication: "replicating", LagSeconds: seconds(2), Traits: e.traits(recovery), Network: inGroup("sg-0a1b2c3d4e5f60001"),
+		Source: e.instanceARN(source), Replication: "replicating", LagSeconds: seconds(2),
+		Traits: e.traits(recovery), Network: inGroup("sg-0a1b2c3d4e5f60001"), InstanceSettings: settings(recovery, Epoch.AddDate(0, -6, 0).Add(2*time.Minute)),
 	})
 	for region, other := range map[string]string{primary: recovery, recovery: primary} {
 		e.export(region, name, map[string]string{

@@ -24,6 +24,7 @@ type Estate struct {
 	Latencies Latencies `json:"latencyMilliseconds"`
 
 	Instances  []*Instance                  `json:"instances"`
+	Snapshots  []*Snapshot                  `json:"snapshots,omitempty"`
 	Clusters   []*Cluster                   `json:"clusters"`
 	Globals    []*GlobalCluster             `json:"globalClusters"`
 	Groups     []*ReplicationGroup          `json:"replicationGroups"`
@@ -39,8 +40,10 @@ type Estate struct {
 	Keys map[string]string `json:"keys,omitempty"`
 	// DescribesPerSecond is how many reads each of RDS, ElastiCache and
 	// CloudWatch answers in a region; 0: any number.
-	DescribesPerSecond int      `json:"describesPerSecond,omitempty"`
-	ClosedGroups       []string `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
+	DescribesPerSecond int                 `json:"describesPerSecond,omitempty"`
+	ClosedGroups       []string            `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
+	SubnetGroups       map[string][]string `json:"subnetGroups,omitempty"`         // region, names
+	InstanceQuota      int                 `json:"dbInstanceQuota,omitempty"`      // of each region; 0: AWS's own default
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
@@ -71,6 +74,7 @@ type Instance struct {
 	ReplicaMode   string   `json:"replicaMode,omitempty"`   // of an Oracle replica
 	Traits
 	Network
+	InstanceSettings
 }
 
 // Traits are what a preflight looks at beside what decides.

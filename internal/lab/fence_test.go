@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	oldPrimary = "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"
-	newPrimary = "arn:aws:rds:us-west-2:111122223333:db:rds-mysql-instance-usw2"
+	fencedPrimary = "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"
+	servingReplica = "arn:aws:rds:us-west-2:111122223333:db:rds-mysql-instance-usw2"
 )
 
 // fenceOf is a payload with one fence.
@@ -196,7 +196,7 @@ func TestSwitchbackNeverHasTwoWriters(t *testing.T) {
 		for !e.Ended.After(e.Started) {
 			a.settle()
 			serving := a.Estate.Serving()
-			old, fresh := slices.Contains(serving, oldPrimary), slices.Contains(serving, newPrimary)
+			old, fresh := slices.Contains(serving, fencedPrimary), slices.Contains(serving, servingReplica)
 			switch {
 			case old && fresh:
 				both++
@@ -209,7 +209,7 @@ func TestSwitchbackNeverHasTwoWriters(t *testing.T) {
 	if both > 0 || neither == 0 {
 		t.Errorf("two writers for %d s, none for %d s", both, neither)
 	}
-	if final := a.Estate.Serving(); slices.Contains(final, oldPrimary) || !slices.Contains(final, newPrimary) {
+	if final := a.Estate.Serving(); slices.Contains(final, fencedPrimary) || !slices.Contains(final, servingReplica) {
 		t.Errorf("in the end %v serve", final)
 	}
 }
@@ -284,7 +284,7 @@ func faultsOfActions(t *testing.T, payload []byte) []string {
 // Who takes writes in the default estate, and what ends that.
 func TestServing(t *testing.T) {
 	all := []string{
-		oldPrimary, "arn:aws:rds:us-east-1:111122223333:db:rds-oracle-instance-use1",
+		fencedPrimary, "arn:aws:rds:us-east-1:111122223333:db:rds-oracle-instance-use1",
 		"arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-01", "arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-postgres-01",
 	}
 	closed := Network{SecurityGroups: []string{isolationGroup}}
@@ -294,13 +294,13 @@ func TestServing(t *testing.T) {
 		ends   string
 	}{
 		{"nothing", func(*Estate) {}, ""},
-		{"stopped", func(e *Estate) { e.instanceOf(oldPrimary).Status = "stopped" }, all[0]},
-		{"isolated", func(e *Estate) { e.instanceOf(oldPrimary).Network = closed }, all[0]},
-		{"isolated, and somebody is connected", func(e *Estate) { n := closed; n.Connected = true; e.instanceOf(oldPrimary).Network = n }, ""},
+		{"stopped", func(e *Estate) { e.instanceOf(fencedPrimary).Status = "stopped" }, all[0]},
+		{"isolated", func(e *Estate) { e.instanceOf(fencedPrimary).Network = closed }, all[0]},
+		{"isolated, and somebody is connected", func(e *Estate) { n := closed; n.Connected = true; e.instanceOf(fencedPrimary).Network = n }, ""},
 		{"one open group is enough", func(e *Estate) {
-			e.instanceOf(oldPrimary).SecurityGroups = []string{isolationGroup, "sg-0a000000"}
+			e.instanceOf(fencedPrimary).SecurityGroups = []string{isolationGroup, "sg-0a000000"}
 		}, ""},
-		{"a replica", func(e *Estate) { e.instanceOf(oldPrimary).Source = newPrimary }, all[0]},
+		{"a replica", func(e *Estate) { e.instanceOf(fencedPrimary).Source = servingReplica }, all[0]},
 		{"a cluster isolated", func(e *Estate) { e.cluster(all[2]).Network = closed }, all[2]},
 		{"a cluster's writer rebooting", func(e *Estate) {
 			e.instance("us-east-1", "dbcluster-01-use1-instance-1").Status = "rebooting"

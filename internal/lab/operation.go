@@ -48,6 +48,7 @@ var scripts = map[string][]step{
 		{share: 0.4, apply: func(e *Estate, op *Operation) { op.instance(e).Status = "rebooting" }},
 		{share: 0.8, apply: func(e *Estate, op *Operation) {
 			i := op.instance(e)
+			e.listPromoted(i)
 			i.Source, i.Replication, i.LagSeconds = "", "", nil
 			if op.Args["retention"] != "0" {
 				i.Status = "backing-up"
@@ -65,8 +66,15 @@ var scripts = map[string][]step{
 			i.Status, i.Retention = "available", atoi(op.Args["retention"])
 		}},
 	},
-	"SwitchoverGlobalCluster": moveWriter("switching-over", "connected"),
-	"FailoverGlobalCluster":   moveWriter("failing-over", "pending-resync"),
+	"CreateDBInstanceReadReplica": createReplicaScript,
+	"CatchUp":                     catchUpScript,
+	"RenameDBInstance":            renameScript,
+	"SetDeletionProtection":       protectionScript,
+	"CreateDBSnapshot":            snapshotScript,
+	"DeleteDBInstance":            deleteScript,
+	"ForgetReplica":               forgetScript,
+	"SwitchoverGlobalCluster":     moveWriter("switching-over", "connected"),
+	"FailoverGlobalCluster":       moveWriter("failing-over", "pending-resync"),
 	"Resync": {{share: 1, apply: func(e *Estate, op *Operation) {
 		if g := e.global(op.Args["global"]); g != nil {
 			for i := range g.Members {
@@ -163,7 +171,7 @@ func (a *Account) begin(c *Call, kind, target string, args map[string]string) *O
 		op.Seconds = defaultDurations[kind]
 	}
 	a.Estate.Operations = append(a.Estate.Operations, op)
-	if kind != "Resync" {
+	if !background[kind] {
 		a.history = append(a.history, op)
 	}
 	a.settle()
@@ -210,6 +218,7 @@ func (a *Account) apply(op *Operation, at time.Time) {
 		return
 	}
 	op.finished = true
+	a.followUp(op, at)
 	if op.Kind == "FailoverGlobalCluster" {
 		for _, m := range a.Estate.global(op.Args["global"]).Members {
 			if m.Sync == "pending-resync" {
@@ -231,6 +240,7 @@ func (a *Account) cancel(op *Operation) {
 	if old := e.instanceOf(op.Args["old"]); old != nil {
 		old.Status = "available"
 	}
+	a.failCreation(op)
 	if c := e.cluster(op.Target); c != nil {
 		c.Status = "available"
 	}
@@ -269,10 +279,10 @@ func (a *Account) remember(op *Operation) {
 
 // running reports whether an operation works on a target.
 func (a *Account) running(target string) bool {
-	return slices.ContainsFunc(a.Estate.Operations, func(op *Operation) bool { return op.Target == target && op.Kind != "Resync" })
+	return slices.ContainsFunc(a.Estate.Operations, func(op *Operation) bool { return op.Target == target && !background[op.Kind] })
 }
 
 // globalRunning reports whether an operation works on a global cluster.
 func (a *Account) globalRunning(id string) bool {
-	return slices.ContainsFunc(a.Estate.Operations, func(op *Operation) bool { return op.Args["global"] == id && op.Kind != "Resync" })
+	return slices.ContainsFunc(a.Estate.Operations, func(op *Operation) bool { return op.Args["global"] == id && !background[op.Kind] })
 }

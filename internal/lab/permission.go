@@ -20,13 +20,16 @@ func (a *Account) permit(c *Call) error {
 		return nil
 	}
 	name := c.invocation.function
-	for _, resource := range a.resources(c) {
-		if !a.policies[name].Allows(c.name(), resource) {
-			return fail(403, "AccessDenied", "User: arn:aws:sts::%s:assumed-role/%s%s/%s%s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
-				a.Estate.Account, FunctionPrefix, name, FunctionPrefix, name, c.name(), resource, c.name())
+	needed := []need{{c.name(), a.resources(c)}}
+	for _, n := range append(needed, a.impliedBy(c)...) {
+		for _, resource := range n.resources {
+			if !a.policies[name].Allows(n.action, resource) {
+				return fail(403, "AccessDenied", "User: arn:aws:sts::%s:assumed-role/%s%s/%s%s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
+					a.Estate.Account, FunctionPrefix, name, FunctionPrefix, name, n.action, resource, n.action)
+			}
 		}
+		a.used[Use{name, n.action}] = true
 	}
-	a.used[Use{name, c.name()}] = true
 	return nil
 }
 
@@ -50,7 +53,9 @@ func (a *Account) resources(c *Call) []string {
 		return named("rds", c.Region, "cluster", "DBClusterIdentifier")
 	case "rds:RebootDBInstance", "rds:StopDBInstance", "rds:StartDBInstance", "rds:SwitchoverReadReplica":
 		return named("rds", c.Region, "db", "DBInstanceIdentifier")
-	case "rds:DescribeDBInstances", "rds:PromoteReadReplica", "rds:ModifyDBInstance":
+	case "rds:CreateDBInstanceReadReplica", "rds:CreateDBSnapshot", "rds:DescribeDBSnapshots", "rds:DescribeDBSubnetGroups":
+		return a.resourcesOfCreation(c)
+	case "rds:DescribeDBInstances", "rds:PromoteReadReplica", "rds:ModifyDBInstance", "rds:DeleteDBInstance":
 		return named("rds", c.Region, "db", "DBInstanceIdentifier")
 	case "rds:DescribeDBClusters":
 		return named("rds", c.Region, "cluster", "DBClusterIdentifier")

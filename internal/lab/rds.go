@@ -4,13 +4,22 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 var rdsService = map[string]handler{
-	"rds:DescribeDBInstances":     describeDBInstances,
-	"rds:PromoteReadReplica":      promoteReadReplica,
-	"rds:ModifyDBInstance":        modifyDBInstance,
+	"rds:DescribeDBInstances": describeDBInstances,
+	"rds:PromoteReadReplica":  promoteReadReplica,
+	"rds:ModifyDBInstance":    modifyDBInstance,
+
+	"rds:CreateDBInstanceReadReplica": createDBInstanceReadReplica,
+	"rds:DeleteDBInstance":            deleteDBInstance,
+	"rds:CreateDBSnapshot":            createDBSnapshot,
+	"rds:DescribeDBSnapshots":         describeDBSnapshots,
+	"rds:DescribeDBSubnetGroups":      describeDBSubnetGroups,
+	"rds:DescribeAccountAttributes":   describeAccountAttributes,
+
 	"rds:DescribeDBClusters":      describeDBClusters,
 	"rds:DescribeGlobalClusters":  describeGlobalClusters,
 	"rds:SwitchoverGlobalCluster": switchoverGlobalCluster,
@@ -30,7 +39,6 @@ type xmlDBInstance struct {
 	Source       string          `xml:"ReadReplicaSourceDBInstanceIdentifier,omitempty"`
 	Replicas     []string        `xml:"ReadReplicaDBInstanceIdentifiers>ReadReplicaDBInstanceIdentifier"`
 	Retention    int             `xml:"BackupRetentionPeriod"`
-	MultiAZ      bool            `xml:"MultiAZ"`
 	Infos        []xmlStatusInfo `xml:"StatusInfos>DBInstanceStatusInfo"`
 	Availability string          `xml:"AvailabilityZone"`
 	Encrypted    bool            `xml:"StorageEncrypted"`
@@ -39,7 +47,9 @@ type xmlDBInstance struct {
 	Subnets      xmlSubnetGroup  `xml:"DBSubnetGroup"`
 	Pending      *xmlPending     `xml:"PendingModifiedValues,omitempty"`
 	ReplicaMode  string          `xml:"ReplicaMode,omitempty"`
+	MultiAZ      bool            `xml:"MultiAZ"`
 	xmlNetwork
+	xmlSettings
 }
 
 type xmlSubnetGroup struct {
@@ -51,8 +61,8 @@ type xmlPending struct {
 	Version string `xml:"EngineVersion"`
 }
 
-func (t Traits) subnets(id string) xmlSubnetGroup {
-	return xmlSubnetGroup{id + "-subnets", cmp.Or(t.SubnetStatus, "Complete")}
+func (t Traits) subnets(name string) xmlSubnetGroup {
+	return xmlSubnetGroup{name, cmp.Or(t.SubnetStatus, "Complete")}
 }
 
 func (t Traits) pending() *xmlPending {
@@ -76,10 +86,11 @@ type xmlStatusInfo struct {
 func (a *Account) xmlInstance(i *Instance) xmlDBInstance {
 	out := xmlDBInstance{
 		Identifier: i.ID, ARN: a.Estate.instanceARN(i), Class: i.Class, Engine: i.Engine, Version: i.EngineVersion, Status: i.Status,
-		Endpoint: &xmlEndpoint{fmt.Sprintf("%s.c0ffee.%s.rds.amazonaws.com", i.ID, i.Region), 3306},
+		Endpoint: &xmlEndpoint{fmt.Sprintf("%s.c0ffee.%s.rds.amazonaws.com", i.ID, i.Region), cmp.Or(i.Port, 3306)},
 		Cluster:  i.Cluster, Source: i.Source, Retention: i.Retention, Availability: i.Region + "a",
-		Encrypted: i.Key != "", Key: i.Key, Protected: i.Protected, MultiAZ: i.MultiAZ, Subnets: i.subnets(cmp.Or(i.Cluster, i.ID)), Pending: i.pending(),
+		Encrypted: i.Key != "", Key: i.Key, Protected: i.Protected, MultiAZ: i.MultiAZ, Subnets: i.subnets(cmp.Or(i.SubnetGroup, cmp.Or(i.Cluster, i.ID)+"-subnets")), Pending: i.pending(),
 		ReplicaMode: i.ReplicaMode, xmlNetwork: i.Network.xml(),
+		Replicas: slices.Clone(i.Promoted), xmlSettings: a.settings(i),
 	}
 	for _, other := range a.Estate.Instances {
 		if other.Source == out.ARN {
@@ -104,6 +115,9 @@ func describeDBInstances(a *Account, c *Call) (any, error) {
 	filter, clusters := c.filter("db-instance-id"), c.filter("db-cluster-id")
 	var asked []*Instance
 	for _, i := range a.Estate.Instances {
+		if c.notFound && i.Status == "creating" {
+			continue
+		}
 		if i.Region == c.Region && matches(id, filter, i.ID, a.Estate.instanceARN(i)) && matches("", clusters, i.Cluster, "arn:aws:rds:"+i.Region+":"+a.Estate.Account+":cluster:"+i.Cluster) {
 			asked = append(asked, i)
 		}
@@ -118,6 +132,9 @@ func describeDBInstances(a *Account, c *Call) (any, error) {
 			i = old
 		}
 		out.DBInstances = append(out.DBInstances, a.xmlInstance(i))
+	}
+	if old, ok := a.before[a.Estate.instanceARN(&Instance{Region: c.Region, ID: id})].(*Instance); ok && c.stale && len(out.DBInstances) == 0 {
+		out.DBInstances = append(out.DBInstances, a.xmlInstance(old)) // deleted or renamed since
 	}
 	if id != "" && len(out.DBInstances) == 0 {
 		return nil, fail(404, "DBInstanceNotFound", "DBInstance %s not found.", id)
@@ -163,7 +180,14 @@ func modifyDBInstance(a *Account, c *Call) (any, error) {
 	if groups := securityGroups(c); len(groups) > 0 {
 		return a.swapGroups(c, a.Estate.instanceARN(i), groups, a.modified(i)), nil
 	}
-	a.begin(c, "ModifyDBInstance", a.Estate.instanceARN(i), map[string]string{"retention": c.Params.str("BackupRetentionPeriod")})
+	if begun, err := a.modifyFurther(c, i); begun || err != nil {
+		return a.modified(i), err
+	}
+	retention := strconv.Itoa(i.Retention)
+	if c.Params.has("BackupRetentionPeriod") {
+		retention = c.Params.str("BackupRetentionPeriod")
+	}
+	a.begin(c, "ModifyDBInstance", a.Estate.instanceARN(i), map[string]string{"retention": retention})
 	return a.modified(i), nil
 }
 
@@ -225,7 +249,7 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 		}
 		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
 			Endpoint:  fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region),
-			Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(x.ID).Name, Pending: x.pending(), xmlNetwork: x.Network.xml()}
+			Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(x.ID + "-subnets").Name, Pending: x.pending(), xmlNetwork: x.Network.xml()}
 		// A secondary has readers only, and so has a cluster that is still
 		// being promoted.
 		writes := x.Status != "promoting"

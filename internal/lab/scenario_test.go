@@ -40,7 +40,9 @@ func runLab(t testing.TB, o Options) Result {
 	return result
 }
 
-// samples lists every sample payload: no file may go without being run.
+// samples lists every sample payload of a failover: no file may go without
+// being run. Those of a failback, which begin elsewhere, are run in
+// failback_test.go.
 func samples(t testing.TB) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../payloads/*.json")
@@ -49,7 +51,7 @@ func samples(t testing.TB) []string {
 	}
 	var names []string
 	for _, file := range files {
-		if name := filepath.Base(file); name != "schema.json" {
+		if name := filepath.Base(file); name != "schema.json" && !strings.HasPrefix(name, "failback-") {
 			names = append(names, name)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
@@ -26,9 +27,16 @@ type Instance struct {
 	Pending     *int   // backup retention that is still to be applied
 	Endpoint    string
 	Details     evidence.Details // for a preflight; nothing is decided by them
-	Engine      string
-	Mode        string   // of an Oracle replica: mounted or open-read-only
-	Replicas    []string // what replicates it: ARNs of those in other regions
+	Mode        string           // of an Oracle replica: mounted or open-read-only
+
+	Engine     string
+	Version    string
+	Replicas   []string  // instances that AWS lists as replicas of this one
+	Created    time.Time // zero: not shown
+	Restorable time.Time // the latest moment that its backups reach; zero: not shown
+	Protected  bool      // from deletion
+	Encrypted  bool
+	Tags       map[string]string
 }
 
 // Describer reads DB instances.
@@ -54,8 +62,16 @@ func observed(db types.DBInstance) Instance {
 		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Status: aws.ToString(db.DBInstanceStatus),
 		Source:  cmp.Or(aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(db.ReadReplicaSourceDBClusterIdentifier)),
 		Cluster: aws.ToString(db.DBClusterIdentifier), Retention: int(aws.ToInt32(db.BackupRetentionPeriod)),
-		Details: evidence.OfInstance(db),
-		Engine:  aws.ToString(db.Engine), Mode: string(db.ReplicaMode), Replicas: db.ReadReplicaDBInstanceIdentifiers,
+		Details: evidence.OfInstance(db), Mode: string(db.ReplicaMode),
+		Engine: aws.ToString(db.Engine), Version: aws.ToString(db.EngineVersion), Replicas: db.ReadReplicaDBInstanceIdentifiers,
+		Created: aws.ToTime(db.InstanceCreateTime), Restorable: aws.ToTime(db.LatestRestorableTime),
+		Protected: aws.ToBool(db.DeletionProtection), Encrypted: aws.ToBool(db.StorageEncrypted),
+	}
+	for _, tag := range db.TagList {
+		if i.Tags == nil {
+			i.Tags = map[string]string{}
+		}
+		i.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
 	for _, info := range db.StatusInfos {
 		if strings.EqualFold(aws.ToString(info.StatusType), "read replication") {

@@ -9,6 +9,9 @@ const (
 	statusBackingUp = "backing-up"
 	statusModifying = "modifying"
 	statusRebooting = "rebooting"
+	statusCreating  = "creating"
+	statusRenaming  = "renaming"
+	statusDeleting  = "deleting"
 )
 
 var conditions = map[string]action.Condition{
@@ -22,11 +25,11 @@ var conditions = map[string]action.Condition{
 	"configuring-log-exports":         action.StatusPending,
 	"configuring-associated-roles":    action.StatusPending,
 	"converting-to-vpc":               action.StatusPending,
-	"creating":                        action.StatusPending,
+	statusCreating:                    action.StatusPending,
 	"delete-precheck":                 action.StatusPending,
 	"maintenance":                     action.StatusPending,
 	"moving-to-vpc":                   action.StatusPending,
-	"renaming":                        action.StatusPending,
+	statusRenaming:                    action.StatusPending,
 	"resetting-master-credentials":    action.StatusPending,
 	"starting":                        action.StatusPending,
 	"stopping":                        action.StatusPending,
@@ -36,7 +39,7 @@ var conditions = map[string]action.Condition{
 	"upgrading":                       action.StatusPending,
 	"inaccessible-encryption-credentials-recoverable": action.StatusTerminal,
 
-	"deleting":                            action.StatusTerminal,
+	statusDeleting:                        action.StatusTerminal,
 	"failed":                              action.StatusTerminal,
 	"inaccessible-encryption-credentials": action.StatusTerminal,
 	"incompatible-create":                 action.StatusTerminal,
