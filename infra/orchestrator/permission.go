@@ -148,6 +148,7 @@ var steps = map[string][]catalog.Statement{
 	"prepare-run": {
 		{Actions: []string{"s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		{Actions: []string{"s3:GetObject"}, Resources: []string{runBucket + "/payloads/*"}, Reason: "stored payloads are named by whoever stores them"},
+		tellAbsence,
 		{
 			Actions: []string{"ssm:GetParameters"}, Resources: []string{"arn:${Partition}:ssm:${Region}:${Account}:parameter/${Prefix}/payloads/*"},
 			Reason: "stored payloads are named by whoever stores them",
@@ -178,6 +179,7 @@ var steps = map[string][]catalog.Statement{
 	},
 	statemachine.CloseRun: {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
+		tellAbsence,
 		{Actions: []string{"dynamodb:DeleteItem"}, Resources: []string{lockTable}},
 		{
 			Actions:   []string{"states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"},
@@ -193,6 +195,10 @@ var steps = map[string][]catalog.Statement{
 }
 
 const lockTable = "arn:${Partition}:dynamodb:${Region}:${Account}:table/${Prefix}-locks"
+
+// tellAbsence lets S3 say that an object is not there: who may not list the
+// bucket is denied instead (S3 API reference, GetObject).
+var tellAbsence = catalog.Statement{Actions: []string{"s3:ListBucket"}, Resources: []string{runBucket}}
 
 // Where what happens is told.
 var (

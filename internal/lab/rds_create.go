@@ -415,6 +415,10 @@ type need struct {
 
 // impliedBy gives what AWS asks of the caller beside the call itself.
 func (a *Account) impliedBy(c *Call) []need {
+	if _, there := a.Object(c.Params.str("Bucket"), c.Params.str("Key")); c.name() == "s3:GetObject" && !there {
+		// Who may not list a bucket is not told that an object is missing.
+		return []need{{"s3:ListBucket", []string{"arn:aws:s3:::" + c.Params.str("Bucket")}}}
+	}
 	if c.name() != "rds:CreateDBInstanceReadReplica" {
 		return nil
 	}

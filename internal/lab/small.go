@@ -152,7 +152,7 @@ var identityService = map[string]handler{"sts:GetCallerIdentity": func(a *Accoun
 }}
 
 var noticeService = map[string]handler{"sns:Publish": func(a *Account, c *Call) (any, error) {
-	a.notices = append(a.notices, c.Params.str("Subject"))
+	a.notices = append(a.notices, c.Params.str("Subject")+"\n"+c.Params.str("Message"))
 	return struct {
 		ID string `xml:"MessageId"`
 	}{a.id()}, nil
