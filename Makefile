@@ -82,9 +82,10 @@ bench: ## Print the measured numbers: added time, describes, start, memory, size
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/...
 
 .PHONY: schema
-schema: bin/drctl ## Write payloads/schema.json and docs/reference.md
+schema: bin/drctl ## Write what the tables say: payloads/schema.json, docs/reference.md, docs/errors.md
 	bin/drctl schema > payloads/schema.json
 	bin/drctl reference > docs/reference.md
+	go test ./internal/lab -run TestErrorTable -count=1 -update > /dev/null
 
 # The CDK command line and jsii both run the Node.js that package.json pins.
 CDK := PATH="$(CURDIR)/infra/node_modules/.bin:$$PATH" cdk

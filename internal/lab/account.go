@@ -31,8 +31,9 @@ type Account struct {
 	policies  Policies     // nil: everything is allowed
 	used      map[Use]bool // permissions that functions made use of
 	invoked   map[string]int
-	onCall    func()             // sees every API call that arrives; nil: nobody does
-	reads     map[string]*bucket // what is left of the describe limits, by region/service
+	raise     func(function string, event []byte) string // makes an invocation fail with an error; nil: none does
+	onCall    func()                                     // sees every API call that arrives; nil: nobody does
+	reads     map[string]*bucket                         // what is left of the describe limits, by region/service
 	objects   map[string][]byte
 	fresh     map[string]bool // objects nobody has read yet
 	items     map[string]map[string]any

@@ -11,7 +11,9 @@ import (
 )
 
 func says(by string) func() (json.RawMessage, error) {
-	return func() (json.RawMessage, error) { return json.RawMessage(`{"decision":"approved","by":"` + by + `"}`), nil }
+	return func() (json.RawMessage, error) {
+		return json.RawMessage(`{"decision":"approved","by":"` + by + `"}`), nil
+	}
 }
 
 func declines(why string) func() (json.RawMessage, error) {

@@ -130,6 +130,11 @@ func (f *functions) call(region, name string, event []byte, timeout time.Duratio
 	case has(Broken):
 		return nil, &asl.Error{Name: "Lambda.ServiceException", Cause: "The service is unavailable."}
 	}
+	if a.raise != nil {
+		if class := a.raise(short, event); class != "" {
+			return nil, &asl.Error{Name: class, Cause: `{"errorMessage":"told to","errorType":"` + class + `"}`}
+		}
+	}
 	inv := f.start(region, short, event)
 	if has(Twice) {
 		f.start(region, short, event)
