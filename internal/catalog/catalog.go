@@ -16,6 +16,7 @@ import (
 	"dr-orchestrator/internal/globalcluster"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/replica"
+	"dr-orchestrator/internal/routingcontrol"
 )
 
 // The machines that an entry may belong to.
@@ -111,6 +112,16 @@ var Entries = []Entry{
 				"arn:${Partition}:elasticache::${Account}:globalreplicationgroup:*",
 				"arn:${Partition}:elasticache:*:${Account}:replicationgroup:*",
 			},
+		}},
+	},
+	{
+		Type: "SetRoutingControl", Function: "set-routing-control",
+		Doc:        "Turns ARC routing controls on and off, all of them in one update that safety rules guard.",
+		Parameters: reflect.TypeFor[routingcontrol.SetParameters](), Machines: both,
+		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-traffic.json", New: routingcontrol.NewSetting,
+		Statements: []Statement{{
+			Actions:   []string{"route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates"},
+			Resources: []string{"arn:${Partition}:route53-recovery-control::${Account}:controlpanel/*"},
 		}},
 	},
 }

@@ -17,6 +17,7 @@ import (
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/replica"
+	"dr-orchestrator/internal/routingcontrol"
 	"dr-orchestrator/internal/run"
 	"dr-orchestrator/statemachine"
 )
@@ -103,6 +104,7 @@ var interfaces = map[string]map[string]reflect.Type{
 	"PlannedFailoverAurora":      {"rds": reflect.TypeFor[globalcluster.SwitchoverAPI]()},
 	"UnPlannedFailoverAurora":    {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
 	"FailoverElastiCacheCluster": {"elasticache": reflect.TypeFor[cachegroup.FailoverAPI]()},
+	"SetRoutingControl":          {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
 }
 
 func TestPermissionsAreWhatTheInterfacesCall(t *testing.T) {

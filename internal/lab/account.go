@@ -98,7 +98,8 @@ var services = map[string]handler{}
 
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
-		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService} {
+		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService,
+		routingService} {
 		for name, h := range some {
 			services[name] = h
 		}

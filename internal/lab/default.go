@@ -10,6 +10,7 @@ var defaultDurations = map[string]float64{
 	"FailoverGlobalReplicationGroup": 60,
 	"ModifyDBInstance":               30,
 	"Resync":                         300, // of an old primary, after a failover
+	"UpdateRoutingControlStates":     2,   // until every endpoint of the cluster shows it
 }
 
 func seconds(v float64) *float64 { return &v }
@@ -34,6 +35,7 @@ func DefaultEstate() *Estate {
 	e.addGlobal("dr-globaldb-cluster-mysql", "dbcluster", "aurora-mysql", "8.0.mysql_aurora.3.08.2", "3787", primary, recovery)
 	e.addGlobal("dr-globaldb-cluster-postgres", "dbcluster-postgres", "aurora-postgresql", "16.8", "3787", primary, recovery)
 	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
+	e.addRouting("dr-routing", primary, recovery)
 	return e
 }
 

@@ -32,6 +32,8 @@ type Estate struct {
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
 
+	RoutingClusters []*RoutingCluster `json:"routingClusters,omitempty"`
+
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
 }

@@ -183,9 +183,9 @@ func goals(e *Estate) map[string]bool {
 	for _, m := range d.Members {
 		primary = primary || (m.Region == "us-west-2" && m.Role == "PRIMARY")
 	}
-	return map[string]bool{
+	return withTraffic(e, map[string]bool{
 		"PromoteRDSReadReplica":      i.Source == "" && i.Status == "available" && i.Retention > 0,
 		"FailoverAurora":             writes && g.Failover == nil && g.Status == "available" && target.Status == "available",
 		"FailoverElastiCacheCluster": primary && d.Status == "available",
-	}
+	})
 }

@@ -65,6 +65,10 @@ func (a *Account) resources(c *Call) []string {
 	case "elasticache:FailoverGlobalReplicationGroup":
 		return append(named("elasticache", "", "globalreplicationgroup", "GlobalReplicationGroupId"),
 			arn("elasticache", c.Params.str("PrimaryRegion"), "replicationgroup:"+c.Params.str("PrimaryReplicationGroupId")))
+	case "route53-recovery-cluster:GetRoutingControlState":
+		return []string{c.Params.str("RoutingControlArn")}
+	case "route53-recovery-cluster:UpdateRoutingControlStates":
+		return sortedKeys(routingEntries(c))
 	case "s3:GetObject", "s3:PutObject":
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket") + "/" + c.Params.str("Key")}
 	case "s3:ListBucket":

@@ -46,6 +46,8 @@ var signingNames = map[string]struct {
 	"states":         {"states", ""},
 	"dynamodb":       {"dynamodb", ""},
 	"s3":             {"s3", ""},
+
+	"route53-recovery-cluster": {"route53-recovery-cluster", ""},
 }
 
 var credential = regexp.MustCompile(`Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request`)

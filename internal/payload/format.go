@@ -14,12 +14,14 @@ type format struct {
 
 // Fragments of patterns. A name has no hyphen at its end and no two in a row.
 const (
-	namePattern    = `[A-Za-z](?:-?[A-Za-z0-9])*`
-	regionPattern  = `[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}`
-	arnPattern     = `arn:(?:aws|aws-cn|aws-us-gov):rds:` + regionPattern + `:[0-9]{12}:`
-	clockPattern   = `(?:[01][0-9]|2[0-3]):[0-5][0-9]`
-	nameWords      = "letters, digits and hyphens, starting with a letter, without a double or final hyphen"
-	positivePrefix = `[1-9][0-9]{0,8}`
+	namePattern   = `[A-Za-z](?:-?[A-Za-z0-9])*`
+	regionPattern = `[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}`
+	arnPattern    = `arn:(?:aws|aws-cn|aws-us-gov):rds:` + regionPattern + `:[0-9]{12}:`
+	clockPattern  = `(?:[01][0-9]|2[0-3]):[0-5][0-9]`
+	nameWords     = "letters, digits and hyphens, starting with a letter, without a double or final hyphen"
+	// ARC is one for all regions, so that its ARNs name none.
+	recoveryPattern = `arn:(?:aws|aws-cn|aws-us-gov):route53-recovery-control::[0-9]{12}:`
+	positivePrefix  = `[1-9][0-9]{0,8}`
 )
 
 // formats is the table of all formats by the name that the format tag uses.
@@ -59,6 +61,18 @@ var formats = map[string]format{
 	"backup-window": {
 		pattern: regexp.MustCompile(`^` + clockPattern + `-` + clockPattern + `$`),
 		words:   "a time window in UTC, hh24:mi-hh24:mi", example: "03:00-03:30",
+	},
+	"cluster-endpoint": {
+		pattern: regexp.MustCompile(`^` + regionPattern + `=https://[^\s,=]+$`),
+		words:   "an endpoint of an ARC cluster, REGION=URL", example: "us-east-1=https://0a1b2c3d.route53-recovery-cluster.us-east-1.amazonaws.com/v1",
+	},
+	"routing-control-arn": {
+		pattern: regexp.MustCompile(`^` + recoveryPattern + `controlpanel/[A-Za-z0-9-]+/routingcontrol/[A-Za-z0-9-]+$`),
+		words:   "the ARN of a routing control", example: "arn:aws:route53-recovery-control::123456789012:controlpanel/0a1b/routingcontrol/2c3d",
+	},
+	"safety-rule-arn": {
+		pattern: regexp.MustCompile(`^` + recoveryPattern + `controlpanel/[A-Za-z0-9-]+/safetyrule/[A-Za-z0-9-]+$`),
+		words:   "the ARN of a safety rule", example: "arn:aws:route53-recovery-control::123456789012:controlpanel/0a1b/safetyrule/4e5f",
 	},
 	"positive-seconds": {
 		pattern: regexp.MustCompile(`^` + positivePrefix + `$`),
