@@ -89,6 +89,9 @@ type Adapter[P any] struct {
 	Secrets        Secrets
 	Now            func() time.Time
 	MinimumSeconds int // no operation of this kind ends sooner
+	// ChangesNothing is said of an action that only looks: whatever becomes of
+	// an invocation, the resource was not changed by it.
+	ChangesNothing bool
 }
 
 var _ lambda.Handler = (*Adapter[struct{}])(nil)
@@ -187,7 +190,7 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 		}
 		if in.Drive != nil {
 			req.Drive = *in.Drive
-			checked.Changed, _ = changed(req.Drive, resource.Baseline, Progress{Observed: ready.Observed}, req.settling())
+			checked.Changed, _ = a.changed(req, resource.Baseline, Progress{Observed: ready.Observed})
 		}
 		out.Readiness = append(out.Readiness, checked)
 	}
@@ -222,7 +225,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		Status: progress.Status, Phase: progress.Phase, Message: progress.Message,
 		Evidence: progress.Evidence, Memo: maps.Clone(in.Drive.Memo),
 	}
-	answer.Changed, answer.InterruptedAt = changed(req.Drive, in.Resource.Baseline, progress, req.settling())
+	answer.Changed, answer.InterruptedAt = a.changed(req, in.Resource.Baseline, progress)
 	if answer.Memo == nil {
 		answer.Memo = map[string]string{}
 	}
@@ -243,6 +246,9 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 			First: progress.Changed, Watched: in.Resource.Watched, Reads: in.Resource.ProofReads,
 			Starts: time.Duration(in.Resource.LastStart) * time.Second,
 		})
+		if progress.WaitSeconds > 0 {
+			answer.WaitSeconds = progress.WaitSeconds
+		}
 	}
 	answer.Message, answer.Phase = a.redact(answer.Message, secrets), a.redact(answer.Phase, secrets)
 	answer.Evidence = a.redactEvidence(answer.Evidence, secrets)
@@ -256,6 +262,13 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 // action of its own could have been taken. The machine notes it, too, of a call
 // without an answer: nobody knows what that one saw.
 const memoReady = "seenReady"
+
+func (a *Adapter[P]) changed(req Request[P], baseline State, p Progress) (Change, *time.Time) {
+	if a.ChangesNothing {
+		return ChangeNo, nil
+	}
+	return changed(req.Drive, baseline, p, req.settling())
+}
 
 // changed joins what the machine knew with what this invocation did and saw.
 //

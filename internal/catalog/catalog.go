@@ -15,6 +15,7 @@ import (
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/globalcluster"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/probe"
 	"dr-orchestrator/internal/replica"
 	"dr-orchestrator/internal/routingcontrol"
 )
@@ -123,6 +124,12 @@ var Entries = []Entry{
 			Actions:   []string{"route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates"},
 			Resources: []string{"arn:${Partition}:route53-recovery-control::${Account}:controlpanel/*"},
 		}},
+	},
+	{
+		Type: "CheckEndpoint", Function: "check-endpoint",
+		Doc:        "Waits until an endpoint of an application answers as it should, several times in a row; changes nothing.",
+		Parameters: reflect.TypeFor[probe.CheckParameters](), Machines: both,
+		TimeLimit: 30 * time.Minute, Sample: "check-application.json", New: probe.NewCheck,
 	},
 }
 

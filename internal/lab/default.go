@@ -36,6 +36,7 @@ func DefaultEstate() *Estate {
 	e.addGlobal("dr-globaldb-cluster-postgres", "dbcluster-postgres", "aurora-postgresql", "16.8", "3787", primary, recovery)
 	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
 	e.addRouting("dr-routing", primary, recovery)
+	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
 	return e
 }
 

@@ -33,6 +33,7 @@ type Estate struct {
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
 
 	RoutingClusters []*RoutingCluster `json:"routingClusters,omitempty"`
+	Apps            []*App            `json:"apps,omitempty"`
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`

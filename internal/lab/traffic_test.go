@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,4 +69,52 @@ func TestSafetyRulesRefuse(t *testing.T) {
 func TestEveryFaultOfATrafficShiftEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-traffic.json")
 	sweep(t, payload, everyFault(t, payload))
+}
+
+// A check waits for the application, and tells the last result where it never
+// works.
+func TestCheckEndpointFollowsTheDatabase(t *testing.T) {
+	const west = `"URL":"https://app.us-west-2.example.test/","BodyContains":"us-west-2","MinCertificateDays":"30"`
+	both := edited(t, "failover-aurora-unplanned.json", func(doc map[string]any) {
+		layers := doc["StatePayload"].([]any)
+		check := map[string]any{"resourceType": "CheckEndpoint", "resourceName": "application", "parameters": map[string]any{
+			"URL": "https://app.us-west-2.example.test/", "BodyContains": "us-west-2", "MinCertificateDays": "30"}}
+		doc["StatePayload"] = append(layers, map[string]any{"layer": 9, "resources": []any{check}})
+	})
+	result := runLab(t, Options{Payload: both, Faults: faultsOf(t, "dead@region:us-east-1")})
+	if result.Outcome != report.Succeeded {
+		t.Fatalf("%s: %s", result.Outcome, result.Cause)
+	}
+	if r := result.Layers[1].Resources[0]; r.Changed || r.Status != report.Done || r.Polls < 3 {
+		t.Errorf("%+v, want three probes and no change", r)
+	}
+	alone := runLab(t, Options{Payload: oneOf("CheckEndpoint", west)})
+	if alone.Outcome != report.FailedClean || !strings.Contains(alone.Cause, "503") {
+		t.Errorf("an application that never works: %s: %s", alone.Outcome, alone.Cause)
+	}
+	for parameters, why := range map[string]string{
+		`"URL":"https://app.us-east-1.example.test/","MinCertificateDays":"61"`: "61 days",
+		`"URL":"https://nowhere.example.test/"`:                                 "no such host",
+		`"URL":"https://app.us-east-1.example.test/","BodyContains":"west"`:     "body",
+	} {
+		if result := runLab(t, Options{Payload: oneOf("CheckEndpoint", parameters)}); result.Outcome != report.FailedClean || !strings.Contains(result.Cause, why) {
+			t.Errorf("%s: %s: %s", parameters, result.Outcome, result.Cause)
+		}
+	}
+	if tcp := runLab(t, Options{Payload: oneOf("CheckEndpoint", `"URL":"tcp://app.us-west-2.example.test:443"`)}); tcp.Outcome != report.Succeeded {
+		t.Errorf("a port that listens: %s: %s", tcp.Outcome, tcp.Cause)
+	}
+	dead := runLab(t, Options{Payload: sample(t, "check-application.json"), Faults: faultsOf(t, "dead@region:us-east-1")})
+	if dead.Outcome != report.FailedClean || !strings.Contains(dead.Cause, "timeout") {
+		t.Errorf("an application in a dead region: %s: %s", dead.Outcome, dead.Cause)
+	}
+}
+
+func TestEveryFaultOfChecksEndsInTheTruth(t *testing.T) {
+	payload := sample(t, "check-application.json")
+	// Where the results of a layer cannot be read, a run says that it may have
+	// changed all of it: of checks alone that is too careful.
+	sweep(t, payload, slices.DeleteFunc(everyFault(t, payload), func(spec string) bool {
+		return strings.HasSuffix(spec, "@function:record-layer") || spec == "dead@region:us-west-2#10-"
+	}))
 }

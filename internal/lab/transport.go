@@ -69,6 +69,9 @@ func (noAnswer) Temporary() bool { return true }
 // came at all.
 func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response, error) {
 	inv.check()
+	if app := a.Estate.app(r); app != nil {
+		return a.serveApp(r, app, inv)
+	}
 	req, err := decodeRequest(r, body)
 	if err != nil {
 		if req == nil {

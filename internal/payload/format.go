@@ -62,6 +62,10 @@ var formats = map[string]format{
 		pattern: regexp.MustCompile(`^` + clockPattern + `-` + clockPattern + `$`),
 		words:   "a time window in UTC, hh24:mi-hh24:mi", example: "03:00-03:30",
 	},
+	"probe-url": {
+		pattern: regexp.MustCompile(`^(?:https?://[^\s/?#@]+(?:[/?][^\s#]*)?|tcp://[^\s/:@]+:[0-9]{1,5})$`), max: 2000,
+		words: "https://, http:// or tcp://HOST:PORT, without a user", example: "https://app.example.com/health",
+	},
 	"cluster-endpoint": {
 		pattern: regexp.MustCompile(`^` + regionPattern + `=https://[^\s,=]+$`),
 		words:   "an endpoint of an ARC cluster, REGION=URL", example: "us-east-1=https://0a1b2c3d.route53-recovery-cluster.us-east-1.amazonaws.com/v1",
