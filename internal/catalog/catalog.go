@@ -14,6 +14,7 @@ import (
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/globalcluster"
+	"dr-orchestrator/internal/healthcheck"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/probe"
 	"dr-orchestrator/internal/replica"
@@ -130,6 +131,22 @@ var Entries = []Entry{
 		Doc:        "Waits until an endpoint of an application answers as it should, several times in a row; changes nothing.",
 		Parameters: reflect.TypeFor[probe.CheckParameters](), Machines: both,
 		TimeLimit: 30 * time.Minute, Sample: "check-application.json", New: probe.NewCheck,
+	},
+	{
+		Type: "CheckHealth", Function: "check-health",
+		Doc:        "Waits until CloudWatch alarms are OK and target groups have healthy targets, several looks in a row; changes nothing.",
+		Parameters: reflect.TypeFor[healthcheck.CheckParameters](), Machines: both,
+		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "check-application.json", New: healthcheck.NewCheck,
+		Statements: []Statement{
+			{
+				Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"*"},
+				Reason: "composite alarms are shown only to those who may see every alarm",
+			},
+			{
+				Actions: []string{"elasticloadbalancing:DescribeTargetHealth"}, Resources: []string{"*"},
+				Reason: "DescribeTargetHealth knows no resource",
+			},
+		},
 	},
 }
 

@@ -14,6 +14,7 @@ import (
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/globalcluster"
+	"dr-orchestrator/internal/healthcheck"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/replica"
@@ -104,6 +105,7 @@ var interfaces = map[string]map[string]reflect.Type{
 	"PlannedFailoverAurora":      {"rds": reflect.TypeFor[globalcluster.SwitchoverAPI]()},
 	"UnPlannedFailoverAurora":    {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
 	"FailoverElastiCacheCluster": {"elasticache": reflect.TypeFor[cachegroup.FailoverAPI]()},
+	"CheckHealth":                {"cloudwatch": reflect.TypeFor[healthcheck.Alarms](), "elasticloadbalancing": reflect.TypeFor[healthcheck.Targets]()},
 	"SetRoutingControl":          {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
 }
 

@@ -37,6 +37,7 @@ func DefaultEstate() *Estate {
 	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
 	e.addRouting("dr-routing", primary, recovery)
 	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
+	e.addHealth()
 	return e
 }
 

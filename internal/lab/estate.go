@@ -34,6 +34,8 @@ type Estate struct {
 
 	RoutingClusters []*RoutingCluster `json:"routingClusters,omitempty"`
 	Apps            []*App            `json:"apps,omitempty"`
+	Alarms          []*Alarm          `json:"alarms,omitempty"`
+	TargetGroups    []*TargetGroup    `json:"targetGroups,omitempty"`
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`

@@ -118,3 +118,19 @@ func TestEveryFaultOfChecksEndsInTheTruth(t *testing.T) {
 		return strings.HasSuffix(spec, "@function:record-layer") || spec == "dead@region:us-west-2#10-"
 	}))
 }
+
+func TestCheckHealthFollowsTheDatabase(t *testing.T) {
+	const west = `"AlarmNames":"app,app-errors","TargetGroupArns":"!Import app-target-group"`
+	ill := runLab(t, Options{Payload: oneOf("CheckHealth", west)})
+	if ill.Outcome != report.FailedClean || !strings.Contains(ill.Cause, "ALARM") {
+		t.Errorf("before the failover: %s: %s", ill.Outcome, ill.Cause)
+	}
+	moved := runLab(t, Options{Payload: sample(t, "failover-aurora-unplanned.json")})
+	if well := runLab(t, Options{Payload: oneOf("CheckHealth", west), Estate: moved.Final}); well.Outcome != report.Succeeded || total(well.Mutations) != 0 {
+		t.Errorf("after it: %s: %s", well.Outcome, well.Cause)
+	}
+	absent := runLab(t, Options{Payload: oneOf("CheckHealth", `"AlarmNames":"app,nope"`)})
+	if absent.Outcome != report.FailedClean || !strings.Contains(absent.Cause, "nope") || absent.DurationSeconds > 60 {
+		t.Errorf("an alarm that is not there: %s after %.0f s: %s", absent.Outcome, absent.DurationSeconds, absent.Cause)
+	}
+}

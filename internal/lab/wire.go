@@ -47,6 +47,7 @@ var signingNames = map[string]struct {
 	"dynamodb":       {"dynamodb", ""},
 	"s3":             {"s3", ""},
 
+	"elasticloadbalancing":     {"elasticloadbalancing", "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"},
 	"route53-recovery-cluster": {"route53-recovery-cluster", ""},
 }
 

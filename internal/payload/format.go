@@ -66,6 +66,14 @@ var formats = map[string]format{
 		pattern: regexp.MustCompile(`^(?:https?://[^\s/?#@]+(?:[/?][^\s#]*)?|tcp://[^\s/:@]+:[0-9]{1,5})$`), max: 2000,
 		words: "https://, http:// or tcp://HOST:PORT, without a user", example: "https://app.example.com/health",
 	},
+	"alarm-name": {
+		pattern: regexp.MustCompile(`^[^\s,](?:[^\n,]*[^\s,])?$`), max: 255,
+		words: "the name of a CloudWatch alarm, without commas", example: "orders-healthy",
+	},
+	"target-group-arn": {
+		pattern: regexp.MustCompile(`^arn:(?:aws|aws-cn|aws-us-gov):elasticloadbalancing:` + regionPattern + `:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]{16}$`),
+		words:   "the ARN of a target group", example: "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/orders/0123456789abcdef",
+	},
 	"cluster-endpoint": {
 		pattern: regexp.MustCompile(`^` + regionPattern + `=https://[^\s,=]+$`),
 		words:   "an endpoint of an ARC cluster, REGION=URL", example: "us-east-1=https://0a1b2c3d.route53-recovery-cluster.us-east-1.amazonaws.com/v1",

@@ -2,8 +2,6 @@ package probe
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -54,29 +52,6 @@ func NewCheck(f *client.Factory, secrets action.Secrets, now func() time.Time) l
 	return &action.Adapter[CheckParameters]{Reconciler: Check{Way: f.Outside(), Now: now}, Secrets: secrets, Now: now, ChangesNothing: true}
 }
 
-// The notes of earlier probes. Losing them starts the count again.
-const (
-	memoPasses        = "passes"
-	memoPassedAt      = "passedAt"
-	memoInterruptions = "passesInterruptions"
-)
-
-// mostGap is how much longer than the interval two probes may lie apart and
-// still be in a row.
-const mostGap = 2 * time.Minute
-
-// streak gives how many probes in a row have succeeded so far. A probe whose
-// result was lost breaks the row, because it may have failed; so does a pause.
-func streak(req action.Request[CheckParameters]) int {
-	passes, err := strconv.Atoi(req.Drive.Memo[memoPasses])
-	at, bad := time.Parse(time.RFC3339, req.Drive.Memo[memoPassedAt])
-	interval := time.Duration(req.Parameters.IntervalSeconds) * time.Second
-	if err != nil || bad != nil || req.Now.Sub(at) > interval+mostGap || req.Drive.Memo[memoInterruptions] != strconv.Itoa(req.Drive.Interruptions) {
-		return 0
-	}
-	return passes
-}
-
 // decide says what one more result makes of a row of successes.
 func decide(r result, passes, want int) (action.Decision, int) {
 	if r.why != "" {
@@ -104,11 +79,10 @@ func (a Check) Preflight(ctx context.Context, req action.Request[CheckParameters
 func (a Check) Reconcile(ctx context.Context, req action.Request[CheckParameters]) (action.Progress, error) {
 	p := req.Parameters
 	r := once(ctx, a.Way, p, a.Now)
-	d, passes := decide(r, streak(req), p.Successes)
+	interval := time.Duration(p.IntervalSeconds) * time.Second
+	d, passes := decide(r, req.Streak(interval), p.Successes)
 	progress, err := d.Progress(action.Asked{}, r.evidence(passes))
 	progress.WaitSeconds = p.IntervalSeconds
-	progress.Memo = map[string]string{
-		memoPasses: fmt.Sprint(passes), memoPassedAt: req.Now.Format(time.RFC3339), memoInterruptions: strconv.Itoa(req.Drive.Interruptions),
-	}
+	progress.Memo = req.StreakNote(passes)
 	return progress, err
 }
