@@ -148,6 +148,25 @@ var Entries = []Entry{
 			},
 		},
 	},
+	{
+		Type: "SetHealthCheck", Function: "set-health-check",
+		Doc:        "Forces a Route 53 health check to be healthy or unhealthy, or lets it look for itself again; needs us-east-1.",
+		Parameters: reflect.TypeFor[healthcheck.SetParameters](), Machines: both,
+		TimeLimit: 15 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSetting,
+		Statements: []Statement{{
+			Actions: []string{"route53:GetHealthCheck", "route53:UpdateHealthCheck"}, Resources: []string{"arn:${Partition}:route53:::healthcheck/*"},
+		}},
+	},
+	{
+		Type: "SetSwitch", Function: "set-switch",
+		Doc:        "Flips a CloudWatch alarm that a Route 53 health check watches, without the control plane of Route 53.",
+		Parameters: reflect.TypeFor[healthcheck.SwitchParameters](), Machines: both,
+		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSwitching,
+		Statements: []Statement{
+			{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"arn:${Partition}:cloudwatch:*:${Account}:alarm:*"}},
+			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics"},
+		},
+	},
 }
 
 // Find gives the row of a resource type.

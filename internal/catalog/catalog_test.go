@@ -106,6 +106,8 @@ var interfaces = map[string]map[string]reflect.Type{
 	"UnPlannedFailoverAurora":    {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API]()},
 	"FailoverElastiCacheCluster": {"elasticache": reflect.TypeFor[cachegroup.FailoverAPI]()},
 	"CheckHealth":                {"cloudwatch": reflect.TypeFor[healthcheck.Alarms](), "elasticloadbalancing": reflect.TypeFor[healthcheck.Targets]()},
+	"SetHealthCheck":             {"route53": reflect.TypeFor[healthcheck.SetAPI]()},
+	"SetSwitch":                  {"cloudwatch": reflect.TypeFor[healthcheck.SwitchAPI]()},
 	"SetRoutingControl":          {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
 }
 

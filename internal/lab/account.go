@@ -99,7 +99,7 @@ var services = map[string]handler{}
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
 		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService,
-		routingService, alarmService, balancerService} {
+		routingService, alarmService, balancerService, healthCheckService} {
 		for name, h := range some {
 			services[name] = h
 		}

@@ -38,6 +38,7 @@ func DefaultEstate() *Estate {
 	e.addRouting("dr-routing", primary, recovery)
 	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
 	e.addHealth()
+	e.addHealthChecks()
 	return e
 }
 

@@ -36,6 +36,7 @@ type Estate struct {
 	Apps            []*App            `json:"apps,omitempty"`
 	Alarms          []*Alarm          `json:"alarms,omitempty"`
 	TargetGroups    []*TargetGroup    `json:"targetGroups,omitempty"`
+	HealthChecks    []*HealthCheck    `json:"healthChecks,omitempty"`
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`

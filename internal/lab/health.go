@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -63,7 +64,10 @@ func (e *Estate) alarmState(x *Alarm) string {
 	return "ALARM"
 }
 
-var alarmService = map[string]handler{"cloudwatch:DescribeAlarms": describeAlarms}
+var alarmService = map[string]handler{
+	"cloudwatch:DescribeAlarms": describeAlarms,
+	"cloudwatch:PutMetricData":  putMetricData,
+}
 
 func describeAlarms(a *Account, c *Call) (any, error) {
 	names, types := c.Params.list("AlarmNames", "member"), c.Params.list("AlarmTypes", "member")
@@ -134,4 +138,75 @@ func describeTargetHealth(a *Account, c *Call) (any, error) {
 		return out, nil
 	}
 	return nil, fail(400, "TargetGroupNotFound", "One or more target groups not found")
+}
+
+// evaluation is how many seconds CloudWatch takes until an alarm shows a
+// datapoint.
+const evaluation = 45
+
+func init() {
+	scripts["PutMetricData"] = []step{{share: 1, apply: func(e *Estate, op *Operation) {
+		for _, x := range e.Alarms {
+			if e.alarmKey(x) == op.Target {
+				x.State = op.Args["state"]
+			}
+		}
+	}}}
+}
+
+func (e *Estate) alarmKey(x *Alarm) string { return "alarm " + x.Region + "/" + x.Name }
+
+// putMetricData takes datapoints, which flip the alarms of their metric some
+// time later. A second one that says the same as one under way changes nothing.
+func putMetricData(a *Account, c *Call) (any, error) {
+	data, _ := c.Params.tree["MetricData"].([]any)
+	for _, d := range data {
+		datum := tree(d)
+		dimensions := dimensionsOf(datum["Dimensions"])
+		value, _ := datum["Value"].(float64)
+		for _, x := range a.Estate.Alarms {
+			if x.Region != c.Region || x.Metric == nil || x.Metric.Namespace != c.Params.str("Namespace") || x.Metric.Name != datum["MetricName"] || !maps.Equal(x.Metric.Dimensions, dimensions) {
+				continue
+			}
+			state := "OK"
+			if x.rings(value) {
+				state = "ALARM"
+			}
+			key := a.Estate.alarmKey(x)
+			a.before[key] = x.State
+			a.evaluate(c, key, state, x.State)
+		}
+	}
+	return map[string]any{}, nil
+}
+
+// evaluate lets an alarm change its state in a while.
+func (a *Account) evaluate(c *Call, key, state, now string) {
+	for _, op := range a.Estate.Operations {
+		if op.Target == key && op.Args["state"] == state {
+			op.Stuck = op.Stuck && c.stuck
+			return
+		}
+	}
+	if state == now {
+		return
+	}
+	op := &Operation{Kind: "PutMetricData", Target: key, Args: map[string]string{"state": state}, Seconds: evaluation, started: a.clock.Now(), Owner: c.owner(), Stuck: c.stuck}
+	a.Estate.Operations = append(a.Estate.Operations, op)
+	a.history = append(a.history, op)
+}
+
+// rings reports whether a value of its metric makes an alarm ring.
+func (x *Alarm) rings(value float64) bool {
+	switch x.Operator {
+	case "GreaterThanOrEqualToThreshold":
+		return value >= x.Threshold
+	case "GreaterThanThreshold":
+		return value > x.Threshold
+	case "LessThanThreshold":
+		return value < x.Threshold
+	case "LessThanOrEqualToThreshold":
+		return value <= x.Threshold
+	}
+	return false
 }

@@ -65,6 +65,16 @@ func (a *Account) resources(c *Call) []string {
 	case "elasticache:FailoverGlobalReplicationGroup":
 		return append(named("elasticache", "", "globalreplicationgroup", "GlobalReplicationGroupId"),
 			arn("elasticache", c.Params.str("PrimaryRegion"), "replicationgroup:"+c.Params.str("PrimaryReplicationGroupId")))
+	case "route53:GetHealthCheck", "route53:UpdateHealthCheck":
+		return []string{"arn:aws:route53:::healthcheck/" + c.Params.str("HealthCheckId")}
+	case "cloudwatch:DescribeAlarms":
+		if types := c.Params.list("AlarmTypes", ""); len(types) == 1 && types[0] == "MetricAlarm" {
+			var all []string
+			for _, name := range c.Params.list("AlarmNames", "") {
+				all = append(all, arn("cloudwatch", c.Region, "alarm:"+name))
+			}
+			return all
+		}
 	case "route53-recovery-cluster:GetRoutingControlState":
 		return []string{c.Params.str("RoutingControlArn")}
 	case "route53-recovery-cluster:UpdateRoutingControlStates":

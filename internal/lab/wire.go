@@ -2,9 +2,11 @@ package lab
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -26,6 +28,7 @@ const (
 	json11
 	rpcCBOR
 	restS3
+	restXML
 )
 
 // signing names as SigV4 carries them, and what the lab calls the service:
@@ -47,6 +50,7 @@ var signingNames = map[string]struct {
 	"dynamodb":       {"dynamodb", ""},
 	"s3":             {"s3", ""},
 
+	"route53":                  {"route53", route53Namespace},
 	"elasticloadbalancing":     {"elasticloadbalancing", "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"},
 	"route53-recovery-cluster": {"route53-recovery-cluster", ""},
 }
@@ -71,6 +75,15 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 	if !ok {
 		return nil, fail(400, "UnknownService", "the lab does not know the service %s", scope[2])
 	}
+	if r.Header.Get("Content-Encoding") == "gzip" { // the SDK packs metric data
+		packed, err := gzip.NewReader(bytes.NewReader(body))
+		if err == nil {
+			body, err = io.ReadAll(packed)
+		}
+		if err != nil {
+			return nil, fail(400, "SerializationException", "the body cannot be unpacked: %v", err)
+		}
+	}
 	out := &request{call: &Call{Service: known.service, Region: scope[1], Body: body}, namespace: known.namespace}
 	c := out.call
 	target := r.Header.Get("X-Amz-Target")
@@ -78,6 +91,13 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 	case known.service == "s3":
 		out.protocol = restS3
 		return out, decodeS3(r, c)
+	case known.service == "route53":
+		out.protocol = restXML
+		operation, found, ok := match(healthCheckRoutes, r)
+		if !ok {
+			return out, fail(400, "InvalidInput", "the lab's Route 53 does not know %s %s", r.Method, r.URL.Path)
+		}
+		c.Operation, c.Params = operation, params{tree: found}
 	case target != "":
 		out.protocol = json10
 		if strings.Contains(r.Header.Get("Content-Type"), "1.1") {
@@ -185,6 +205,9 @@ func (r *request) encode(answer any, err error, requestID string) response {
 		out.header.Set("Content-Type", "application/cbor")
 		out.header.Set("Smithy-Protocol", "rpc-v2-cbor")
 		out.body, err = cborMode.Marshal(answer)
+	case restXML:
+		out.header.Set("Content-Type", "text/xml")
+		out.body, err = encodeRestXML(r.call.Operation, answer)
 	case restS3:
 		return encodeS3(answer)
 	}
@@ -226,7 +249,7 @@ func (r *request) encodeError(err error, requestID string) response {
 	fault := map[string]any{"__type": f.Code, "message": f.Message}
 	maps.Copy(fault, f.Detail)
 	switch r.protocol {
-	case query:
+	case query, restXML:
 		out.header.Set("Content-Type", "text/xml")
 		out.body = fmt.Appendf(nil, `<ErrorResponse xmlns=%q><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`,
 			r.namespace, f.Code, escape(f.Message), requestID)

@@ -74,6 +74,10 @@ var formats = map[string]format{
 		pattern: regexp.MustCompile(`^arn:(?:aws|aws-cn|aws-us-gov):elasticloadbalancing:` + regionPattern + `:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]{16}$`),
 		words:   "the ARN of a target group", example: "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/orders/0123456789abcdef",
 	},
+	"health-check-id": {
+		pattern: regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`),
+		words:   "the ID of a Route 53 health check", example: "0a1b2c3d-4e5f-6789-abcd-0123456789ab",
+	},
 	"cluster-endpoint": {
 		pattern: regexp.MustCompile(`^` + regionPattern + `=https://[^\s,=]+$`),
 		words:   "an endpoint of an ARC cluster, REGION=URL", example: "us-east-1=https://0a1b2c3d.route53-recovery-cluster.us-east-1.amazonaws.com/v1",
