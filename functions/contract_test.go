@@ -253,7 +253,11 @@ func deny(w http.ResponseWriter, r *http.Request) {
 		if body, err = cbor.Marshal(map[string]string{"__type": code, "message": message}); err != nil {
 			panic(err)
 		}
-	case r.URL.Path == "/":
+	case strings.HasPrefix(r.URL.Path, "/2015-03-31/"), strings.HasPrefix(r.URL.Path, "/schedules/"): // Lambda, EventBridge Scheduler
+		header = "application/json"
+		w.Header().Set("X-Amzn-ErrorType", code+"Exception")
+		body = fmt.Appendf(nil, `{"message":%q}`, message)
+	case r.URL.Path == "/", strings.HasPrefix(r.URL.Path, "/2013-04-01/"): // the query protocol, Route 53
 		body = fmt.Appendf(nil, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>`, code, message)
 	default:
 		body = fmt.Appendf(nil, `<Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
