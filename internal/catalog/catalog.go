@@ -13,12 +13,14 @@ import (
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/eventsource"
 	"dr-orchestrator/internal/globalcluster"
 	"dr-orchestrator/internal/healthcheck"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/probe"
 	"dr-orchestrator/internal/replica"
 	"dr-orchestrator/internal/routingcontrol"
+	"dr-orchestrator/internal/schedule"
 )
 
 // The machines that an entry may belong to.
@@ -165,6 +167,39 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"arn:${Partition}:cloudwatch:*:${Account}:alarm:*"}},
 			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics"},
+		},
+	},
+	{
+		Type: "SetEventSource", Function: "set-event-source",
+		Doc:        "Turns event source mappings of Lambda functions on or off.",
+		Parameters: reflect.TypeFor[eventsource.SetParameters](), Machines: both,
+		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "failover-consumers.json", New: eventsource.NewSetting,
+		Statements: []Statement{
+			{
+				Actions:   []string{"lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"},
+				Resources: []string{"arn:${Partition}:lambda:*:${Account}:event-source-mapping:*"},
+			},
+			{Actions: []string{"lambda:ListEventSourceMappings"}, Resources: []string{"*"}, Reason: "ListEventSourceMappings knows no resource"},
+		},
+	},
+	{
+		Type: "SetSchedule", Function: "set-schedule",
+		Doc:        "Turns EventBridge rules and schedules on or off.",
+		Parameters: reflect.TypeFor[schedule.SetParameters](), Machines: both,
+		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-consumers.json", New: schedule.NewSetting,
+		Statements: []Statement{
+			{
+				Actions:   []string{"events:DescribeRule", "events:DisableRule", "events:EnableRule"},
+				Resources: []string{"arn:${Partition}:events:*:${Account}:rule/*"},
+			},
+			{
+				Actions:   []string{"scheduler:GetSchedule", "scheduler:UpdateSchedule"},
+				Resources: []string{"arn:${Partition}:scheduler:*:${Account}:schedule/*"},
+			},
+			{
+				Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/*"},
+				Reason: "a schedule is updated with the role of its target, and no other call of this function takes a role; the resources entry of the configuration narrows iam:role",
+			},
 		},
 	},
 }

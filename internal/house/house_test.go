@@ -21,6 +21,8 @@ var rules = []struct{ from, on, why string }{
 	{"internal/globalcluster", "internal/lab", "a domain does not know the lab"},
 	{"internal/cachegroup", "internal/lab", "a domain does not know the lab"},
 	{"internal/healthcheck", "internal/lab", "a domain does not know the lab"},
+	{"internal/eventsource", "internal/lab", "a domain does not know the lab"},
+	{"internal/schedule", "internal/lab", "a domain does not know the lab"},
 	{"internal/probe", "internal/lab", "a domain does not know the lab"},
 	{"internal/routingcontrol", "internal/lab", "a domain does not know the lab"},
 	{"internal/", "infra", "CDK is for infra only: building drctl or a function downloads none of it"},

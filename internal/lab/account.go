@@ -99,7 +99,7 @@ var services = map[string]handler{}
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
 		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService,
-		routingService, alarmService, balancerService, healthCheckService} {
+		routingService, alarmService, balancerService, healthCheckService, consumerService} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -158,8 +158,10 @@ func (a *Account) Mutations() map[string]int {
 func Mutating(name string) bool {
 	service, operation, _ := strings.Cut(name, ":")
 	switch service {
-	case "s3", "sns", "events", "states", "logs", "dynamodb":
+	case "s3", "sns", "states", "logs", "dynamodb":
 		return false
+	case "events":
+		return operation == "EnableRule" || operation == "DisableRule"
 	}
 	for _, prefix := range []string{"Describe", "Get", "List", "Head"} {
 		if strings.HasPrefix(operation, prefix) {

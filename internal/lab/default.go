@@ -10,7 +10,8 @@ var defaultDurations = map[string]float64{
 	"FailoverGlobalReplicationGroup": 60,
 	"ModifyDBInstance":               30,
 	"Resync":                         300, // of an old primary, after a failover
-	"UpdateRoutingControlStates":     2,   // until every endpoint of the cluster shows it
+	"UpdateEventSourceMapping":       20,
+	"UpdateRoutingControlStates":     2, // until every endpoint of the cluster shows it
 }
 
 func seconds(v float64) *float64 { return &v }
@@ -39,6 +40,7 @@ func DefaultEstate() *Estate {
 	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
 	e.addHealth()
 	e.addHealthChecks()
+	e.addConsumers(primary, recovery)
 	return e
 }
 

@@ -37,6 +37,9 @@ type Estate struct {
 	Alarms          []*Alarm          `json:"alarms,omitempty"`
 	TargetGroups    []*TargetGroup    `json:"targetGroups,omitempty"`
 	HealthChecks    []*HealthCheck    `json:"healthChecks,omitempty"`
+	EventSources    []*EventSource    `json:"eventSources,omitempty"`
+	Rules           []*Rule           `json:"rules,omitempty"`
+	Schedules       []*Schedule       `json:"schedules,omitempty"`
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`

@@ -19,6 +19,14 @@ func withTraffic(e *Estate, goals map[string]bool) map[string]bool {
 	_, west := e.routingCluster(controlWest)
 	_, east := e.routingCluster(controlEast)
 	goals["SetRoutingControl"] = west.State == "On" && east.State == "Off"
+	goals["SetEventSource"] = e.EventSources[1].State == "Enabled"
+	goals["SetSchedule"] = true
+	for _, s := range e.Schedules {
+		goals["SetSchedule"] = goals["SetSchedule"] && s.Content["State"] == "ENABLED"
+	}
+	for _, r := range e.Rules {
+		goals["SetSchedule"] = goals["SetSchedule"] && r.State == "ENABLED"
+	}
 	h := e.HealthChecks[0]
 	goals["SetHealthCheck"] = h.Disabled && h.Inverted
 	for _, x := range e.Alarms {

@@ -119,6 +119,10 @@ func throttled(service string) *Failure {
 	switch service {
 	case "s3":
 		return fail(503, "SlowDown", "Please reduce your request rate.")
+	case "lambda":
+		return fail(429, "TooManyRequestsException", "Rate exceeded")
+	case "scheduler":
+		return fail(429, "ThrottlingException", "Rate exceeded")
 	case "ssm", "secretsmanager", "events", "states", "cloudwatch", "route53-recovery-cluster":
 		return fail(400, "ThrottlingException", "Rate exceeded")
 	}

@@ -29,6 +29,7 @@ const (
 	rpcCBOR
 	restS3
 	restXML
+	restJSON
 )
 
 // signing names as SigV4 carries them, and what the lab calls the service:
@@ -50,6 +51,8 @@ var signingNames = map[string]struct {
 	"dynamodb":       {"dynamodb", ""},
 	"s3":             {"s3", ""},
 
+	"lambda":                   {"lambda", ""},
+	"scheduler":                {"scheduler", ""},
 	"route53":                  {"route53", route53Namespace},
 	"elasticloadbalancing":     {"elasticloadbalancing", "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"},
 	"route53-recovery-cluster": {"route53-recovery-cluster", ""},
@@ -91,6 +94,14 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 	case known.service == "s3":
 		out.protocol = restS3
 		return out, decodeS3(r, c)
+	case consumerRoutes[known.service] != nil:
+		out.protocol = restJSON
+		operation, found, ok := match(consumerRoutes[known.service], r)
+		if !ok {
+			return out, fail(400, "InvalidAction", "the lab does not know %s %s of %s", r.Method, r.URL.Path, known.service)
+		}
+		c.Operation, c.Params = operation, params{tree: found}
+		return out, readBody(body, found)
 	case known.service == "route53":
 		out.protocol = restXML
 		operation, found, ok := match(healthCheckRoutes, r)
@@ -198,7 +209,7 @@ func (r *request) encode(answer any, err error, requestID string) response {
 	case query:
 		out.header.Set("Content-Type", "text/xml")
 		out.body = r.queryResult(answer, requestID)
-	case json10, json11:
+	case json10, json11, restJSON:
 		out.header.Set("Content-Type", "application/x-amz-json-1.0")
 		out.body, err = json.Marshal(answer)
 	case rpcCBOR:
@@ -253,7 +264,7 @@ func (r *request) encodeError(err error, requestID string) response {
 		out.header.Set("Content-Type", "text/xml")
 		out.body = fmt.Appendf(nil, `<ErrorResponse xmlns=%q><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`,
 			r.namespace, f.Code, escape(f.Message), requestID)
-	case json10, json11:
+	case json10, json11, restJSON:
 		out.header.Set("Content-Type", "application/x-amz-json-1.0")
 		out.header.Set("X-Amzn-ErrorType", f.Code)
 		out.body, _ = json.Marshal(fault)

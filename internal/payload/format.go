@@ -78,6 +78,18 @@ var formats = map[string]format{
 		pattern: regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`),
 		words:   "the ID of a Route 53 health check", example: "0a1b2c3d-4e5f-6789-abcd-0123456789ab",
 	},
+	"event-source": {
+		pattern: regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`),
+		words:   "the UUID of an event source mapping, or the name of a function", example: "orders-consumer",
+	},
+	"event-rule": {
+		pattern: regexp.MustCompile(`^(?:[A-Za-z0-9._/-]{1,256}/)?[A-Za-z0-9._-]{1,64}$`),
+		words:   "the name of an EventBridge rule, NAME or BUS/NAME", example: "orders-cleanup",
+	},
+	"event-schedule": {
+		pattern: regexp.MustCompile(`^(?:[A-Za-z0-9._-]{1,64}/)?[A-Za-z0-9._-]{1,64}$`),
+		words:   "the name of a schedule, NAME or GROUP/NAME", example: "nightly/orders-report",
+	},
 	"cluster-endpoint": {
 		pattern: regexp.MustCompile(`^` + regionPattern + `=https://[^\s,=]+$`),
 		words:   "an endpoint of an ARC cluster, REGION=URL", example: "us-east-1=https://0a1b2c3d.route53-recovery-cluster.us-east-1.amazonaws.com/v1",
