@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"dr-orchestrator/internal/report"
 )
 
@@ -213,4 +215,52 @@ func TestEveryFaultOfHealthChecksEndsInTheTruth(t *testing.T) {
 	sweep(t, payload, slices.DeleteFunc(everyFault(t, payload), func(spec string) bool {
 		return spec == "error@cloudwatch:PutMetricData" || spec == "error@cloudwatch:PutMetricData#2-"
 	}))
+}
+
+// Several things of one entry are changed one after the other, and none waits
+// for the one before.
+func TestConsumersMoveOneAfterTheOther(t *testing.T) {
+	estate := DefaultEstate()
+	for i := range 4 {
+		estate.EventSources = append(estate.EventSources, &EventSource{Region: "us-west-2", UUID: fmt.Sprintf("0a1b2c3d-2222-4000-8000-00000000000%d", i), Function: "orders-consumer", State: "Disabled"})
+	}
+	result := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"orders-consumer","State":"On"`), Estate: estate})
+	if result.Outcome != report.Succeeded || result.Mutations["lambda:UpdateEventSourceMapping"] != 5 || result.DurationSeconds > 45 {
+		t.Fatalf("%s with %v after %.0f s: %s", result.Outcome, result.Mutations, result.DurationSeconds, result.Cause)
+	}
+	off := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"orders-consumer","State":"Off"`), Estate: result.Final})
+	for _, m := range off.Final.EventSources {
+		if want := map[bool]string{true: "Disabled", false: "Enabled"}[m.Region == "us-west-2"]; m.State != want {
+			t.Errorf("%s in %s is %s", m.UUID, m.Region, m.State)
+		}
+	}
+}
+
+// What an update of a schedule does not say is lost: nothing may be but a start
+// in the past.
+func TestASchedulesContentIsKept(t *testing.T) {
+	result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"default/orders-report","Rules":"default/orders-cleanup","State":"On"`)})
+	if result.Outcome != report.Succeeded || total(result.Mutations) != 2 {
+		t.Fatalf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+	}
+	want := DefaultEstate().Schedules[1].Content
+	want["State"] = "ENABLED"
+	delete(want, "StartDate")
+	if diff := cmp.Diff(want, result.Final.Schedules[1].Content); diff != "" {
+		t.Errorf("(-before +after):\n%s", diff)
+	}
+}
+
+func TestRulesOfAWSAreRefused(t *testing.T) {
+	estate := DefaultEstate()
+	estate.Rules[1].Manager = "states.amazonaws.com"
+	result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Rules":"orders-cleanup","State":"On"`), Estate: estate})
+	if result.Outcome != report.Refused || total(result.Mutations) != 0 {
+		t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+	}
+}
+
+func TestEveryFaultOfConsumersEndsInTheTruth(t *testing.T) {
+	payload := sample(t, "failover-consumers.json")
+	sweep(t, payload, everyFault(t, payload))
 }
