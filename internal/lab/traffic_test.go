@@ -63,6 +63,22 @@ func TestRoutingControlNeedsOneEndpointOfFive(t *testing.T) {
 	}
 }
 
+// A whole application moves with nothing of the lost region, and its traffic
+// does not move before it works.
+func TestAnApplicationMovesWithoutTheLostRegion(t *testing.T) {
+	payload := sample(t, "failover-application.json")
+	result := runLab(t, Options{Payload: payload, Faults: faultsOf(t, "dead@region:us-east-1")})
+	if result.Outcome != report.Succeeded {
+		t.Fatalf("%s: %s", result.Outcome, result.Cause)
+	}
+	untrue(t, result, payload)
+	never := runLab(t, Options{Payload: payload, Faults: faultsOf(t, "dead@region:us-east-1,error@application:GetPage")})
+	if _, west := never.Final.routingCluster(controlWest); never.Outcome != report.FailedDirty || west.State != "Off" {
+		t.Errorf("an application that never works: %s, its traffic %s", never.Outcome, west.State)
+	}
+	untrue(t, never, payload)
+}
+
 func TestSafetyRulesRefuse(t *testing.T) {
 	const endpoints = `"ClusterEndpoints":"!Import dr-routing-endpoints",`
 	off := endpoints + `"RoutingControlsOff":"` + controlEast + `"`
