@@ -238,7 +238,8 @@ type Progress struct {
 	Lag       *float64 // seconds of replication lag seen just before acting
 
 	// WaitSeconds is how long to wait before the next look, where the payload
-	// says so; 0 leaves it to the pace of all.
+	// or the nature of the call says so; 0 leaves it to the pace of all. In a
+	// large layer it becomes longer.
 	WaitSeconds int
 }
 

@@ -244,11 +244,8 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 			Elapsed: req.Now.Sub(req.Drive.StartedAt), Minimum: time.Duration(a.MinimumSeconds) * time.Second,
 			Final: progress.Final || progress.Observed == StateReady && !progress.Changed,
 			First: progress.Changed, Watched: in.Resource.Watched, Reads: in.Resource.ProofReads,
-			Starts: time.Duration(in.Resource.LastStart) * time.Second,
+			Starts: time.Duration(in.Resource.LastStart) * time.Second, Hint: time.Duration(progress.WaitSeconds) * time.Second,
 		})
-		if progress.WaitSeconds > 0 {
-			answer.WaitSeconds = progress.WaitSeconds
-		}
 	}
 	answer.Message, answer.Phase = a.redact(answer.Message, secrets), a.redact(answer.Phase, secrets)
 	answer.Evidence = a.redactEvidence(answer.Evidence, secrets)

@@ -146,7 +146,7 @@ func decide(all []mapping, want string, asked func(id string) action.Asked) (d a
 
 func decideOne(m mapping, want string, asked action.Asked) action.Decision {
 	wait := func(state action.State, format string, args ...any) action.Decision {
-		d := action.Wait(state, m.state, format, args...)
+		d := action.WaitFinal(state, m.state, format, args...)
 		d.Step = m.id
 		return d
 	}

@@ -135,6 +135,6 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	_, err = a.Route53.UpdateHealthCheck(ctx, &route53.UpdateHealthCheckInput{
 		HealthCheckId: aws.String(c.id), HealthCheckVersion: aws.Int64(c.version), Disabled: aws.Bool(disabled), Inverted: aws.Bool(inverted),
 	})
-	progress.Message = "asked to be " + req.Parameters.State
+	progress.Message, progress.WaitSeconds = "asked to be "+req.Parameters.State, 1 // it shows at once
 	return action.Sent(req, progress, action.Mutation("setting health check "+c.id, err))
 }

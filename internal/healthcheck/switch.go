@@ -35,6 +35,9 @@ type Switching struct {
 // MinimumSwitchSeconds: CloudWatch evaluates an alarm no sooner.
 const MinimumSwitchSeconds = 10
 
+// lookSeconds is the time between two looks at an alarm: traffic waits for it.
+const lookSeconds = 2
+
 // NewSwitching wires the action to AWS.
 func NewSwitching(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[SwitchParameters]{
@@ -167,6 +170,7 @@ func (a Switching) Reconcile(ctx context.Context, req action.Request[SwitchParam
 	}
 	asked := req.Asked("")
 	progress, err := d.Progress(asked, evidenceOf(alarm))
+	progress.WaitSeconds = lookSeconds
 	if err != nil || d.Move != action.MoveAct {
 		return progress, err
 	}

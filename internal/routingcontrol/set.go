@@ -76,6 +76,9 @@ type Setting struct {
 // MinimumSeconds: the endpoints of a cluster agree within seconds.
 const MinimumSeconds = 1
 
+// lookSeconds is the time between two looks at controls: traffic waits for it.
+const lookSeconds = 2
+
 // NewSetting wires the action to AWS.
 func NewSetting(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[SetParameters]{Reconciler: Setting{Cluster: dial(f)}, Secrets: secrets, Now: now, MinimumSeconds: MinimumSeconds}
@@ -172,6 +175,7 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	asked := req.Asked("")
 	d := decide(seen, req.Parameters.goal(), asked)
 	progress, err := d.Progress(asked, evidence(seen))
+	progress.WaitSeconds = lookSeconds
 	if err != nil || d.Move != action.MoveAct {
 		return progress, err
 	}

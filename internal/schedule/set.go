@@ -197,9 +197,7 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	if err != nil || d.Move != action.MoveAct {
 		return progress, err
 	}
-	if left > 1 { // the next one need not wait for this one
-		progress.WaitSeconds = 1
-	}
+	progress.WaitSeconds = 1 // it shows at once, and the next one need not wait
 	progress.Message = fmt.Sprintf("%s was asked to be %s; %d of %d are not yet", next.step(), p.State, left, len(all))
 	return action.Sent(req, progress, action.Mutation("setting "+next.step(), a.set(ctx, p, next, req.Now)))
 }
