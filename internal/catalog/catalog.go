@@ -152,7 +152,7 @@ var Entries = []Entry{
 	},
 	{
 		Type: "SetHealthCheck", Function: "set-health-check",
-		Doc:        "Forces a Route 53 health check to be healthy or unhealthy, or lets it look for itself again; needs us-east-1.",
+		Doc:        "Forces a Route 53 health check to be healthy or unhealthy, or lets it look for itself again; needs Route 53's control plane.",
 		Parameters: reflect.TypeFor[healthcheck.SetParameters](), Machines: both,
 		TimeLimit: 15 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSetting,
 		Statements: []Statement{{

@@ -20,14 +20,24 @@ func (a *Account) permit(c *Call) error {
 	if a.policies == nil || c.invocation == nil {
 		return nil
 	}
+	if err := a.allow(c, c.name(), a.resources(c)); err != nil {
+		return err
+	}
+	if role, ok := tree(c.Params.tree["Target"])["RoleArn"].(string); ok && c.name() == "scheduler:UpdateSchedule" {
+		return a.allow(c, "iam:PassRole", []string{role})
+	}
+	return nil
+}
+
+func (a *Account) allow(c *Call, action string, resources []string) error {
 	name := c.invocation.function
-	for _, resource := range a.resources(c) {
-		if !a.policies[name].Allows(c.name(), resource) {
+	for _, resource := range resources {
+		if !a.policies[name].Allows(action, resource) {
 			return fail(403, "AccessDenied", "User: arn:aws:sts::%s:assumed-role/%s%s/%s%s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
-				a.Estate.Account, FunctionPrefix, name, FunctionPrefix, name, c.name(), resource, c.name())
+				a.Estate.Account, FunctionPrefix, name, FunctionPrefix, name, action, resource, action)
 		}
 	}
-	a.used[Use{name, c.name()}] = true
+	a.used[Use{name, action}] = true
 	return nil
 }
 
