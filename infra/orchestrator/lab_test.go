@@ -61,6 +61,11 @@ func scenarios(t *testing.T) []scenario {
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
+		// The other way round, and by the names of functions.
+		back := with(t, with(t, with(t, text, "State", "Off", "SetSchedule"), "Region", "us-east-1", "SetSchedule"), "Names", "orders-consumer", "SetEventSource")
+		if string(back) != string(with(t, text, "", "")) {
+			all = append(all, scenario{name + ", turned off", machine, back, lab.DefaultEstate(), nil, 0, ""})
+		}
 		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil, 0, ""})
 	}
 	return slices.Concat(all, fences(t), controlled(t), waysBack(t))

@@ -237,6 +237,11 @@ type Progress struct {
 	Evidence  Evidence
 	Memo      map[string]string
 	Lag       *float64 // seconds of replication lag seen just before acting
+
+	// WaitSeconds is how long to wait before the next look, where the payload
+	// or the nature of the call says so; 0 leaves it to the pace of all. In a
+	// large layer it becomes longer.
+	WaitSeconds int
 }
 
 // Verdict is what the preflight thinks of one resource.

@@ -117,7 +117,8 @@ var codes = map[string]Class{
 	"InvalidDBInstanceState": Conflict, "InvalidDBClusterStateFault": Conflict,
 	"InvalidGlobalClusterStateFault": Conflict, "InvalidGlobalReplicationGroupState": Conflict,
 	"InvalidReplicationGroupState": Conflict, "ResourceInUseException": Conflict,
-	"ConflictException": Conflict, "IncorrectInstanceState": Conflict, "InvalidChangeSetStatus": Conflict,
+	"HealthCheckVersionMismatch": Conflict,
+	"ConflictException":          Conflict, "IncorrectInstanceState": Conflict, "InvalidChangeSetStatus": Conflict,
 	"IdempotentParameterMismatch": Conflict, "IdempotentParameterMismatchException": Conflict,
 
 	"DBInstanceNotFound": NotFound, "DBClusterNotFoundFault": NotFound, "GlobalClusterNotFoundFault": NotFound,

@@ -752,3 +752,30 @@ func FuzzInvoke(f *testing.F) {
 		}
 	})
 }
+
+// An action that only looks has changed nothing, whatever became of the
+// invocations before; and it may say when to look again.
+func TestOnlyLooks(t *testing.T) {
+	s := &stub{progress: Progress{Status: Done, Observed: StateDone}, ready: map[string]Readiness{"orders": {Observed: StateDone}}}
+	drive := Drive{StartedAt: noon, Polls: 3, Changed: ChangeUnknown, InterruptedAt: ago(time.Minute)}
+	for only, want := range map[bool]Change{true: ChangeNo, false: ChangeYes} {
+		a := adapter(s)
+		a.ReadOnly = only
+		got, _, text := invoke[Answer](t, a, reconcileEvent(drive, StateReady))
+		if got.Changed != want {
+			t.Errorf("changes nothing: %t: %s", only, text)
+		}
+		looked, _, text := invoke[PreflightAnswer](t, a, Envelope{Operation: OperationPreflight, Drive: &drive, Resources: []Resource{
+			{Name: "orders", Parameters: json.RawMessage(`{"Name":"x"}`), Baseline: StateReady},
+		}})
+		if len(looked.Readiness) != 1 || looked.Readiness[0].Changed != want {
+			t.Errorf("changes nothing: %t: %s", only, text)
+		}
+	}
+	for _, seconds := range []int{0, 77} {
+		got, _, _ := invoke[Answer](t, adapter(&stub{progress: Progress{Status: InProgress, Observed: StateReady, WaitSeconds: seconds}}), reconcileEvent(Drive{StartedAt: noon}, StateReady))
+		if (got.WaitSeconds == 77) != (seconds == 77) || got.WaitSeconds == 0 {
+			t.Errorf("asked to wait %d s, waits %d", seconds, got.WaitSeconds)
+		}
+	}
+}

@@ -13,11 +13,16 @@ import (
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/eventsource"
 	"dr-orchestrator/internal/fence"
 	"dr-orchestrator/internal/globalcluster"
+	"dr-orchestrator/internal/healthcheck"
 	"dr-orchestrator/internal/lagcheck"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/probe"
 	"dr-orchestrator/internal/replica"
+	"dr-orchestrator/internal/routingcontrol"
+	"dr-orchestrator/internal/schedule"
 )
 
 // The machines that an entry may belong to.
@@ -186,6 +191,90 @@ var Entries = []Entry{
 			{Actions: []string{"rds:DescribeDBClusters"}, Resources: []string{"arn:${Partition}:rds:${Region}:${Account}:cluster:*"}},
 			{Actions: []string{"elasticache:DescribeReplicationGroups"}, Resources: []string{"arn:${Partition}:elasticache:${Region}:${Account}:replicationgroup:*"}},
 			readMetrics,
+		},
+	},
+	{
+		Type: "SetRoutingControl", Function: "set-routing-control",
+		Doc:        "Turns ARC routing controls on and off, all of them in one update that safety rules guard.",
+		Parameters: reflect.TypeFor[routingcontrol.SetParameters](), Machines: both,
+		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-traffic.json", New: routingcontrol.NewSetting,
+		Statements: []Statement{{
+			Actions:   []string{"route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates"},
+			Resources: []string{"arn:${Partition}:route53-recovery-control::${Account}:controlpanel/*"},
+		}},
+	},
+	{
+		Type: "CheckEndpoint", Function: "check-endpoint",
+		Doc:        "Waits until an endpoint of an application answers as it should, several times in a row; changes nothing.",
+		Parameters: reflect.TypeFor[probe.CheckParameters](), Machines: both,
+		TimeLimit: 30 * time.Minute, Sample: "check-application.json", New: probe.NewCheck,
+	},
+	{
+		Type: "CheckHealth", Function: "check-health",
+		Doc:        "Waits until CloudWatch alarms are OK and target groups have healthy targets, several looks in a row; changes nothing.",
+		Parameters: reflect.TypeFor[healthcheck.CheckParameters](), Machines: both,
+		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "check-application.json", New: healthcheck.NewCheck,
+		Statements: []Statement{
+			{
+				Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"*"},
+				Reason: "composite alarms are shown only to those who may see every alarm",
+			},
+			{
+				Actions: []string{"elasticloadbalancing:DescribeTargetHealth"}, Resources: []string{"*"},
+				Reason: "DescribeTargetHealth knows no resource",
+			},
+		},
+	},
+	{
+		Type: "SetHealthCheck", Function: "set-health-check",
+		Doc:        "Forces a Route 53 health check to be healthy or unhealthy, or lets it look for itself again; needs Route 53's control plane.",
+		Parameters: reflect.TypeFor[healthcheck.SetParameters](), Machines: both,
+		TimeLimit: 15 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSetting,
+		Statements: []Statement{{
+			Actions: []string{"route53:GetHealthCheck", "route53:UpdateHealthCheck"}, Resources: []string{"arn:${Partition}:route53:::healthcheck/*"},
+		}},
+	},
+	{
+		Type: "SetSwitch", Function: "set-switch",
+		Doc:        "Flips a CloudWatch alarm that a Route 53 health check watches, without the control plane of Route 53.",
+		Parameters: reflect.TypeFor[healthcheck.SwitchParameters](), Machines: both,
+		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSwitching,
+		Statements: []Statement{
+			{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"arn:${Partition}:cloudwatch:*:${Account}:alarm:*"}},
+			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics"},
+		},
+	},
+	{
+		Type: "SetEventSource", Function: "set-event-source",
+		Doc:        "Turns event source mappings of Lambda functions on or off.",
+		Parameters: reflect.TypeFor[eventsource.SetParameters](), Machines: both,
+		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "failover-consumers.json", New: eventsource.NewSetting,
+		Statements: []Statement{
+			{
+				Actions:   []string{"lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"},
+				Resources: []string{"arn:${Partition}:lambda:*:${Account}:event-source-mapping:*"},
+			},
+			{Actions: []string{"lambda:ListEventSourceMappings"}, Resources: []string{"*"}, Reason: "ListEventSourceMappings knows no resource"},
+		},
+	},
+	{
+		Type: "SetSchedule", Function: "set-schedule",
+		Doc:        "Turns EventBridge rules and schedules on or off.",
+		Parameters: reflect.TypeFor[schedule.SetParameters](), Machines: both,
+		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-consumers.json", New: schedule.NewSetting,
+		Statements: []Statement{
+			{
+				Actions:   []string{"events:DescribeRule", "events:DisableRule", "events:EnableRule"},
+				Resources: []string{"arn:${Partition}:events:*:${Account}:rule/*"},
+			},
+			{
+				Actions:   []string{"scheduler:GetSchedule", "scheduler:UpdateSchedule"},
+				Resources: []string{"arn:${Partition}:scheduler:*:${Account}:schedule/*"},
+			},
+			{
+				Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/*"},
+				Reason: "a schedule is updated with the role of its target, and no other call of this function takes a role; the resources entry of the configuration narrows iam:role",
+			},
 		},
 	},
 }

@@ -13,14 +13,18 @@ import (
 
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/eventsource"
 	"dr-orchestrator/internal/fence"
 	"dr-orchestrator/internal/globalcluster"
+	"dr-orchestrator/internal/healthcheck"
 	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/lagcheck"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/replica"
+	"dr-orchestrator/internal/routingcontrol"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/schedule"
 	"dr-orchestrator/statemachine"
 )
 
@@ -114,11 +118,18 @@ var interfaces = map[string]map[string]reflect.Type{
 	"FenceOldPrimary": {"rds/reads": reflect.TypeFor[fence.Finder](), "rds/instances": reflect.TypeFor[fence.InstanceAPI](),
 		"rds/clusters": reflect.TypeFor[fence.ClusterAPI]()},
 	"CreateRDSReadReplica": {"rds": reflect.TypeFor[replica.CreateAPI](), "rds/old": reflect.TypeFor[replica.OldPrimaryAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI]()},
+	"CheckHealth":          {"cloudwatch": reflect.TypeFor[healthcheck.Alarms](), "elasticloadbalancing": reflect.TypeFor[healthcheck.Targets]()},
+	"SetHealthCheck":       {"route53": reflect.TypeFor[healthcheck.SetAPI]()},
+	"SetSwitch":            {"cloudwatch": reflect.TypeFor[healthcheck.SwitchAPI]()},
+	"SetEventSource":       {"lambda": reflect.TypeFor[eventsource.SetAPI]()},
+	"SetSchedule":          {"events": reflect.TypeFor[schedule.Rules](), "scheduler": reflect.TypeFor[schedule.Schedules]()},
+	"SetRoutingControl":    {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
 }
 
 // implied is what AWS asks of the caller beside the call itself.
 var implied = map[string][]string{
 	"CreateRDSReadReplica": {"iam:PassRole", "kms:CreateGrant", "kms:DescribeKey", "rds:AddTagsToResource"},
+	"SetSchedule":          {"iam:PassRole"},
 }
 
 func TestPermissionsAreWhatTheInterfacesCall(t *testing.T) {

@@ -118,3 +118,25 @@ func (f *Factory) Config(region string) aws.Config {
 	}
 	return cfg
 }
+
+// Impatient gives the configuration of a region for a service with several
+// equal endpoints: one attempt, and no longer than a time for each of reaching
+// an endpoint, shaking hands with it and hearing its answer.
+func (f *Factory) Impatient(region string, patience time.Duration) aws.Config {
+	cfg := f.Config(region)
+	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	switch c := cfg.HTTPClient.(type) {
+	case *awshttp.BuildableClient:
+		cfg.HTTPClient = c.
+			WithDialerOptions(func(d *net.Dialer) { d.Timeout = patience }).
+			WithTransportOptions(func(t *http.Transport) {
+				t.TLSHandshakeTimeout = patience
+				t.ResponseHeaderTimeout = patience
+			})
+	case interface {
+		Impatient(time.Duration) aws.HTTPClient
+	}:
+		cfg.HTTPClient = c.Impatient(patience)
+	}
+	return cfg
+}

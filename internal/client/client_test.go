@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -326,5 +327,26 @@ func TestTimeouts(t *testing.T) {
 	}
 	if worst := Attempts * (DialTimeout + DialTimeout + ResponseTimeout); worst > time.Minute {
 		t.Errorf("a dead region is known after %s at worst", worst)
+	}
+}
+
+// An impatient client tries once and gives up soon; the factory's own does not
+// change.
+func TestImpatient(t *testing.T) {
+	f := New(aws.Config{Region: "us-west-2", HTTPClient: HTTPClient(), Retryer: Retryer(nil)})
+	cfg := f.Impatient("eu-west-1", 2*time.Second)
+	c := cfg.HTTPClient.(interface {
+		GetTransport() *http.Transport
+		GetDialer() *net.Dialer
+	})
+	if tr := c.GetTransport(); cfg.Region != "eu-west-1" || tr.ResponseHeaderTimeout != 2*time.Second || tr.TLSHandshakeTimeout != 2*time.Second || c.GetDialer().Timeout != 2*time.Second {
+		t.Errorf("region %s, time-outs %s, %s, %s", cfg.Region, tr.ResponseHeaderTimeout, tr.TLSHandshakeTimeout, c.GetDialer().Timeout)
+	}
+	if own := f.Config("").HTTPClient.(interface{ GetTransport() *http.Transport }).GetTransport(); own.ResponseHeaderTimeout != ResponseTimeout {
+		t.Errorf("the factory's own client waits %s", own.ResponseHeaderTimeout)
+	}
+	w := &wire{status: 500, body: queryError("InternalFailure")}
+	if _, err := rds.NewFromConfig(w.factory().Impatient("", time.Second)).DescribeDBInstances(t.Context(), &rds.DescribeDBInstancesInput{}); err == nil || len(w.sent) != 1 {
+		t.Errorf("sent %d times: %v", len(w.sent), err)
 	}
 }

@@ -104,7 +104,8 @@ var services = map[string]handler{}
 
 func init() {
 	for _, some := range []map[string]handler{rdsService, rdsFenceService, elastiCacheService, cloudFormationService, systemsService, secretsService,
-		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService, keyService} {
+		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService, keyService,
+		routingService, alarmService, balancerService, healthCheckService, consumerService} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -168,8 +169,10 @@ func (a *Account) Mutations() map[string]int {
 func Mutating(name string) bool {
 	service, operation, _ := strings.Cut(name, ":")
 	switch service {
-	case "s3", "sns", "events", "states", "logs", "dynamodb":
+	case "s3", "sns", "states", "logs", "dynamodb":
 		return false
+	case "events":
+		return operation == "EnableRule" || operation == "DisableRule"
 	}
 	for _, prefix := range []string{"Describe", "Get", "List", "Head"} {
 		if strings.HasPrefix(operation, prefix) {

@@ -11,7 +11,7 @@ import (
 // of 37 s. Goals: at most 5 s a resource and 3 s in the mean, at most 10 s for
 // the run, at most 400 describes for one resource.
 func BenchmarkAdded(b *testing.B) {
-	for _, name := range samples(b) {
+	for _, name := range operations(b) {
 		b.Run(strings.TrimSuffix(name, ".json"), func(b *testing.B) {
 			worst, sum, n, run, describes := 0.0, 0.0, 0.0, 0.0, 0
 			for b.Loop() {

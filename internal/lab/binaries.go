@@ -141,7 +141,8 @@ func (b *binaries) take(ctx context.Context, region, name string) (*lambdaruntim
 	return lambdaruntime.Start(ctx, lambdaruntime.Function{
 		Name: FunctionPrefix + name, Path: bootstrap.Path(b.folder, name), Region: region,
 		Env: map[string]string{
-			"AWS_ENDPOINT_URL": b.endpoint, "RUN_BUCKET": a.Bucket(region), "FUNCTION_PREFIX": FunctionPrefix, "NOTICE_TOPIC": a.topic(region), "LOCK_TABLE": lockTable,
+			// What is not AWS, the applications, is reached through a proxy.
+			"HTTP_PROXY": b.endpoint, "AWS_ENDPOINT_URL": b.endpoint, "RUN_BUCKET": a.Bucket(region), "FUNCTION_PREFIX": FunctionPrefix, "NOTICE_TOPIC": a.topic(region), "LOCK_TABLE": lockTable,
 		},
 	})
 }

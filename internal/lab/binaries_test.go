@@ -23,6 +23,10 @@ func TestBinaries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("an application", func(t *testing.T) {
+		t.Parallel()
+		testApplication(t, folder)
+	})
 	for _, tt := range []struct{ name, faults string }{
 		{"no fault", ""},
 		{"killed after the change", "kill@rds:PromoteReadReplica#1"},
@@ -65,6 +69,29 @@ func TestBinaries(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Functions that are processes reach applications through the lab, too, and the
+// endpoints of a routing control, each in its region.
+func testApplication(t *testing.T, folder string) {
+	payload, err := os.ReadFile("../../payloads/failover-application.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults, err := lab.ParseFaults("dead@region:us-east-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	estate := lab.DefaultEstate()
+	estate.Durations["FailoverGlobalCluster"], estate.Durations["UpdateEventSourceMapping"] = 3, 2
+	result, err := lab.Run(lab.Options{Payload: payload, Machine: "failover", Estate: estate, Faults: faults, Clock: lab.NewWallClock(lab.Epoch, 20), Binaries: folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"rds:FailoverGlobalCluster": 1, "lambda:UpdateEventSourceMapping": 1, "route53-recovery-cluster:UpdateRoutingControlStates": 1}
+	if diff := cmp.Diff(want, result.Mutations); result.Outcome != report.Succeeded || diff != "" {
+		t.Errorf("%s: %s %+v\n%s", result.Outcome, result.Cause, result.Problems, diff)
 	}
 }
 

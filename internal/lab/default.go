@@ -27,6 +27,8 @@ var defaultDurations = map[string]float64{
 	"StopDBCluster":                  120,
 	"StartDBCluster":                 180,
 	"SwitchoverReadReplica":          240,
+	"UpdateEventSourceMapping":       20,
+	"UpdateRoutingControlStates":     2, // until every endpoint of the cluster shows it
 }
 
 func seconds(v float64) *float64 { return &v }
@@ -54,6 +56,11 @@ func DefaultEstate() *Estate {
 	e.addGlobal("dr-globaldb-cluster-mysql", "dbcluster", "aurora-mysql", "8.0.mysql_aurora.3.08.2", "3787", primary, recovery)
 	e.addGlobal("dr-globaldb-cluster-postgres", "dbcluster-postgres", "aurora-postgresql", "16.8", "3787", primary, recovery)
 	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
+	e.addRouting("dr-routing", primary, recovery)
+	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
+	e.addHealth()
+	e.addHealthChecks()
+	e.addConsumers(primary, recovery)
 	return e
 }
 

@@ -44,6 +44,14 @@ type Estate struct {
 	ClosedGroups       []string            `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
 	SubnetGroups       map[string][]string `json:"subnetGroups,omitempty"`         // region, names
 	InstanceQuota      int                 `json:"dbInstanceQuota,omitempty"`      // of each region; 0: AWS's own default
+	RoutingClusters    []*RoutingCluster   `json:"routingClusters,omitempty"`
+	Apps               []*App              `json:"apps,omitempty"`
+	Alarms             []*Alarm            `json:"alarms,omitempty"`
+	TargetGroups       []*TargetGroup      `json:"targetGroups,omitempty"`
+	HealthChecks       []*HealthCheck      `json:"healthChecks,omitempty"`
+	EventSources       []*EventSource      `json:"eventSources,omitempty"`
+	Rules              []*Rule             `json:"rules,omitempty"`
+	Schedules          []*Schedule         `json:"schedules,omitempty"`
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`

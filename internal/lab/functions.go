@@ -64,7 +64,7 @@ func (f *functions) handler(region, name string) (lambda.Handler, bool) {
 	}
 	a := f.account
 	factory := client.New(aws.Config{
-		Region: region, HTTPClient: transport{a},
+		Region: region, HTTPClient: transport{account: a},
 		Credentials: credentials.NewStaticCredentialsProvider("LAB", "LAB", ""),
 		// The SDK's back-off sleeps on the lab's clock and then not at all.
 		Retryer: client.Retryer(retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {

@@ -198,11 +198,11 @@ func goals(e *Estate) map[string]bool {
 		primary = primary || (m.Region == "us-west-2" && m.Role == "PRIMARY")
 	}
 	fresh, old := e.instance("us-west-2", "rds-oracle-instance-usw2"), e.instance("us-east-1", "rds-oracle-instance-use1")
-	return map[string]bool{
+	return withTraffic(e, map[string]bool{
 		"SwitchoverRDSReadReplica":   fresh.Source == "" && old.Source == e.instanceARN(fresh) && fresh.Status == "available" && old.Status == "available",
 		`"Required": "true"`:         !slices.Contains(e.Serving(), "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"),
 		"PromoteRDSReadReplica":      i.Source == "" && i.Status == "available" && i.Retention > 0,
 		"FailoverAurora":             writes && g.Failover == nil && g.Status == "available" && target.Status == "available",
 		"FailoverElastiCacheCluster": primary && d.Status == "available",
-	}
+	})
 }

@@ -76,7 +76,7 @@ func TestThrottlingOverTheWire(t *testing.T) {
 	estate.Latencies.API = 0
 	clock := NewClock(Epoch)
 	a := NewAccount(estate, clock, 1, nil)
-	client := rds.NewFromConfig(aws.Config{Region: "us-west-2", HTTPClient: transport{a}, Credentials: credentials.NewStaticCredentialsProvider("lab", "lab", ""),
+	client := rds.NewFromConfig(aws.Config{Region: "us-west-2", HTTPClient: transport{account: a}, Credentials: credentials.NewStaticCredentialsProvider("lab", "lab", ""),
 		RetryMaxAttempts: 1})
 	codes := map[string]int{}
 	clock.Run(func() {

@@ -111,6 +111,10 @@ var scripts = map[string][]step{
 
 func init() { maps.Copy(scripts, fenceScripts) }
 
+// undo takes operations back that are cancelled, where more is to be done than
+// showing things available again.
+var undo = map[string]func(e *Estate, op *Operation){}
+
 // moveWriter is the script of switchover and failover: the writer flips before
 // the status returns, and the old primary follows as a secondary.
 func moveWriter(status, sync string) []step {
@@ -234,6 +238,10 @@ func (a *Account) apply(op *Operation, at time.Time) {
 func (a *Account) cancel(op *Operation) {
 	op.finished = true
 	e := a.Estate
+	if back := undo[op.Kind]; back != nil {
+		back(e, op)
+		return
+	}
 	if i := op.instance(e); i.ID != "" {
 		i.Status = "available"
 	}

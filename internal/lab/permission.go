@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"strings"
 
 	"dr-orchestrator/internal/policy"
@@ -76,6 +77,30 @@ func (a *Account) resources(c *Call) []string {
 	case "elasticache:FailoverGlobalReplicationGroup":
 		return append(named("elasticache", "", "globalreplicationgroup", "GlobalReplicationGroupId"),
 			arn("elasticache", c.Params.str("PrimaryRegion"), "replicationgroup:"+c.Params.str("PrimaryReplicationGroupId")))
+	case "lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping":
+		return []string{arn("lambda", c.Region, "event-source-mapping:"+c.Params.str("UUID"))}
+	case "events:DescribeRule", "events:EnableRule", "events:DisableRule":
+		name := c.Params.str("Name")
+		if bus := c.Params.str("EventBusName"); bus != "" && bus != "default" {
+			name = bus + "/" + name
+		}
+		return []string{arn("events", c.Region, "rule/"+name)}
+	case "scheduler:GetSchedule", "scheduler:UpdateSchedule":
+		return []string{arn("scheduler", c.Region, "schedule/"+cmp.Or(c.Params.str("GroupName"), c.Params.str("groupName"), "default")+"/"+c.Params.str("Name"))}
+	case "route53:GetHealthCheck", "route53:UpdateHealthCheck":
+		return []string{"arn:aws:route53:::healthcheck/" + c.Params.str("HealthCheckId")}
+	case "cloudwatch:DescribeAlarms":
+		if types := c.Params.list("AlarmTypes", ""); len(types) == 1 && types[0] == "MetricAlarm" {
+			var all []string
+			for _, name := range c.Params.list("AlarmNames", "") {
+				all = append(all, arn("cloudwatch", c.Region, "alarm:"+name))
+			}
+			return all
+		}
+	case "route53-recovery-cluster:GetRoutingControlState":
+		return []string{c.Params.str("RoutingControlArn")}
+	case "route53-recovery-cluster:UpdateRoutingControlStates":
+		return sortedKeys(routingEntries(c))
 	case "s3:GetObject", "s3:PutObject":
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket") + "/" + c.Params.str("Key")}
 	case "s3:ListBucket":

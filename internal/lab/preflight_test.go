@@ -142,7 +142,7 @@ func TestPlansOfTheSamplesChangeNothing(t *testing.T) {
 				if Mutating(call) {
 					t.Errorf("%d × %s", n, call)
 				}
-				if strings.Contains(call, ":Describe") {
+				if strings.Contains(call, ":Describe") || strings.Contains(call, ":GetRoutingControlState") {
 					looked += n
 				}
 			}
@@ -150,7 +150,7 @@ func TestPlansOfTheSamplesChangeNothing(t *testing.T) {
 				t.Errorf("%s in mode %q after %d describes: %s", result.Outcome, result.Mode, looked, result.Cause)
 			}
 			for name, found := range findings(result) {
-				if len(found) > 0 {
+				if found[action.VerdictBlocked] != "" {
 					t.Errorf("%s: %v", name, found)
 				}
 			}

@@ -419,6 +419,9 @@ func (a *Account) impliedBy(c *Call) []need {
 		// Who may not list a bucket is not told that an object is missing.
 		return []need{{"s3:ListBucket", []string{"arn:aws:s3:::" + c.Params.str("Bucket")}}}
 	}
+	if role, ok := tree(c.Params.tree["Target"])["RoleArn"].(string); ok && c.name() == "scheduler:UpdateSchedule" {
+		return []need{{"iam:PassRole", []string{role}}}
+	}
 	if c.name() != "rds:CreateDBInstanceReadReplica" {
 		return nil
 	}

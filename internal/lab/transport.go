@@ -9,14 +9,34 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"dr-orchestrator/internal/client"
 )
 
 // transport is the HTTP client of functions that run inside the lab: it
 // answers in the caller's goroutine, on the lab's clock.
-type transport struct{ account *Account }
+type transport struct {
+	account  *Account
+	patience time.Duration // how long it waits for an answer; 0: as long as all
+}
+
+// Impatient gives the same client with a shorter time-out.
+func (t transport) Impatient(patience time.Duration) aws.HTTPClient {
+	return transport{t.account, patience}
+}
 
 type invocationKey struct{}
+
+type patienceKey struct{}
+
+// patienceOf gives the time-outs of the client that sent a request.
+func patienceOf(r *http.Request) (dial, answer time.Duration) {
+	if p, ok := r.Context().Value(patienceKey{}).(time.Duration); ok && p > 0 {
+		return p, p
+	}
+	return client.DialTimeout, client.ResponseTimeout
+}
 
 // Do carries one request to the account.
 func (t transport) Do(r *http.Request) (*http.Response, error) {
@@ -31,7 +51,7 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 	if r.Host == "" {
 		r.Host = r.URL.Host
 	}
-	answer, err := t.account.serve(r, body, inv)
+	answer, err := t.account.serve(r.WithContext(context.WithValue(r.Context(), patienceKey{}, t.patience)), body, inv)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +69,9 @@ func (noAnswer) Temporary() bool { return true }
 // came at all.
 func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response, error) {
 	inv.check()
+	if app := a.Estate.app(r); app != nil {
+		return a.serveApp(r, app, inv)
+	}
 	req, err := decodeRequest(r, body)
 	if err != nil {
 		if req == nil {
@@ -58,8 +81,9 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 	}
 	c := req.call
 	c.invocation = inv
+	dial, wait := patienceOf(r)
 	if a.faults.dead(c.Region) {
-		a.clock.Sleep(client.DialTimeout)
+		a.clock.Sleep(dial)
 		inv.check()
 		return response{}, &net.OpError{Op: "dial", Net: "tcp", Err: noAnswer{"dial " + r.URL.Host}}
 	}
@@ -89,7 +113,7 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 	case has(Lost) && err == nil:
 		err = fail(500, "InternalFailure", "The request processing has failed because of an unknown error.")
 	case has(Timeout):
-		a.clock.Sleep(client.ResponseTimeout)
+		a.clock.Sleep(wait)
 		inv.check()
 		return response{}, noAnswer{"awaiting response headers"}
 	}
@@ -100,7 +124,11 @@ func throttled(service string) *Failure {
 	switch service {
 	case "s3":
 		return fail(503, "SlowDown", "Please reduce your request rate.")
-	case "ssm", "secretsmanager", "events", "states", "cloudwatch", "kms":
+	case "lambda":
+		return fail(429, "TooManyRequestsException", "Rate exceeded")
+	case "scheduler":
+		return fail(429, "ThrottlingException", "Rate exceeded")
+	case "ssm", "secretsmanager", "events", "states", "cloudwatch", "route53-recovery-cluster":
 		return fail(400, "ThrottlingException", "Rate exceeded")
 	}
 	return fail(400, "Throttling", "Rate exceeded")

@@ -2,9 +2,11 @@ package lab
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -26,6 +28,8 @@ const (
 	json11
 	rpcCBOR
 	restS3
+	restXML
+	restJSON
 )
 
 // signing names as SigV4 carries them, and what the lab calls the service:
@@ -47,6 +51,12 @@ var signingNames = map[string]struct {
 	"dynamodb":       {"dynamodb", ""},
 	"s3":             {"s3", ""},
 	"kms":            {"kms", ""},
+
+	"lambda":                   {"lambda", ""},
+	"scheduler":                {"scheduler", ""},
+	"route53":                  {"route53", route53Namespace},
+	"elasticloadbalancing":     {"elasticloadbalancing", "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"},
+	"route53-recovery-cluster": {"route53-recovery-cluster", ""},
 }
 
 var credential = regexp.MustCompile(`Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request`)
@@ -69,6 +79,15 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 	if !ok {
 		return nil, fail(400, "UnknownService", "the lab does not know the service %s", scope[2])
 	}
+	if r.Header.Get("Content-Encoding") == "gzip" { // the SDK packs metric data
+		packed, err := gzip.NewReader(bytes.NewReader(body))
+		if err == nil {
+			body, err = io.ReadAll(packed)
+		}
+		if err != nil {
+			return nil, fail(400, "SerializationException", "the body cannot be unpacked: %v", err)
+		}
+	}
 	out := &request{call: &Call{Service: known.service, Region: scope[1], Body: body}, namespace: known.namespace}
 	c := out.call
 	target := r.Header.Get("X-Amz-Target")
@@ -76,6 +95,21 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 	case known.service == "s3":
 		out.protocol = restS3
 		return out, decodeS3(r, c)
+	case consumerRoutes[known.service] != nil:
+		out.protocol = restJSON
+		operation, found, ok := match(consumerRoutes[known.service], r)
+		if !ok {
+			return out, fail(400, "InvalidAction", "the lab does not know %s %s of %s", r.Method, r.URL.Path, known.service)
+		}
+		c.Operation, c.Params = operation, params{tree: found}
+		return out, readBody(body, found)
+	case known.service == "route53":
+		out.protocol = restXML
+		operation, found, ok := match(healthCheckRoutes, r)
+		if !ok {
+			return out, fail(400, "InvalidInput", "the lab's Route 53 does not know %s %s", r.Method, r.URL.Path)
+		}
+		c.Operation, c.Params = operation, params{tree: found}
 	case target != "":
 		out.protocol = json10
 		if strings.Contains(r.Header.Get("Content-Type"), "1.1") {
@@ -176,13 +210,16 @@ func (r *request) encode(answer any, err error, requestID string) response {
 	case query:
 		out.header.Set("Content-Type", "text/xml")
 		out.body = r.queryResult(answer, requestID)
-	case json10, json11:
+	case json10, json11, restJSON:
 		out.header.Set("Content-Type", "application/x-amz-json-1.0")
 		out.body, err = json.Marshal(answer)
 	case rpcCBOR:
 		out.header.Set("Content-Type", "application/cbor")
 		out.header.Set("Smithy-Protocol", "rpc-v2-cbor")
 		out.body, err = cborMode.Marshal(answer)
+	case restXML:
+		out.header.Set("Content-Type", "text/xml")
+		out.body, err = encodeRestXML(r.call.Operation, answer)
 	case restS3:
 		return encodeS3(answer)
 	}
@@ -224,11 +261,11 @@ func (r *request) encodeError(err error, requestID string) response {
 	fault := map[string]any{"__type": f.Code, "message": f.Message}
 	maps.Copy(fault, f.Detail)
 	switch r.protocol {
-	case query:
+	case query, restXML:
 		out.header.Set("Content-Type", "text/xml")
 		out.body = fmt.Appendf(nil, `<ErrorResponse xmlns=%q><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`,
 			r.namespace, f.Code, escape(f.Message), requestID)
-	case json10, json11:
+	case json10, json11, restJSON:
 		out.header.Set("Content-Type", "application/x-amz-json-1.0")
 		out.header.Set("X-Amzn-ErrorType", f.Code)
 		out.body, _ = json.Marshal(fault)

@@ -16,6 +16,7 @@ type Poll struct {
 	Final   bool          // the operation is in its last phase
 	Watched int           // resources watched at the same time
 	Reads   int           // describes that it takes to prove the goals of all of them
+	Hint    time.Duration // what the action knows of its own pace; 0: nothing
 	Starts  time.Duration // from the start of the layer's first resource to that of its last
 }
 
@@ -34,10 +35,13 @@ func Wait(p Poll) int {
 	if p.Final {
 		wait = final
 	}
+	if p.Hint > 0 {
+		wait = p.Hint
+	}
 	if p.First {
 		wait = max(wait, p.Minimum, p.Starts) // looks do not come on top of starts, and stay as far apart
 	}
-	if p.Elapsed > fast {
+	if p.Elapsed > fast && p.Hint == 0 {
 		wait = min(max(wait, p.Elapsed/360), longest)
 	}
 	reads := p.Watched

@@ -154,3 +154,27 @@ func TestStartDelay(t *testing.T) {
 		}
 	}
 }
+
+// A hint takes the place of the pace of all, but neither of the limits of a
+// large layer.
+func TestHint(t *testing.T) {
+	const hint = 2 * time.Second
+	for _, tt := range []struct {
+		name string
+		poll Poll
+		want int
+	}{
+		{"alone", Poll{Hint: hint, Watched: 1}, 2},
+		{"after a call", Poll{Hint: hint, First: true, Watched: 1}, 2},
+		{"after a call that takes longer", Poll{Hint: hint, First: true, Minimum: 10 * time.Second, Watched: 1}, 10},
+		{"in its last phase", Poll{Hint: hint, Final: true, Watched: 1}, 2},
+		{"after a long time", Poll{Hint: hint, Elapsed: 3 * time.Hour, Watched: 1}, 2},
+		{"longer than others wait at most", Poll{Hint: 5 * time.Minute, Elapsed: 3 * time.Hour, Watched: 1}, 300},
+		{"among many", Poll{Hint: hint, Watched: 40}, 10},
+		{"among many that start", Poll{Hint: hint, First: true, Starts: 30 * time.Second, Watched: 1}, 30},
+	} {
+		if got := Wait(tt.poll); got != tt.want {
+			t.Errorf("%s: %d s, want %d", tt.name, got, tt.want)
+		}
+	}
+}

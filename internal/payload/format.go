@@ -14,12 +14,14 @@ type format struct {
 
 // Fragments of patterns. A name has no hyphen at its end and no two in a row.
 const (
-	namePattern    = `[A-Za-z](?:-?[A-Za-z0-9])*`
-	regionPattern  = `[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}`
-	arnPattern     = `arn:(?:aws|aws-cn|aws-us-gov):rds:` + regionPattern + `:[0-9]{12}:`
-	clockPattern   = `(?:[01][0-9]|2[0-3]):[0-5][0-9]`
-	nameWords      = "letters, digits and hyphens, starting with a letter, without a double or final hyphen"
-	positivePrefix = `[1-9][0-9]{0,8}`
+	namePattern   = `[A-Za-z](?:-?[A-Za-z0-9])*`
+	regionPattern = `[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}`
+	arnPattern    = `arn:(?:aws|aws-cn|aws-us-gov):rds:` + regionPattern + `:[0-9]{12}:`
+	clockPattern  = `(?:[01][0-9]|2[0-3]):[0-5][0-9]`
+	nameWords     = "letters, digits and hyphens, starting with a letter, without a double or final hyphen"
+	// ARC is one for all regions, so that its ARNs name none.
+	recoveryPattern = `arn:(?:aws|aws-cn|aws-us-gov):route53-recovery-control::[0-9]{12}:`
+	positivePrefix  = `[1-9][0-9]{0,8}`
 )
 
 // formats is the table of all formats by the name that the format tag uses.
@@ -67,6 +69,46 @@ var formats = map[string]format{
 	"security-group": {
 		pattern: regexp.MustCompile(`^sg-(?:[0-9a-f]{8}|[0-9a-f]{17})$`),
 		words:   "the ID of a VPC security group", example: "sg-0123456789abcdef0",
+	},
+	"probe-url": {
+		pattern: regexp.MustCompile(`^(?:https?://[^\s/?#@]+(?:[/?][^\s#]*)?|tcp://[^\s/:@]+:[0-9]{1,5})$`), max: 2000,
+		words: "https://, http:// or tcp://HOST:PORT, without a user", example: "https://app.example.com/health",
+	},
+	"alarm-name": {
+		pattern: regexp.MustCompile(`^[^\s,](?:[^\n,]*[^\s,])?$`), max: 255,
+		words: "the name of a CloudWatch alarm, without commas", example: "orders-healthy",
+	},
+	"target-group-arn": {
+		pattern: regexp.MustCompile(`^arn:(?:aws|aws-cn|aws-us-gov):elasticloadbalancing:` + regionPattern + `:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]{16}$`),
+		words:   "the ARN of a target group", example: "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/orders/0123456789abcdef",
+	},
+	"health-check-id": {
+		pattern: regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`),
+		words:   "the ID of a Route 53 health check", example: "0a1b2c3d-4e5f-6789-abcd-0123456789ab",
+	},
+	"event-source": {
+		pattern: regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`),
+		words:   "the UUID of an event source mapping, or the name of a function", example: "orders-consumer",
+	},
+	"event-rule": {
+		pattern: regexp.MustCompile(`^(?:[A-Za-z0-9._/-]{1,256}/)?[A-Za-z0-9._-]{1,64}$`),
+		words:   "the name of an EventBridge rule, NAME or BUS/NAME", example: "orders-cleanup",
+	},
+	"event-schedule": {
+		pattern: regexp.MustCompile(`^(?:[A-Za-z0-9._-]{1,64}/)?[A-Za-z0-9._-]{1,64}$`),
+		words:   "the name of a schedule, NAME or GROUP/NAME", example: "nightly/orders-report",
+	},
+	"cluster-endpoint": {
+		pattern: regexp.MustCompile(`^` + regionPattern + `=https://[^\s,=]+$`),
+		words:   "an endpoint of an ARC cluster, REGION=URL", example: "us-east-1=https://0a1b2c3d.route53-recovery-cluster.us-east-1.amazonaws.com/v1",
+	},
+	"routing-control-arn": {
+		pattern: regexp.MustCompile(`^` + recoveryPattern + `controlpanel/[A-Za-z0-9-]+/routingcontrol/[A-Za-z0-9-]+$`),
+		words:   "the ARN of a routing control", example: "arn:aws:route53-recovery-control::123456789012:controlpanel/0a1b/routingcontrol/2c3d",
+	},
+	"safety-rule-arn": {
+		pattern: regexp.MustCompile(`^` + recoveryPattern + `controlpanel/[A-Za-z0-9-]+/safetyrule/[A-Za-z0-9-]+$`),
+		words:   "the ARN of a safety rule", example: "arn:aws:route53-recovery-control::123456789012:controlpanel/0a1b/safetyrule/4e5f",
 	},
 	"positive-seconds": {
 		pattern: regexp.MustCompile(`^` + positivePrefix + `$`),

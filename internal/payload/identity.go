@@ -24,40 +24,60 @@ func newIdentities() identities {
 func (ids identities) add(r Resource, fields []field) Problems {
 	var problems Problems
 	for _, f := range fields {
-		v, given := r.Parameters[f.name]
-		if f.identity == "" || !given {
+		given, ok := r.Parameters[f.name]
+		if f.identity == "" || !ok {
 			continue
 		}
-		key := [2]string{f.identity, v.Text}
-		earlier, found := ids.texts[key]
-		tail, arn := arnTail(v.Text)
-		if !found && arn {
-			earlier, found = ids.names[[2]string{f.identity, tail}]
-		}
-		if !found && !arn {
-			earlier, found = ids.tails[key]
-		}
-		if found {
-			// One resource may name itself in two ways.
-			if earlier.resource != r.Pointer {
-				problems = append(problems, Problem{
-					Pointer: v.Pointer,
-					Value:   quote(v.Text),
-					Message: f.name + " names what " + earlier.value.Pointer + " names already" + v.origin(),
-					Want:    "each thing once in a payload",
-				})
-			}
-			continue
-		}
-		here := place{r.Pointer, v}
-		ids.texts[key] = here
-		if arn {
-			ids.tails[[2]string{f.identity, tail}] = here
-		} else {
-			ids.names[key] = here
+		for _, v := range f.each(given) {
+			problems = append(problems, ids.addValue(r, f, v)...)
 		}
 	}
 	return problems
+}
+
+// each gives the things that a parameter names: the entries of a list.
+func (f field) each(v Value) []Value {
+	if _, reference, _ := ParseReference(v.Text); f.kind != listField || reference {
+		return []Value{v}
+	}
+	var all []Value
+	for _, text := range strings.Split(v.Text, ",") {
+		one := v
+		one.Text = strings.TrimSpace(text)
+		all = append(all, one)
+	}
+	return all
+}
+
+func (ids identities) addValue(r Resource, f field, v Value) Problems {
+	key := [2]string{f.identity, v.Text}
+	earlier, found := ids.texts[key]
+	tail, arn := arnTail(v.Text)
+	if !found && arn {
+		earlier, found = ids.names[[2]string{f.identity, tail}]
+	}
+	if !found && !arn {
+		earlier, found = ids.tails[key]
+	}
+	if found {
+		if earlier.resource == r.Pointer { // one resource may name itself in two ways
+			return nil
+		}
+		return Problems{{
+			Pointer: v.Pointer,
+			Value:   quote(v.Text),
+			Message: f.name + " names what " + earlier.value.Pointer + " names already" + v.origin(),
+			Want:    "each thing once in a payload",
+		}}
+	}
+	here := place{r.Pointer, v}
+	ids.texts[key] = here
+	if arn {
+		ids.tails[[2]string{f.identity, tail}] = here
+	} else {
+		ids.names[key] = here
+	}
+	return nil
 }
 
 // arnTail is the last segment of an ARN: the name of the thing.
@@ -73,15 +93,17 @@ func arnTail(text string) (string, bool) {
 func identitiesOf(r Resource, fields []field) []string {
 	var all []string
 	for _, f := range fields {
-		v, given := r.Parameters[f.name]
-		if f.identity == "" || !given {
+		given, ok := r.Parameters[f.name]
+		if f.identity == "" || !ok {
 			continue
 		}
-		name := v.Text
-		if tail, arn := arnTail(name); arn {
-			name = tail
+		for _, v := range f.each(given) {
+			name := v.Text
+			if tail, arn := arnTail(name); arn {
+				name = tail
+			}
+			all = append(all, f.identity+"/"+name)
 		}
-		all = append(all, f.identity+"/"+name)
 	}
 	return all
 }

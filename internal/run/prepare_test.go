@@ -274,6 +274,12 @@ func TestPrepareSamples(t *testing.T) {
 		"!Import demo-redis-cluster-target-region":                   "us-west-2",
 		"!Import demo-redis-cluster-target-replication-group-id":     "orders-west",
 		"!Import demo-redis-cluster-target-replication-group-region": "us-west-2",
+
+		"!Import dr-routing-endpoints":         "us-east-1=https://1.test,us-west-2=https://2.test,eu-west-1=https://3.test,ap-northeast-1=https://4.test,ap-southeast-2=https://5.test",
+		"!Import app-target-group":             "arn:aws:elasticloadbalancing:us-west-2:111122223333:targetgroup/app/0123456789abcdef",
+		"!Import orders-consumer-event-source": "0a1b2c3d-1111-4000-8000-000000000002",
+		"!Import dr-routing-control":           "arn:aws:route53-recovery-control::111122223333:controlpanel/p/routingcontrol/west",
+		"!Import dr-routing-other-control":     "arn:aws:route53-recovery-control::111122223333:controlpanel/p/routingcontrol/east",
 	}
 	prepared := 0
 	for _, file := range files {

@@ -1,0 +1,232 @@
+package healthcheck
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
+	r53types "github.com/aws/aws-sdk-go-v2/service/route53/types"
+
+	"dr-orchestrator/internal/action"
+)
+
+func TestDecideSet(t *testing.T) {
+	is := func(disabled, inverted bool) check {
+		return check{id: "h", kind: r53types.HealthCheckTypeHttps, disabled: disabled, inverted: inverted}
+	}
+	want := func(state string) SetParameters { return SetParameters{State: state} }
+	kept := SetParameters{State: "Normal", NormallyInverted: true}
+	owned, recovery := is(false, false), is(false, false)
+	owned.owner, recovery.kind = "servicediscovery.amazonaws.com", r53types.HealthCheckTypeRecoveryControl
+	not := action.Asked{Now: noon}
+	accepted := func(idle time.Duration) action.Asked {
+		return action.Asked{Now: noon, Requested: noon.Add(-time.Hour), IdleSince: noon.Add(-idle)}
+	}
+	for _, tt := range []struct {
+		name  string
+		c     check
+		p     SetParameters
+		asked action.Asked
+		move  action.Move
+		class action.Class
+	}{
+		{"plain to unhealthy", is(false, false), want("Unhealthy"), not, action.MoveAct, ""},
+		{"disabled alone is healthy", is(true, false), want("Unhealthy"), not, action.MoveAct, ""},
+		{"inverted alone looks for itself", is(false, true), want("Unhealthy"), not, action.MoveAct, ""},
+		{"unhealthy", is(true, true), want("Unhealthy"), not, action.MoveFinish, ""},
+		{"plain to healthy", is(false, false), want("Healthy"), not, action.MoveAct, ""},
+		{"healthy", is(true, false), want("Healthy"), not, action.MoveFinish, ""},
+		{"unhealthy to healthy", is(true, true), want("Healthy"), not, action.MoveAct, ""},
+		{"unhealthy to normal", is(true, true), want("Normal"), not, action.MoveAct, ""},
+		{"normal", is(false, false), want("Normal"), not, action.MoveFinish, ""},
+		{"inverted is not normal", is(false, true), want("Normal"), not, action.MoveAct, ""},
+		{"inverted is its normal", is(false, true), kept, not, action.MoveFinish, ""},
+		{"not inverted is not its normal", is(false, false), kept, not, action.MoveAct, ""},
+		{"of another service", owned, want("Unhealthy"), not, action.MoveFail, action.Refused},
+		{"of a routing control", recovery, want("Unhealthy"), not, action.MoveFail, action.Refused},
+		{"asked and not visible", is(false, false), want("Unhealthy"), accepted(0), action.MoveWait, ""},
+		{"asked and long not visible", is(false, false), want("Unhealthy"), accepted(time.Hour), action.MoveFail, action.Terminal},
+		{"perhaps asked", is(false, false), want("Unhealthy"), action.Asked{Now: noon, Unsure: true}, action.MoveWait, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := decideSet(tt.c, tt.p, tt.asked); d.Move != tt.move || d.Class != tt.class || d.Reason == "" {
+				t.Errorf("%+v, want move %d and class %q", d, tt.move, tt.class)
+			}
+		})
+	}
+}
+
+// zone is Route 53 with one health check.
+type zone struct {
+	check   r53types.HealthCheck
+	err     error
+	updates []*route53.UpdateHealthCheckInput
+}
+
+func (z *zone) GetHealthCheck(context.Context, *route53.GetHealthCheckInput, ...func(*route53.Options)) (*route53.GetHealthCheckOutput, error) {
+	return &route53.GetHealthCheckOutput{HealthCheck: &z.check}, nil
+}
+
+func (z *zone) UpdateHealthCheck(_ context.Context, in *route53.UpdateHealthCheckInput, _ ...func(*route53.Options)) (*route53.UpdateHealthCheckOutput, error) {
+	z.updates = append(z.updates, in)
+	return &route53.UpdateHealthCheckOutput{}, z.err
+}
+
+func TestSetHealthCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		err     error
+		class   action.Class
+		changed bool
+	}{
+		{"taken", nil, "", true},
+		{"changed by another in between", coded("HealthCheckVersionMismatch"), "", false}, // looks again
+		{"throttled", coded("Throttling"), action.Throttled, false},
+		{"denied", coded("AccessDenied"), action.Denied, false},
+		{"no answer", context.DeadlineExceeded, action.OutcomeUnknown, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := &zone{err: tt.err, check: r53types.HealthCheck{HealthCheckVersion: aws.Int64(7), HealthCheckConfig: &r53types.HealthCheckConfig{Type: r53types.HealthCheckTypeTcp}}}
+			progress, err := Setting{Route53: z}.Reconcile(t.Context(), action.Request[SetParameters]{Now: noon, Parameters: SetParameters{HealthCheckId: "h", State: "Unhealthy"}})
+			var class action.Class
+			if err != nil {
+				class = action.ClassOf(err)
+			}
+			if class != tt.class || progress.Changed != tt.changed || len(z.updates) != 1 {
+				t.Fatalf("%+v, %v after %d calls", progress, err, len(z.updates))
+			}
+			if in := z.updates[0]; *in.HealthCheckVersion != 7 || !*in.Disabled || !*in.Inverted {
+				t.Errorf("asked for %+v", in)
+			}
+		})
+	}
+}
+
+func TestSetHealthCheckPreflight(t *testing.T) {
+	for region, want := range map[string]action.Verdict{"us-east-1": action.VerdictReady, "us-west-2": action.VerdictWarning} {
+		z := &zone{check: r53types.HealthCheck{HealthCheckConfig: &r53types.HealthCheckConfig{Type: r53types.HealthCheckTypeTcp}}}
+		ready, err := Setting{Route53: z}.Preflight(t.Context(), action.Request[SetParameters]{Run: action.Run{Region: region}, Parameters: SetParameters{State: "Unhealthy"}})
+		if err != nil || ready.Verdict() != want || len(z.updates) > 0 {
+			t.Errorf("in %s: %+v, %v", region, ready, err)
+		}
+	}
+}
+
+// alarm is one that can be a switch.
+func alarm(state cwtypes.StateValue) cwtypes.MetricAlarm {
+	return cwtypes.MetricAlarm{
+		AlarmName: aws.String("dr-switch"), StateValue: state, Namespace: aws.String("DisasterRecovery"), MetricName: aws.String("Switch"), Statistic: cwtypes.StatisticMaximum,
+		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold, Threshold: aws.Float64(1), EvaluationPeriods: aws.Int32(1), TreatMissingData: aws.String("ignore"),
+	}
+}
+
+func TestDecideSwitch(t *testing.T) {
+	const ok, rings, none = cwtypes.StateValueOk, cwtypes.StateValueAlarm, cwtypes.StateValueInsufficientData
+	with := func(change func(*cwtypes.MetricAlarm)) cwtypes.MetricAlarm { a := alarm(ok); change(&a); return a }
+	not := asking{now: noon}
+	sent := func(ago time.Duration) asking { return asking{now: noon, sent: noon.Add(-ago)} }
+	for _, tt := range []struct {
+		name  string
+		alarm cwtypes.MetricAlarm
+		asked asking
+		move  action.Move
+		state action.State
+	}{
+		{"off", alarm(ok), not, action.MoveAct, action.StateReady},
+		{"never on nor off", alarm(none), not, action.MoveAct, action.StateReady},
+		{"on", alarm(rings), not, action.MoveFinish, action.StateDone},
+		{"sent just now", alarm(ok), sent(0), action.MoveWait, action.StateUnderWay},
+		{"sent, within the time", alarm(ok), sent(evaluation - time.Second), action.MoveWait, action.StateUnderWay},
+		{"sent, and the time is over", alarm(ok), sent(evaluation), action.MoveAct, action.StateReady},
+		{"sent, and on", alarm(rings), sent(time.Second), action.MoveFinish, action.StateDone},
+		{"perhaps sent", alarm(ok), asking{now: noon, perhaps: true}, action.MoveWait, action.StateBusy},
+		{"does not keep its state", with(func(a *cwtypes.MetricAlarm) { a.TreatMissingData = aws.String("missing") }), not, action.MoveFail, action.StateUnknown},
+		{"says not what it does without data", with(func(a *cwtypes.MetricAlarm) { a.TreatMissingData = nil }), not, action.MoveFail, action.StateUnknown},
+		{"two periods", with(func(a *cwtypes.MetricAlarm) { a.EvaluationPeriods = aws.Int32(2) }), not, action.MoveFail, action.StateUnknown},
+		{"counts", with(func(a *cwtypes.MetricAlarm) { a.Statistic = cwtypes.StatisticSampleCount }), not, action.MoveFail, action.StateUnknown},
+		{"a percentile", with(func(a *cwtypes.MetricAlarm) { a.Statistic, a.ExtendedStatistic = "", aws.String("p99") }), not, action.MoveFail, action.StateUnknown},
+		{"a metric of AWS", with(func(a *cwtypes.MetricAlarm) { a.Namespace = aws.String("AWS/RDS") }), not, action.MoveFail, action.StateUnknown},
+		{"computed", with(func(a *cwtypes.MetricAlarm) { a.Metrics = make([]cwtypes.MetricDataQuery, 1) }), not, action.MoveFail, action.StateUnknown},
+		{"an anomaly", with(func(a *cwtypes.MetricAlarm) {
+			a.ComparisonOperator, a.Threshold = cwtypes.ComparisonOperatorGreaterThanUpperThreshold, nil
+		}), not, action.MoveFail, action.StateUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := decideSwitch(tt.alarm, SwitchParameters{AlarmName: "dr-switch", State: "ALARM"}, tt.asked)
+			if d.Move != tt.move || d.State != tt.state || d.Reason == "" || (d.Move == action.MoveFail) != (d.Class == action.Refused) {
+				t.Errorf("%+v, want move %d in %s", d, tt.move, tt.state)
+			}
+		})
+	}
+}
+
+func TestValueIsOnTheSideOfTheState(t *testing.T) {
+	for operator, rings := range map[cwtypes.ComparisonOperator]func(value, threshold float64) bool{
+		cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold: func(v, t float64) bool { return v >= t },
+		cwtypes.ComparisonOperatorGreaterThanThreshold:          func(v, t float64) bool { return v > t },
+		cwtypes.ComparisonOperatorLessThanOrEqualToThreshold:    func(v, t float64) bool { return v <= t },
+		cwtypes.ComparisonOperatorLessThanThreshold:             func(v, t float64) bool { return v < t },
+	} {
+		for _, threshold := range []float64{0, 1, -3, 0.5} {
+			a := alarm(cwtypes.StateValueOk)
+			a.ComparisonOperator, a.Threshold = operator, aws.Float64(threshold)
+			if !rings(value(a, "ALARM"), threshold) || rings(value(a, "OK"), threshold) {
+				t.Errorf("%s %g: %g rings, %g does not", operator, threshold, value(a, "ALARM"), value(a, "OK"))
+			}
+		}
+	}
+}
+
+// metrics is CloudWatch with one alarm.
+type metrics struct {
+	alarms []cwtypes.MetricAlarm
+	err    error
+	puts   []*cloudwatch.PutMetricDataInput
+}
+
+func (m *metrics) DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+	return &cloudwatch.DescribeAlarmsOutput{MetricAlarms: m.alarms}, nil
+}
+
+func (m *metrics) PutMetricData(_ context.Context, in *cloudwatch.PutMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error) {
+	m.puts = append(m.puts, in)
+	return &cloudwatch.PutMetricDataOutput{}, m.err
+}
+
+func TestSetSwitch(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		alarms  []cwtypes.MetricAlarm
+		err     error
+		class   action.Class
+		changed bool
+		puts    int
+	}{
+		{"taken", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueOk)}, nil, "", true, 1},
+		{"is on already", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueAlarm)}, nil, "", false, 0},
+		{"no such alarm", nil, nil, action.NotFound, false, 0},
+		{"throttled", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueOk)}, coded("ThrottlingException"), action.Throttled, false, 1},
+		{"no answer", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueOk)}, context.DeadlineExceeded, action.OutcomeUnknown, false, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &metrics{alarms: tt.alarms, err: tt.err}
+			progress, err := Switching{CloudWatch: func(region string) SwitchAPI {
+				if region != "us-west-2" {
+					t.Errorf("asked in %s", region)
+				}
+				return m
+			}}.Reconcile(t.Context(), action.Request[SwitchParameters]{Now: noon, Run: action.Run{Region: "us-west-2"}, Parameters: SwitchParameters{AlarmName: "dr-switch", State: "ALARM"}})
+			var class action.Class
+			if err != nil {
+				class = action.ClassOf(err)
+			}
+			if class != tt.class || progress.Changed != tt.changed || len(m.puts) != tt.puts {
+				t.Errorf("%+v, %v after %d datapoints", progress, err, len(m.puts))
+			}
+		})
+	}
+}
