@@ -59,7 +59,8 @@ var readMetrics = Statement{
 }
 
 const (
-	anyInstance = "arn:${Partition}:rds:${Region}:${Account}:db:*"
+	anyInstance  = "arn:${Partition}:rds:${Region}:${Account}:db:*"
+	localCluster = "arn:${Partition}:rds:${Region}:${Account}:cluster:*"
 	// A switchover is called in the primary's region and a failover touches
 	// the clusters of every member region.
 	anyCluster       = "arn:${Partition}:rds:*:${Account}:cluster:*"
@@ -97,6 +98,29 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeGlobalClusters", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
+			readMetrics,
+		},
+	},
+	{
+		Type: "CreateAuroraSecondaryDBCluster", Function: "create-secondary-cluster",
+		Doc:        "Gives the Aurora cluster that took over a secondary again, in the region that was lost.",
+		Parameters: reflect.TypeFor[globalcluster.SecondaryParameters](), Machines: []string{Failback},
+		TimeLimit: 12 * time.Hour, ProofReads: 5, Sample: "failback-aurora.json", New: globalcluster.NewSecondary,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeGlobalClusters", "rds:RemoveFromGlobalCluster", "rds:CreateGlobalCluster", "rds:DeleteGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
+			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
+			{
+				Actions: []string{"rds:CreateDBCluster", "rds:CreateDBInstance", "rds:ModifyDBCluster", "rds:ModifyDBInstance", "rds:DeleteDBCluster", "rds:DeleteDBInstance",
+					"rds:DescribeDBClusterSnapshots", "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:DescribeDBSubnetGroups"},
+				Resources: []string{
+					anyGlobalCluster, localCluster, anyInstance,
+					"arn:${Partition}:rds:${Region}:${Account}:cluster-snapshot:*", "arn:${Partition}:rds:${Region}:${Account}:subgrp:*",
+					"arn:${Partition}:rds:${Region}:${Account}:cluster-pg:*", "arn:${Partition}:rds:${Region}:${Account}:pg:*", "arn:${Partition}:rds:${Region}:${Account}:og:*",
+				},
+			},
+			// RDS uses the key and the role of the payload in the function's name.
+			{Actions: []string{"kms:CreateGrant", "kms:DescribeKey"}, Resources: []string{"arn:${Partition}:kms:${Region}:${Account}:key/*"}, Via: []string{"rds"}},
+			{Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/*"}},
 			readMetrics,
 		},
 	},

@@ -97,7 +97,7 @@ type handler func(a *Account, c *Call) (any, error)
 var services = map[string]handler{}
 
 func init() {
-	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
+	for _, some := range []map[string]handler{rdsService, auroraService, elastiCacheService, cloudFormationService, systemsService, secretsService,
 		metricsService, identityService, noticeService, eventService, objectService, statesService, tableService} {
 		for name, h := range some {
 			services[name] = h

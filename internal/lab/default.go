@@ -10,6 +10,17 @@ var defaultDurations = map[string]float64{
 	"FailoverGlobalReplicationGroup": 60,
 	"ModifyDBInstance":               30,
 	"Resync":                         300, // of an old primary, after a failover
+	"CreateGlobalCluster":            45,  // until the source is listed as its writer
+	"DeleteGlobalCluster":            10,
+	"CreateDBCluster":                420,
+	"CreateDBInstance":               480,
+	"ModifyDBCluster":                20,
+	"RenameDBCluster":                60,
+	"RenameClusterInstance":          90,
+	"DeleteDBCluster":                120,
+	"DeleteClusterInstance":          300,
+	"CreateDBClusterSnapshot":        180,
+	"CopyDBClusterSnapshot":          180,
 }
 
 func seconds(v float64) *float64 { return &v }
@@ -73,11 +84,12 @@ func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recove
 		return fmt.Sprintf("arn:aws:rds:%s:%s:cluster:%s", region, e.Account, ids[region])
 	}
 	for position, region := range []string{primary, recovery} {
-		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available"}
+		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available", ClusterDetails: e.details(region, name, port, position)}
 		if region == recovery {
 			c.LagSeconds = seconds(0.4)
 		}
 		e.Clusters = append(e.Clusters, c)
+		e.Subnets = append(e.Subnets, &SubnetGroup{Region: region, Name: name + "-subnets"})
 		instance := fmt.Sprintf("%s-%s-instance-%d", ids[region], shortRegion[region], position+1)
 		e.Instances = append(e.Instances, &Instance{Region: region, ID: instance, Engine: engine, EngineVersion: version,
 			Class: "db.r5.large", Status: "available", Cluster: ids[region], Writer: true, Retention: 7})

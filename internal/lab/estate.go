@@ -26,6 +26,8 @@ type Estate struct {
 	Instances  []*Instance                  `json:"instances"`
 	Clusters   []*Cluster                   `json:"clusters"`
 	Globals    []*GlobalCluster             `json:"globalClusters"`
+	Snapshots  []*ClusterSnapshot           `json:"clusterSnapshots,omitempty"`
+	Subnets    []*SubnetGroup               `json:"dbSubnetGroups,omitempty"`
 	Groups     []*ReplicationGroup          `json:"replicationGroups"`
 	Datastores []*Datastore                 `json:"globalDatastores"`
 	Exports    map[string]map[string]string `json:"exports"`    // region, name, value
@@ -67,6 +69,7 @@ type Cluster struct {
 	EngineVersion string   `json:"engineVersion"`
 	Status        string   `json:"status"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"` // nil: no datapoint
+	ClusterDetails
 }
 
 // GlobalCluster is an Aurora global database.

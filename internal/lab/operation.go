@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -66,7 +67,10 @@ var scripts = map[string][]step{
 	},
 	"SwitchoverGlobalCluster": moveWriter("switching-over", "connected"),
 	"FailoverGlobalCluster":   moveWriter("failing-over", "pending-resync"),
-	"Resync": {{share: 1, apply: func(e *Estate, op *Operation) {
+	"Resync": {{share: 0.3, apply: saveOldVolume}, {share: 1, apply: func(e *Estate, op *Operation) {
+		if c := e.cluster(op.Target); c != nil {
+			c.LagSeconds = seconds(0.4)
+		}
 		if g := e.global(op.Args["global"]); g != nil {
 			for i := range g.Members {
 				if g.Members[i].ARN == op.Target {
@@ -143,6 +147,8 @@ func moveWriter(status, sync string) []step {
 		}},
 	}
 }
+
+func init() { maps.Copy(scripts, auroraScripts) }
 
 func (op *Operation) instance(e *Estate) *Instance {
 	for _, i := range e.Instances {

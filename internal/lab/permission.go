@@ -20,13 +20,19 @@ func (a *Account) permit(c *Call) error {
 		return nil
 	}
 	name := c.invocation.function
+	needed := a.implied(c)
 	for _, resource := range a.resources(c) {
-		if !a.policies[name].Allows(c.name(), resource) {
+		needed = append(needed, need{c.name(), resource})
+	}
+	for _, n := range needed {
+		if !a.policies[name].Allows(n.action, n.resource) {
 			return fail(403, "AccessDenied", "User: arn:aws:sts::%s:assumed-role/%s%s/%s%s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
-				a.Estate.Account, FunctionPrefix, name, FunctionPrefix, name, c.name(), resource, c.name())
+				a.Estate.Account, FunctionPrefix, name, FunctionPrefix, name, n.action, n.resource, n.action)
 		}
 	}
-	a.used[Use{name, c.name()}] = true
+	for _, n := range needed {
+		a.used[Use{name, n.action}] = true
+	}
 	return nil
 }
 
@@ -87,6 +93,9 @@ func (a *Account) resources(c *Call) []string {
 		return all
 	case "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue":
 		return []string{a.secretARN(c.Region, c.Params.str("SecretId"))}
+	}
+	if all := a.auroraResources(c); all != nil {
+		return all
 	}
 	return []string{"*"}
 }

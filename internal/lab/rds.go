@@ -71,7 +71,7 @@ func describeDBInstances(a *Account, c *Call) (any, error) {
 	}
 	id := lastName(c.Params.str("DBInstanceIdentifier"))
 	for _, i := range a.Estate.Instances {
-		if i.Region != c.Region || (id != "" && i.ID != id) {
+		if i.Region != c.Region || (id != "" && i.ID != id) || !ofCluster(c, i) {
 			continue
 		}
 		if old, ok := a.before[a.Estate.instanceARN(i)].(*Instance); ok && c.stale {
@@ -120,6 +120,9 @@ func modifyDBInstance(a *Account, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i.Cluster != "" && c.Params.has("NewDBInstanceIdentifier") {
+		return renameClusterInstance(a, c, i)
+	}
 	a.begin(c, "ModifyDBInstance", a.Estate.instanceARN(i), map[string]string{"retention": c.Params.str("BackupRetentionPeriod")})
 	return a.modified(i), nil
 }
@@ -144,6 +147,7 @@ type xmlDBCluster struct {
 	Endpoint   string             `xml:"Endpoint"`
 	Global     string             `xml:"GlobalClusterIdentifier,omitempty"`
 	Members    []xmlClusterMember `xml:"DBClusterMembers>DBClusterMember"`
+	xmlClusterDetails
 }
 
 type xmlClusterMember struct {
@@ -163,7 +167,7 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 		if old, ok := a.before[a.Estate.clusterARN(x)].(*Cluster); ok && c.stale {
 			x = old
 		}
-		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
+		shown := xmlDBCluster{xmlClusterDetails: a.clusterDetails(x), Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
 			Endpoint: fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region)}
 		// A secondary has readers only, and so has a cluster that is still
 		// being promoted.

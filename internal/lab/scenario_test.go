@@ -39,7 +39,12 @@ func runLab(t testing.TB, o Options) Result {
 	return result
 }
 
-// samples lists every sample payload: no file may go without being run.
+// waysBack are the samples that want what a failover has left, and the
+// failovers that leave it.
+var waysBack = map[string]string{"failback-aurora.json": "failover-aurora-detach.json"}
+
+// samples lists every sample payload but the ways back, which have a test of
+// their own: no file may go without being run.
 func samples(t testing.TB) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../payloads/*.json")
@@ -48,7 +53,7 @@ func samples(t testing.TB) []string {
 	}
 	var names []string
 	for _, file := range files {
-		if name := filepath.Base(file); name != "schema.json" {
+		if name := filepath.Base(file); name != "schema.json" && waysBack[name] == "" {
 			names = append(names, name)
 		}
 	}
