@@ -23,6 +23,7 @@ type scenario struct {
 	payload       []byte
 	estate        *lab.Estate
 	locks         map[string]string
+	region        string // empty: the estate's recovery region
 }
 
 // scenarios are every sample as it stands and with a limit of lag, and a
@@ -44,16 +45,69 @@ func scenarios(t *testing.T) []scenario {
 		}
 		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
 		name := filepath.Base(sample)
-		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil})
+		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil, ""})
 		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "UnPlannedFailoverAurora")
-		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left})
+		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left, ""})
 		byHand := lab.DefaultEstate()
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
-		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil})
+		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil, ""})
+	}
+	return append(all, waysBack(t)...)
+}
+
+// waysBack are the failbacks after each failover that leaves them something to
+// do, in the region that the template is for.
+func waysBack(t *testing.T) []scenario {
+	t.Helper()
+	text, err := os.ReadFile("../../payloads/failback-aurora.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secondary := "CreateAuroraSecondaryDBCluster"
+	deleting := with(t, with(t, text, "OldPrimary", "Delete", secondary), "LiftDeletionProtection", "true", secondary)
+	var all []scenario
+	for _, s := range []struct {
+		name, lost string
+		text       []byte
+	}{
+		{"Keep", "detach", text},
+		{"Delete", "detach", deleting},
+		{"managed", "unplanned", with(t, text, "MaxReplicaLagSeconds", "60", secondary)},
+	} {
+		failover, err := os.ReadFile("../../payloads/failover-aurora-" + s.lost + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := lab.Run(lab.Options{Payload: failover, Machine: "failover", Estate: mirrored(), Region: "us-east-1"})
+		if err != nil || result.Outcome != report.Succeeded {
+			t.Fatalf("%s: %s, %v", s.lost, result.Cause, err)
+		}
+		all = append(all, scenario{"failback-aurora.json, " + s.name, "failback", s.text, result.Final, nil, "us-west-2"})
 	}
 	return all
+}
+
+// mirrored is the default estate with the regions of its global databases
+// changed over, so that the way back leads to the region of the template.
+func mirrored() *lab.Estate {
+	e := lab.DefaultEstate()
+	for name := range e.Durations {
+		e.Durations[name] = 30
+	}
+	for _, g := range e.Globals {
+		for i := range g.Members {
+			g.Members[i].Writer = !g.Members[i].Writer
+		}
+	}
+	for _, c := range e.Clusters {
+		if c.LagSeconds = nil; c.Region == "us-east-1" {
+			lag := 0.4
+			c.LagSeconds = &lag
+		}
+	}
+	return e
 }
 
 // with puts a parameter into the resources of some types.
@@ -98,7 +152,7 @@ func TestSamplesRunUnderTheTemplatesRoles(t *testing.T) {
 	for _, s := range scenarios(t) {
 		t.Run(s.name, func(t *testing.T) {
 			run := func(p lab.Policies) lab.Result {
-				result, err := lab.Run(lab.Options{Payload: s.payload, Machine: s.machine, Estate: s.estate, Locks: s.locks, Policies: p})
+				result, err := lab.Run(lab.Options{Payload: s.payload, Machine: s.machine, Region: s.region, Estate: s.estate, Locks: s.locks, Policies: p})
 				if err != nil {
 					t.Fatal(err)
 				}

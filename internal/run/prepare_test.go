@@ -245,15 +245,27 @@ func TestPrepareSamples(t *testing.T) {
 		t.Fatalf("%d samples, %v", len(files), err)
 	}
 	texts := map[string]string{
-		"!Import dr-globaldb-cluster-mysql-global-identifier":        "orders",
-		"!Import dr-globaldb-cluster-mysql-cluster-identifier":       "arn:aws:rds:us-west-2:111122223333:cluster:orders-west",
-		"!Import dr-globaldb-cluster-mysql-cluster-region":           "us-west-2",
-		"!Import rds-mysql-instance-identifier":                      "orders",
-		"!Import rds-mysql-instance-global-arn":                      replicaARN,
-		"!Import demo-redis-cluster-global-replication-group-id":     "ldgnf-orders",
-		"!Import demo-redis-cluster-target-region":                   "us-west-2",
-		"!Import demo-redis-cluster-target-replication-group-id":     "orders-west",
-		"!Import demo-redis-cluster-target-replication-group-region": "us-west-2",
+		"!Import dr-globaldb-cluster-mysql-global-identifier":         "orders",
+		"!Import dr-globaldb-cluster-mysql-cluster-identifier":        "arn:aws:rds:us-west-2:111122223333:cluster:orders-west",
+		"!Import dr-globaldb-cluster-mysql-cluster-region":            "us-west-2",
+		"!Import dr-globaldb-cluster-mysql-cluster-name":              "orders-west",
+		"!Import dr-globaldb-cluster-mysql-source-cluster-identifier": "arn:aws:rds:us-east-1:111122223333:cluster:orders-east",
+		"!Import dr-globaldb-cluster-mysql-source-region":             "us-east-1",
+		"!Import dr-globaldb-cluster-mysql-instance-identifier":       "orders-west-1",
+		"!Import dr-globaldb-cluster-mysql-instance-class":            "db.r5.large",
+		"!Import dr-globaldb-cluster-mysql-port":                      "3787",
+		"!Import dr-globaldb-cluster-mysql-subnet-group-name":         "orders-subnets",
+		"!Import dr-globaldb-cluster-mysql-vpc-security-group-ids":    "sg-1",
+		"!Import dr-globaldb-cluster-mysql-engine":                    "aurora-mysql",
+		"!Import dr-globaldb-cluster-mysql-engine-version":            "8.0.mysql_aurora.3.08.2",
+		"!Import dr-globaldb-cluster-mysql-KmsKeyId":                  "arn:aws:kms:us-west-2:111122223333:key/1",
+		"!Import rds-mysql-instance-RDSMonitoringRole":                "arn:aws:iam::111122223333:role/rds-monitoring-role",
+		"!Import rds-mysql-instance-identifier":                       "orders",
+		"!Import rds-mysql-instance-global-arn":                       replicaARN,
+		"!Import demo-redis-cluster-global-replication-group-id":      "ldgnf-orders",
+		"!Import demo-redis-cluster-target-region":                    "us-west-2",
+		"!Import demo-redis-cluster-target-replication-group-id":      "orders-west",
+		"!Import demo-redis-cluster-target-replication-group-region":  "us-west-2",
 	}
 	prepared := 0
 	for _, file := range files {
