@@ -250,8 +250,8 @@ func TestNamesFit(t *testing.T) {
 			t.Errorf("%q is no name for RDS", name)
 		}
 	}
-	if long.oldName() == other.oldName() || long.oldName() != long.oldName() {
-		t.Errorf("%q and %q", long.oldName(), other.oldName())
+	if again := (Cluster{ID: long.ID, Created: created}).oldName(); long.oldName() == other.oldName() || long.oldName() != again {
+		t.Errorf("%q, again %q, and of another %q", long.oldName(), again, other.oldName())
 	}
 	if got := (Cluster{ID: "orders", Created: created}).oldName(); got != "orders-old-202501020304" {
 		t.Errorf("got %q", got)
