@@ -118,6 +118,7 @@ var Entries = []Entry{
 					"arn:${Partition}:rds:${Region}:${Account}:cluster-pg:*", "arn:${Partition}:rds:${Region}:${Account}:pg:*", "arn:${Partition}:rds:${Region}:${Account}:og:*",
 				},
 			},
+			{Actions: []string{"rds:DescribeAccountAttributes"}, Resources: []string{"*"}, Reason: "RDS knows no resource for the quotas of an account"},
 			// RDS uses the key and the role of the payload in the function's name.
 			{Actions: []string{"kms:CreateGrant", "kms:DescribeKey"}, Resources: []string{"arn:${Partition}:kms:${Region}:${Account}:key/*"}, Via: []string{"rds"}},
 			{Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/*"}},

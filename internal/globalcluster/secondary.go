@@ -81,6 +81,7 @@ type CreateAPI interface {
 	CreateDBCluster(context.Context, *rds.CreateDBClusterInput, ...func(*rds.Options)) (*rds.CreateDBClusterOutput, error)
 	CreateDBInstance(context.Context, *rds.CreateDBInstanceInput, ...func(*rds.Options)) (*rds.CreateDBInstanceOutput, error)
 	DescribeDBSubnetGroups(context.Context, *rds.DescribeDBSubnetGroupsInput, ...func(*rds.Options)) (*rds.DescribeDBSubnetGroupsOutput, error)
+	DescribeAccountAttributes(context.Context, *rds.DescribeAccountAttributesInput, ...func(*rds.Options)) (*rds.DescribeAccountAttributesOutput, error)
 }
 
 // SecondaryAPI is every call to RDS that building a secondary makes.
@@ -429,18 +430,37 @@ func (a Secondary) Preflight(ctx context.Context, req action.Request[SecondaryPa
 	for _, told := range s.plan(p) {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: told})
 	}
-	if s.LocalIn != "" && s.LocalIn == s.SourceIn {
+	made := s.LocalIn != "" && s.LocalIn == s.SourceIn || s.Local != nil && s.LocalIn == "" && s.SourceIn != "" && s.joining(p)
+	if made {
 		return ready, nil
 	}
-	_, err = a.RDS(p.ClusterRegion).DescribeDBSubnetGroups(ctx, &rds.DescribeDBSubnetGroupsInput{DBSubnetGroupName: aws.String(p.DBSubnetGroupName)})
+	return ready, a.room(ctx, p, s, &ready)
+}
+
+// room tells whether a secondary could be made at all: what is missing would
+// otherwise be found out when the old primary is out of the way already.
+func (a Secondary) room(ctx context.Context, p SecondaryParameters, s Survey, ready *action.Readiness) error {
+	_, err := a.RDS(p.ClusterRegion).DescribeDBSubnetGroups(ctx, &rds.DescribeDBSubnetGroupsInput{DBSubnetGroupName: aws.String(p.DBSubnetGroupName)})
 	switch err = action.Call("describing DB subnet group "+p.DBSubnetGroupName+" in "+p.ClusterRegion, err); {
 	case err == nil:
 	case action.ClassOf(err) == action.NotFound:
 		ready.Findings = blocked(ready.Findings, action.NotFound, "%v", err)
 	default:
-		return ready, err
+		return err
 	}
-	return ready, nil
+	if s.Local != nil && p.OldPrimary == OldDelete {
+		return nil // its place becomes free
+	}
+	out, err := a.RDS(p.ClusterRegion).DescribeAccountAttributes(ctx, &rds.DescribeAccountAttributesInput{})
+	if err != nil {
+		return action.Call("reading the quotas in "+p.ClusterRegion, err)
+	}
+	for _, q := range out.AccountQuotas {
+		if used, most := aws.ToInt64(q.Used), aws.ToInt64(q.Max); aws.ToString(q.AccountQuotaName) == "DBClusters" && used >= most {
+			ready.Findings = blocked(ready.Findings, action.Capacity, "%d of %d DB clusters exist in %s: there is no room for a secondary beside the old primary", used, most, p.ClusterRegion)
+		}
+	}
+	return nil
 }
 
 // memoOld carries the old cluster's new name into the evidence.

@@ -53,6 +53,7 @@ var auroraService = map[string]handler{
 	"rds:CreateDBClusterSnapshot":    createDBClusterSnapshot,
 	"rds:CopyDBClusterSnapshot":      copyDBClusterSnapshot,
 	"rds:DescribeDBSubnetGroups":     describeDBSubnetGroups,
+	"rds:DescribeAccountAttributes":  describeAccountAttributes,
 }
 
 // details are those of a cluster of the default estate.
@@ -281,7 +282,15 @@ func createDBCluster(a *Account, c *Call) (any, error) {
 	}}
 	arn := a.Estate.clusterARN(x)
 	g := a.Estate.global(p.str("GlobalClusterIdentifier"))
+	here := 0
+	for _, other := range a.Estate.Clusters {
+		if other.Region == c.Region {
+			here++
+		}
+	}
 	switch {
+	case here >= mostClusters:
+		return nil, fail(403, "DBClusterQuotaExceededFault", "You have reached the maximum number of DB clusters.")
 	case a.Estate.cluster(arn) != nil:
 		return nil, fail(400, "DBClusterAlreadyExistsFault", "DB Cluster %s already exists.", id)
 	case g == nil:
@@ -507,6 +516,28 @@ func describeDBSubnetGroups(a *Account, c *Call) (any, error) {
 	if name != "" && len(out.Groups) == 0 {
 		return nil, fail(404, "DBSubnetGroupNotFoundFault", "DB subnet group %q not found.", name)
 	}
+	return out, nil
+}
+
+// mostClusters is the quota of DB clusters in a region that AWS sets.
+const mostClusters = 40
+
+func describeAccountAttributes(a *Account, c *Call) (any, error) {
+	type quota struct {
+		Name string `xml:"AccountQuotaName"`
+		Used int    `xml:"Used"`
+		Max  int    `xml:"Max"`
+	}
+	var out struct {
+		Quotas []quota `xml:"AccountQuotas>AccountQuota"`
+	}
+	q := quota{Name: "DBClusters", Max: mostClusters}
+	for _, x := range a.Estate.Clusters {
+		if x.Region == c.Region {
+			q.Used++
+		}
+	}
+	out.Quotas = []quota{q}
 	return out, nil
 }
 

@@ -336,6 +336,11 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 			e.Clusters = slices.DeleteFunc(e.Clusters, func(c *Cluster) bool { return c.ID == "dbcluster-02" })
 		}, "is not known in us-west-2", report.FailedClean},
 		{"no subnet group", "", func(e *Estate) { e.Subnets = nil }, "dr-globaldb-cluster-mysql-subnets", report.FailedClean},
+		{"no room", "", func(e *Estate) {
+			for n := range mostClusters - 2 {
+				e.Clusters = append(e.Clusters, &Cluster{Region: home, ID: fmt.Sprintf("other-%d", n), Status: "available"})
+			}
+		}, "40 of 40 DB clusters", report.FailedClean},
 		{"the instance's name is taken", "", func(e *Estate) { e.instance(home, "dbcluster-01-use1-instance-1").Cluster = "billing" }, "an instance of the cluster billing", report.FailedClean},
 		{"another operation", "", func(e *Estate) {
 			e.global("dr-globaldb-cluster-mysql").Failover = &FailoverState{Status: "failing-over", To: "arn:elsewhere"}
@@ -346,6 +351,24 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 		result := runBack(t, sample(t, "failback-aurora.json"), estate, tt.faults)
 		if result.Outcome != tt.outcome || total(result.Mutations) != 0 || !strings.Contains(result.Cause, tt.want) {
 			t.Errorf("%s: %s with %v, want %s that names %q: %s", tt.name, result.Outcome, result.Mutations, tt.outcome, tt.want, result.Cause)
+		}
+	}
+}
+
+// The place of an old primary that is deleted becomes free, and one below the
+// quota is room enough beside one that is kept.
+func TestRoomEnough(t *testing.T) {
+	for _, tt := range []struct {
+		parameters map[string]any
+		others     int
+	}{{deleting, mostClusters - 2}, {nil, mostClusters - 3}} {
+		estate := lostAndBack(t, "mysql", "failover-aurora-detach.json")
+		for n := range tt.others {
+			estate.Clusters = append(estate.Clusters, &Cluster{Region: home, ID: fmt.Sprintf("other-%d", n), Status: "available"})
+		}
+		result := runBack(t, wayBack(t, "mysql", tt.parameters), estate, "")
+		if result.Outcome != report.Succeeded {
+			t.Errorf("%v, %d others: %s: %s", tt.parameters, tt.others, result.Outcome, result.Cause)
 		}
 	}
 }
