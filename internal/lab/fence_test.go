@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	fencedPrimary = "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"
+	fencedPrimary  = "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"
 	servingReplica = "arn:aws:rds:us-west-2:111122223333:db:rds-mysql-instance-usw2"
 )
 

@@ -218,11 +218,21 @@ type xmlDBCluster struct {
 	Subnets    string             `xml:"DBSubnetGroup"`
 	Pending    *xmlPending        `xml:"PendingModifiedValues,omitempty"`
 	xmlNetwork
+	xmlClusterDetails
 }
 
 type xmlClusterMember struct {
 	Instance string `xml:"DBInstanceIdentifier"`
 	Writer   bool   `xml:"IsClusterWriter"`
+}
+
+func (a *Account) xmlCluster(x *Cluster) xmlDBCluster {
+	return xmlDBCluster{
+		Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
+		Endpoint:  fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region),
+		Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(cmp.Or(x.SubnetGroup, x.ID+"-subnets")).Name, Pending: x.pending(),
+		xmlNetwork: x.Network.xml(), xmlClusterDetails: a.clusterDetails(x),
+	}
 }
 
 func describeDBClusters(a *Account, c *Call) (any, error) {
@@ -247,9 +257,7 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 		if old, ok := a.before[a.Estate.clusterARN(x)].(*Cluster); ok && c.stale {
 			x = old
 		}
-		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
-			Endpoint:  fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region),
-			Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(x.ID + "-subnets").Name, Pending: x.pending(), xmlNetwork: x.Network.xml()}
+		shown := a.xmlCluster(x)
 		// A secondary has readers only, and so has a cluster that is still
 		// being promoted.
 		writes := x.Status != "promoting"
