@@ -456,8 +456,9 @@ func (a Secondary) room(ctx context.Context, p SecondaryParameters, s Survey, re
 		return action.Call("reading the quotas in "+p.ClusterRegion, err)
 	}
 	for _, q := range out.AccountQuotas {
-		if used, most := aws.ToInt64(q.Used), aws.ToInt64(q.Max); aws.ToString(q.AccountQuotaName) == "DBClusters" && used >= most {
-			ready.Findings = blocked(ready.Findings, action.Capacity, "%d of %d DB clusters exist in %s: there is no room for a secondary beside the old primary", used, most, p.ClusterRegion)
+		what := map[string]string{"DBClusters": "DB clusters", "DBInstances": "DB instances"}[aws.ToString(q.AccountQuotaName)]
+		if used, most := aws.ToInt64(q.Used), aws.ToInt64(q.Max); what != "" && used >= most {
+			ready.Findings = blocked(ready.Findings, action.Capacity, "%d of %d %s exist in %s: there is no room for a secondary beside the old primary", used, most, what, p.ClusterRegion)
 		}
 	}
 	return nil

@@ -340,6 +340,8 @@ func (a *Account) xmlClusterSnapshot(s *ClusterSnapshot) xmlClusterSnapshot {
 	return xmlClusterSnapshot{s.ID, a.Estate.clusterSnapshotARN(s), s.Cluster, s.Type, s.Status, shownTime(s.Taken)}
 }
 
+// describeDBClusterSnapshots does not show a snapshot that was only just begun
+// where it is asked to answer with what was there before.
 func describeDBClusterSnapshots(a *Account, c *Call) (any, error) {
 	var out struct {
 		Snapshots []xmlClusterSnapshot `xml:"DBClusterSnapshots>DBClusterSnapshot"`
@@ -350,7 +352,8 @@ func describeDBClusterSnapshots(a *Account, c *Call) (any, error) {
 		return nil, fail(404, "DBClusterNotFoundFault", "DBCluster %s not found.", cluster)
 	}
 	for _, s := range a.Estate.ClusterSnapshots {
-		if s.Region == c.Region && (cluster == "" || s.Cluster == cluster) {
+		hidden := s.Status == "creating" && (c.stale || c.notFound)
+		if s.Region == c.Region && (cluster == "" || s.Cluster == cluster) && !hidden {
 			out.Snapshots = append(out.Snapshots, a.xmlClusterSnapshot(s))
 		}
 	}

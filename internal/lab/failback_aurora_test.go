@@ -338,6 +338,7 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 				e.Clusters = append(e.Clusters, &Cluster{Region: east, ID: fmt.Sprintf("other-%d", n), Status: "available"})
 			}
 		}, "40 of 40 DB clusters", report.FailedClean},
+		{"no room for an instance", "", func(e *Estate) { e.InstanceQuota, _ = (&Account{Estate: e}).instances(east) }, "4 of 4 DB instances", report.FailedClean},
 		{"the instance's name is taken", "", func(e *Estate) { e.instance(east, "dbcluster-01-use1-instance-1").Cluster = "billing" }, "an instance of the cluster billing", report.FailedClean},
 		{"another operation", "", func(e *Estate) {
 			e.global("dr-globaldb-cluster-mysql").Failover = &FailoverState{Status: "failing-over", To: "arn:elsewhere"}
@@ -358,14 +359,17 @@ func TestRoomEnough(t *testing.T) {
 	for _, tt := range []struct {
 		parameters map[string]any
 		others     int
-	}{{deleting, mostClusters - 2}, {nil, mostClusters - 3}} {
+		instances  int // beyond those that are there
+	}{{deleting, mostClusters - 2, 0}, {nil, mostClusters - 3, 1}} {
 		estate := lostAndBack(t, "mysql", "failover-aurora-detach.json")
+		used, _ := (&Account{Estate: estate}).instances(east)
+		estate.InstanceQuota = used + tt.instances
 		for n := range tt.others {
 			estate.Clusters = append(estate.Clusters, &Cluster{Region: east, ID: fmt.Sprintf("other-%d", n), Status: "available"})
 		}
 		result := runBack(t, auroraBack(t, "mysql", tt.parameters), estate, "")
 		if result.Outcome != report.Succeeded {
-			t.Errorf("%v, %d others: %s: %s", tt.parameters, tt.others, result.Outcome, result.Cause)
+			t.Errorf("%v, %d others, room for %d instances: %s: %s", tt.parameters, tt.others, tt.instances, result.Outcome, result.Cause)
 		}
 	}
 }
@@ -454,7 +458,7 @@ func wayBackFaults(calm Result, reads bool) []string {
 			if !reads {
 				continue
 			}
-			kinds, step = []FaultKind{Timeout, Kill, Stale}, max(1, count/8)
+			kinds, step = []FaultKind{Timeout, Kill, Stale, NotFound}, max(1, count/8)
 		}
 		for n := 1; n <= count; n += step {
 			for _, kind := range kinds {

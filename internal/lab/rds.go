@@ -244,6 +244,9 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 	filter := c.filter("db-cluster-id")
 	var asked []*Cluster
 	for _, x := range a.Estate.Clusters {
+		if c.notFound && x.Status == "creating" {
+			continue
+		}
 		if x.Region == c.Region && matches(id, filter, x.ID, a.Estate.clusterARN(x)) {
 			asked = append(asked, x)
 		}
@@ -271,6 +274,9 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 			}
 		}
 		out.DBClusters = append(out.DBClusters, shown)
+	}
+	if old, ok := a.before[a.Estate.clusterARN(&Cluster{Region: c.Region, ID: id})].(*Cluster); ok && c.stale && len(out.DBClusters) == 0 {
+		out.DBClusters = append(out.DBClusters, a.xmlCluster(old)) // deleted or renamed since
 	}
 	if id != "" && len(out.DBClusters) == 0 {
 		return nil, fail(404, "DBClusterNotFoundFault", "DBCluster %s not found.", id)
