@@ -113,29 +113,41 @@ func fences(t *testing.T) []scenario {
 	return all
 }
 
-// waysBack are the samples of a failback, after the failover that they are the
-// way back of, with the old primary kept and deleted.
+// waysBack are the samples of a failback, each after the failover that it is
+// the way back of, with the old primary kept and deleted. They run where the
+// primary was, under the roles of that region's stack.
 func waysBack(t *testing.T) []scenario {
 	t.Helper()
-	text, err := os.ReadFile("../../payloads/failback-replica.json")
-	if err != nil {
-		t.Fatal(err)
+	read := func(name string) []byte {
+		text, err := os.ReadFile("../../payloads/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
 	}
-	before, err := os.ReadFile("../../payloads/failover-replica-and-cache.json")
-	if err != nil {
-		t.Fatal(err)
+	const replica, secondary = "CreateRDSReadReplica", "CreateAuroraSecondaryDBCluster"
+	gone := func(text []byte, action string) []byte {
+		return with(t, with(t, text, "OldPrimary", "Delete", action), "LiftDeletionProtection", "true", action)
 	}
-	over, err := lab.Run(lab.Options{Payload: before, Machine: "failover", Estate: lab.DefaultEstate()})
-	if err != nil || over.Outcome != report.Succeeded {
-		t.Fatalf("the failover: %v, %s", err, over.Cause)
+	ofReplica, ofCluster := read("failback-replica.json"), read("failback-aurora.json")
+	var all []scenario
+	for _, s := range []struct {
+		name, before string
+		text         []byte
+	}{
+		{"failback-replica.json", "failover-replica-and-cache.json", ofReplica},
+		{"failback-replica.json, old primary deleted", "failover-replica-and-cache.json", gone(ofReplica, replica)},
+		{"failback-aurora.json", "failover-aurora-detach.json", ofCluster},
+		{"failback-aurora.json, old primary deleted", "failover-aurora-detach.json", gone(ofCluster, secondary)},
+		{"failback-aurora.json, after a managed failover", "failover-aurora-unplanned.json", with(t, ofCluster, "MaxReplicaLagSeconds", "60", secondary)},
+	} {
+		over, err := lab.Run(lab.Options{Payload: read(s.before), Machine: "failover", Estate: lab.DefaultEstate()})
+		if err != nil || over.Outcome != report.Succeeded {
+			t.Fatalf("%s: the failover: %v, %s", s.name, err, over.Cause)
+		}
+		all = append(all, scenario{s.name, "failback", s.text, over.Final, nil, 0, over.Final.Regions[0]})
 	}
-	primary := over.Final.Regions[0]
-	const replica = "CreateRDSReadReplica"
-	gone := with(t, with(t, text, "OldPrimary", "Delete", replica), "LiftDeletionProtection", "true", replica)
-	return []scenario{
-		{"failback-replica.json", "failback", text, over.Final, nil, 0, primary},
-		{"failback-replica.json, old primary deleted", "failback", gone, over.Final, nil, 0, primary},
-	}
+	return all
 }
 
 // with puts a parameter into the resources of some types.

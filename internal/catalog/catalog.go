@@ -73,17 +73,30 @@ var readReplicaLag = Statement{Actions: readMetrics.Actions[:1], Resources: read
 // used. Keys of other accounts are denied, which is told and not in the way.
 var readKeys = Statement{Actions: []string{"kms:DescribeKey"}, Resources: []string{"arn:${Partition}:kms:${Region}:${Account}:key/*"}}
 
+// readQuotas is the statement of every action that asks whether there is room
+// for what it is to create.
+var readQuotas = Statement{Actions: []string{"rds:DescribeAccountAttributes"}, Resources: []string{"*"}, Reason: "RDS knows no resource for the quotas of an account"}
+
+// useKeys lets RDS use the key that a payload names for what is created.
+var useKeys = Statement{Actions: []string{"kms:CreateGrant", "kms:DescribeKey"}, Resources: []string{"arn:${Partition}:kms:${Region}:${Account}:key/*"}, Via: []string{"rds"}}
+
+// passMonitoring hands on the one role that the Python sample passes; any role
+// would be too many.
+var passMonitoring = Statement{Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/rds-monitoring-role"}}
+
 const (
-	anyInstance = "arn:${Partition}:rds:${Region}:${Account}:db:*"
+	anyInstance  = "arn:${Partition}:rds:${Region}:${Account}:db:*"
+	localCluster = "arn:${Partition}:rds:${Region}:${Account}:cluster:*"
 	// A switchover is called in the primary's region and a failover touches
 	// the clusters of every member region.
-	anyCluster        = "arn:${Partition}:rds:*:${Account}:cluster:*"
-	anyMember         = "arn:${Partition}:rds:*:${Account}:db:*"
-	anySubnetGroup    = "arn:${Partition}:rds:${Region}:${Account}:subgrp:*"
-	anyParameterGroup = "arn:${Partition}:rds:${Region}:${Account}:pg:*"
-	anyOptionGroup    = "arn:${Partition}:rds:${Region}:${Account}:og:*"
-	anySnapshot       = "arn:${Partition}:rds:${Region}:${Account}:snapshot:*"
-	anyGlobalCluster  = "arn:${Partition}:rds::${Account}:global-cluster:*"
+	anyCluster         = "arn:${Partition}:rds:*:${Account}:cluster:*"
+	anyMember          = "arn:${Partition}:rds:*:${Account}:db:*"
+	anySubnetGroup     = "arn:${Partition}:rds:${Region}:${Account}:subgrp:*"
+	anyParameterGroup  = "arn:${Partition}:rds:${Region}:${Account}:pg:*"
+	anyOptionGroup     = "arn:${Partition}:rds:${Region}:${Account}:og:*"
+	anySnapshot        = "arn:${Partition}:rds:${Region}:${Account}:snapshot:*"
+	anyClusterSnapshot = "arn:${Partition}:rds:${Region}:${Account}:cluster-snapshot:*"
+	anyGlobalCluster   = "arn:${Partition}:rds::${Account}:global-cluster:*"
 )
 
 // Entries is the table, in the order in which documents list it.
@@ -135,11 +148,7 @@ var Entries = []Entry{
 			{Actions: []string{"rds:CreateDBInstanceReadReplica"}, Resources: []string{anyMember, anySubnetGroup, anyParameterGroup, anyOptionGroup}},
 			{Actions: []string{"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"}, Resources: []string{anyInstance, anySnapshot}},
 			{Actions: []string{"rds:DescribeDBSubnetGroups"}, Resources: []string{anySubnetGroup}},
-			{Actions: []string{"rds:DescribeAccountAttributes"}, Resources: []string{"*"}, Reason: "RDS knows no resource for the quotas of an account"},
-			{Actions: []string{"kms:CreateGrant", "kms:DescribeKey"}, Resources: []string{"arn:${Partition}:kms:${Region}:${Account}:key/*"}, Via: []string{"rds"}},
-			// The one role that the Python sample passes; any role would be too many.
-			{Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/rds-monitoring-role"}},
-			readReplicaLag,
+			readQuotas, useKeys, passMonitoring, readReplicaLag,
 		},
 	},
 	{
@@ -162,6 +171,25 @@ var Entries = []Entry{
 			{Actions: []string{"rds:DescribeGlobalClusters", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
 			readMetrics, readKeys,
+		},
+	},
+	{
+		Type: "CreateAuroraSecondaryDBCluster", Function: "create-secondary-cluster",
+		Doc:        "Gives the Aurora cluster that took over a secondary again, in the region that was lost.",
+		Parameters: reflect.TypeFor[globalcluster.SecondaryParameters](), Machines: []string{Failback},
+		TimeLimit: 12 * time.Hour, ProofReads: 5, Sample: "failback-aurora.json", New: globalcluster.NewSecondary,
+		Statements: []Statement{
+			{Actions: []string{"rds:DescribeGlobalClusters", "rds:RemoveFromGlobalCluster", "rds:CreateGlobalCluster", "rds:DeleteGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
+			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
+			{
+				Actions: []string{"rds:CreateDBCluster", "rds:CreateDBInstance", "rds:ModifyDBCluster", "rds:ModifyDBInstance", "rds:DeleteDBCluster", "rds:DeleteDBInstance",
+					"rds:DescribeDBClusterSnapshots", "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:DescribeDBSubnetGroups"},
+				Resources: []string{
+					anyGlobalCluster, localCluster, anyInstance, anyClusterSnapshot, anySubnetGroup,
+					"arn:${Partition}:rds:${Region}:${Account}:cluster-pg:*", anyParameterGroup, anyOptionGroup,
+				},
+			},
+			readQuotas, useKeys, passMonitoring, readMetrics,
 		},
 	},
 	{
@@ -188,7 +216,7 @@ var Entries = []Entry{
 		TimeLimit: time.Hour, ProofReads: 1, Sample: "failover-checked-replica.json", New: lagcheck.New,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyInstance}},
-			{Actions: []string{"rds:DescribeDBClusters"}, Resources: []string{"arn:${Partition}:rds:${Region}:${Account}:cluster:*"}},
+			{Actions: []string{"rds:DescribeDBClusters"}, Resources: []string{localCluster}},
 			{Actions: []string{"elasticache:DescribeReplicationGroups"}, Resources: []string{"arn:${Partition}:elasticache:${Region}:${Account}:replicationgroup:*"}},
 			readMetrics,
 		},

@@ -68,8 +68,14 @@ func findGlobal(ctx context.Context, api Finder, id, region string) (Global, err
 	if len(out.GlobalClusters) != 1 {
 		return Global{}, action.Errorf(action.NotFound, "global cluster %s is not known in %s", id, region)
 	}
-	found := out.GlobalClusters[0]
-	g := Global{ID: id, Status: aws.ToString(found.Status), Endpoint: aws.ToString(found.Endpoint), Version: aws.ToString(found.EngineVersion)}
+	g := globalOf(out.GlobalClusters[0])
+	g.ID = id
+	return g, nil
+}
+
+// globalOf reads what AWS shows of a global cluster.
+func globalOf(found types.GlobalCluster) Global {
+	g := Global{ID: aws.ToString(found.GlobalClusterIdentifier), Status: aws.ToString(found.Status), Endpoint: aws.ToString(found.Endpoint), Version: aws.ToString(found.EngineVersion)}
 	for _, m := range found.GlobalClusterMembers {
 		g.Members = append(g.Members, Member{ARN: aws.ToString(m.DBClusterArn), Writer: aws.ToBool(m.IsWriter), Sync: string(m.SynchronizationStatus)})
 	}
@@ -77,7 +83,7 @@ func findGlobal(ctx context.Context, api Finder, id, region string) (Global, err
 	if f := found.FailoverState; f != nil && (f.Status != "" || aws.ToString(f.ToDbClusterArn) != "") {
 		g.Failover = &Operation{Status: string(f.Status), From: aws.ToString(f.FromDbClusterArn), To: aws.ToString(f.ToDbClusterArn), DataLoss: aws.ToBool(f.IsDataLossAllowed)}
 	}
-	return g, nil
+	return g
 }
 
 // findLocal reads a cluster and its writer instance in the cluster's region.

@@ -103,7 +103,7 @@ type handler func(a *Account, c *Call) (any, error)
 var services = map[string]handler{}
 
 func init() {
-	for _, some := range []map[string]handler{rdsService, rdsFenceService, elastiCacheService, cloudFormationService, systemsService, secretsService,
+	for _, some := range []map[string]handler{rdsService, rdsFenceService, auroraService, elastiCacheService, cloudFormationService, systemsService, secretsService,
 		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService, keyService,
 		routingService, alarmService, balancerService, healthCheckService, consumerService} {
 		for name, h := range some {

@@ -15,7 +15,7 @@ var defaultDurations = map[string]float64{
 	"CreateDBInstanceReadReplica":    1200,
 	"CatchUp":                        60, // of a new replica, which replicates before it is level
 	"RenameDBInstance":               60, // by ModifyDBInstance
-	"SetDeletionProtection":          5,  // by ModifyDBInstance
+	"SetDeletionProtection":          5,  // by ModifyDBInstance or ModifyDBCluster
 	"CreateDBSnapshot":               180,
 	"DeleteDBInstance":               120,
 	"ForgetReplica":                  600, // until an instance no longer lists a replica that was promoted
@@ -28,7 +28,15 @@ var defaultDurations = map[string]float64{
 	"StartDBCluster":                 180,
 	"SwitchoverReadReplica":          240,
 	"UpdateEventSourceMapping":       20,
-	"UpdateRoutingControlStates":     2, // until every endpoint of the cluster shows it
+	"UpdateRoutingControlStates":     2,  // until every endpoint of the cluster shows it
+	"CreateGlobalCluster":            45, // until the source is listed as its writer
+	"DeleteGlobalCluster":            10,
+	"CreateDBCluster":                420,
+	"CreateDBInstance":               480,
+	"RenameDBCluster":                60, // by ModifyDBCluster
+	"DeleteDBCluster":                120,
+	"CreateDBClusterSnapshot":        180,
+	"CopyDBClusterSnapshot":          180,
 }
 
 func seconds(v float64) *float64 { return &v }
@@ -111,11 +119,13 @@ func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recove
 		return fmt.Sprintf("arn:aws:rds:%s:%s:cluster:%s", region, e.Account, ids[region])
 	}
 	for position, region := range []string{primary, recovery} {
-		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available", Traits: e.traits(region), Network: inGroup("sg-0a1b2c3d4e5f60002")}
+		c := &Cluster{Region: region, ID: ids[region], Engine: engine, EngineVersion: version, Status: "available",
+			Traits: e.traits(region), Network: inGroup("sg-0a1b2c3d4e5f60002"), ClusterDetails: details(name, port, position)}
 		if region == recovery {
 			c.LagSeconds = seconds(0.4)
 		}
 		e.Clusters = append(e.Clusters, c)
+		e.addSubnetGroup(region, name+"-subnets")
 		instance := fmt.Sprintf("%s-%s-instance-%d", ids[region], shortRegion[region], position+1)
 		e.Instances = append(e.Instances, &Instance{Region: region, ID: instance, Engine: engine, EngineVersion: version,
 			Class: "db.r5.large", Status: "available", Cluster: ids[region], Writer: true, Retention: 7, Traits: e.traits(region)})

@@ -33,6 +33,7 @@ type Estate struct {
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
 
+	ClusterSnapshots []*ClusterSnapshot `json:"clusterSnapshots,omitempty"` // Snapshots are those of instances
 	// Payloads are stored in the bucket of runs of each region, by name.
 	Payloads map[string]json.RawMessage `json:"payloads,omitempty"`
 	// Keys are the states of KMS keys by their ARN; one that is not here is
@@ -105,6 +106,7 @@ type Cluster struct {
 	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
 	Traits
 	Network
+	ClusterDetails
 }
 
 // GlobalCluster is an Aurora global database.

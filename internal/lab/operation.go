@@ -75,7 +75,10 @@ var scripts = map[string][]step{
 	"ForgetReplica":               forgetScript,
 	"SwitchoverGlobalCluster":     moveWriter("switching-over", "connected"),
 	"FailoverGlobalCluster":       moveWriter("failing-over", "pending-resync"),
-	"Resync": {{share: 1, apply: func(e *Estate, op *Operation) {
+	"Resync": {{share: 0.3, apply: saveOldVolume}, {share: 1, apply: func(e *Estate, op *Operation) {
+		if c := e.cluster(op.Target); c != nil {
+			c.LagSeconds = seconds(0.4)
+		}
 		if g := e.global(op.Args["global"]); g != nil {
 			for i := range g.Members {
 				if g.Members[i].ARN == op.Target {
@@ -109,7 +112,10 @@ var scripts = map[string][]step{
 	},
 }
 
-func init() { maps.Copy(scripts, fenceScripts) }
+func init() {
+	maps.Copy(scripts, fenceScripts)
+	maps.Copy(scripts, auroraScripts)
+}
 
 // undo takes operations back that are cancelled, where more is to be done than
 // showing things available again.

@@ -14,6 +14,12 @@ type Policies map[string]policy.Policy
 // Use is one permission that a function made use of.
 type Use struct{ Function, Action string }
 
+// need is a permission that a call takes, and on what.
+type need struct {
+	action    string
+	resources []string
+}
+
 // permit checks a call of a function against its role. Every resource that the
 // call touches must be allowed.
 func (a *Account) permit(c *Call) error {
@@ -54,8 +60,6 @@ func (a *Account) resources(c *Call) []string {
 		return named("rds", c.Region, "cluster", "DBClusterIdentifier")
 	case "rds:RebootDBInstance", "rds:StopDBInstance", "rds:StartDBInstance", "rds:SwitchoverReadReplica":
 		return named("rds", c.Region, "db", "DBInstanceIdentifier")
-	case "rds:CreateDBInstanceReadReplica", "rds:CreateDBSnapshot", "rds:DescribeDBSnapshots", "rds:DescribeDBSubnetGroups":
-		return a.resourcesOfCreation(c)
 	case "rds:DescribeDBInstances", "rds:PromoteReadReplica", "rds:ModifyDBInstance", "rds:DeleteDBInstance":
 		return named("rds", c.Region, "db", "DBInstanceIdentifier")
 	case "rds:DescribeDBClusters":
@@ -128,7 +132,83 @@ func (a *Account) resources(c *Call) []string {
 	case "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue":
 		return []string{a.secretARN(c.Region, c.Params.str("SecretId"))}
 	}
+	if things := databaseThings[c.name()]; things != nil {
+		return a.resourcesOf(c, things)
+	}
 	return []string{"*"}
+}
+
+// thing is one thing that a call names: its kind in an ARN, and the parameter.
+type thing struct {
+	kind, parameter string
+	optional        bool // not compared where the call does not name it
+}
+
+// databaseThings are the things of the calls with which databases are created
+// and old ones put away; what a call creates comes first.
+var databaseThings = map[string][]thing{
+	"rds:CreateDBInstanceReadReplica": {
+		{"db", "DBInstanceIdentifier", false}, {"db", "SourceDBInstanceIdentifier", false},
+		{"subgrp", "DBSubnetGroupName", true}, {"pg", "DBParameterGroupName", true}, {"og", "OptionGroupName", true},
+	},
+	"rds:CreateDBSnapshot":           {{"db", "DBInstanceIdentifier", false}, {"snapshot", "DBSnapshotIdentifier", false}},
+	"rds:DescribeDBSnapshots":        {{"db", "DBInstanceIdentifier", true}, {"snapshot", "DBSnapshotIdentifier", false}},
+	"rds:DescribeDBSubnetGroups":     {{"subgrp", "DBSubnetGroupName", false}},
+	"rds:CreateGlobalCluster":        {{"global-cluster", "GlobalClusterIdentifier", false}, {"cluster", "SourceDBClusterIdentifier", true}},
+	"rds:DeleteGlobalCluster":        {{"global-cluster", "GlobalClusterIdentifier", false}},
+	"rds:CreateDBCluster":            {{"cluster", "DBClusterIdentifier", false}, {"global-cluster", "GlobalClusterIdentifier", true}, {"subgrp", "DBSubnetGroupName", false}},
+	"rds:DeleteDBCluster":            {{"cluster", "DBClusterIdentifier", false}},
+	"rds:CreateDBInstance":           {{"db", "DBInstanceIdentifier", false}, {"cluster", "DBClusterIdentifier", true}},
+	"rds:DescribeDBClusterSnapshots": {{"cluster", "DBClusterIdentifier", false}, {"cluster-snapshot", "DBClusterSnapshotIdentifier", false}},
+	"rds:CreateDBClusterSnapshot":    {{"cluster", "DBClusterIdentifier", false}, {"cluster-snapshot", "DBClusterSnapshotIdentifier", false}},
+	"rds:CopyDBClusterSnapshot":      {{"cluster-snapshot", "SourceDBClusterSnapshotIdentifier", false}, {"cluster-snapshot", "TargetDBClusterSnapshotIdentifier", false}},
+}
+
+// resourcesOf gives the ARNs of things. The name of an automated snapshot holds
+// a colon.
+func (a *Account) resourcesOf(c *Call, things []thing) []string {
+	var all []string
+	for _, t := range things {
+		name, region := c.Params.str(t.parameter), c.Region
+		if t.kind == "global-cluster" {
+			region = ""
+		}
+		switch {
+		case strings.HasPrefix(name, "arn:"):
+			all = append(all, name)
+		case name != "" || !t.optional:
+			all = append(all, strings.Join([]string{"arn:aws:rds", region, a.Estate.Account, t.kind, cmp.Or(name, "*")}, ":"))
+		}
+	}
+	return all
+}
+
+// impliedBy gives what AWS asks of the caller beside the call itself: on what
+// it creates, and on the key and the role that it hands on.
+func (a *Account) impliedBy(c *Call) []need {
+	if _, there := a.Object(c.Params.str("Bucket"), c.Params.str("Key")); c.name() == "s3:GetObject" && !there {
+		// Who may not list a bucket is not told that an object is missing.
+		return []need{{"s3:ListBucket", []string{"arn:aws:s3:::" + c.Params.str("Bucket")}}}
+	}
+	if role, ok := tree(c.Params.tree["Target"])["RoleArn"].(string); ok && c.name() == "scheduler:UpdateSchedule" {
+		return []need{{"iam:PassRole", []string{role}}}
+	}
+	switch c.name() {
+	case "rds:CreateDBInstanceReadReplica", "rds:CreateDBCluster", "rds:CreateDBInstance":
+	default:
+		return nil
+	}
+	var all []need
+	if c.Params.has("Tags.Tag.1.Key") {
+		all = append(all, need{"rds:AddTagsToResource", a.resources(c)[:1]})
+	}
+	if key := c.Params.str("KmsKeyId"); key != "" {
+		all = append(all, need{"kms:CreateGrant", []string{key}}, need{"kms:DescribeKey", []string{key}})
+	}
+	if role := c.Params.str("MonitoringRoleArn"); role != "" {
+		all = append(all, need{"iam:PassRole", []string{role}})
+	}
+	return all
 }
 
 func parameterName(selector string) string {

@@ -218,11 +218,21 @@ type xmlDBCluster struct {
 	Subnets    string             `xml:"DBSubnetGroup"`
 	Pending    *xmlPending        `xml:"PendingModifiedValues,omitempty"`
 	xmlNetwork
+	xmlClusterDetails
 }
 
 type xmlClusterMember struct {
 	Instance string `xml:"DBInstanceIdentifier"`
 	Writer   bool   `xml:"IsClusterWriter"`
+}
+
+func (a *Account) xmlCluster(x *Cluster) xmlDBCluster {
+	return xmlDBCluster{
+		Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
+		Endpoint:  fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region),
+		Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(cmp.Or(x.SubnetGroup, x.ID+"-subnets")).Name, Pending: x.pending(),
+		xmlNetwork: x.Network.xml(), xmlClusterDetails: a.clusterDetails(x),
+	}
 }
 
 func describeDBClusters(a *Account, c *Call) (any, error) {
@@ -234,6 +244,9 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 	filter := c.filter("db-cluster-id")
 	var asked []*Cluster
 	for _, x := range a.Estate.Clusters {
+		if c.notFound && x.Status == "creating" {
+			continue
+		}
 		if x.Region == c.Region && matches(id, filter, x.ID, a.Estate.clusterARN(x)) {
 			asked = append(asked, x)
 		}
@@ -247,9 +260,7 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 		if old, ok := a.before[a.Estate.clusterARN(x)].(*Cluster); ok && c.stale {
 			x = old
 		}
-		shown := xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: x.Status,
-			Endpoint:  fmt.Sprintf("%s.cluster-c0ffee.%s.rds.amazonaws.com", x.ID, x.Region),
-			Encrypted: x.Key != "", Key: x.Key, Protected: x.Protected, MultiAZ: x.MultiAZ, Subnets: x.subnets(x.ID + "-subnets").Name, Pending: x.pending(), xmlNetwork: x.Network.xml()}
+		shown := a.xmlCluster(x)
 		// A secondary has readers only, and so has a cluster that is still
 		// being promoted.
 		writes := x.Status != "promoting"
@@ -263,6 +274,9 @@ func describeDBClusters(a *Account, c *Call) (any, error) {
 			}
 		}
 		out.DBClusters = append(out.DBClusters, shown)
+	}
+	if old, ok := a.before[a.Estate.clusterARN(&Cluster{Region: c.Region, ID: id})].(*Cluster); ok && c.stale && len(out.DBClusters) == 0 {
+		out.DBClusters = append(out.DBClusters, a.xmlCluster(old)) // deleted or renamed since
 	}
 	if id != "" && len(out.DBClusters) == 0 {
 		return nil, fail(404, "DBClusterNotFoundFault", "DBCluster %s not found.", id)

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,12 +85,14 @@ func (a *Account) followUp(op *Operation, at time.Time) {
 // to, so what was to be created has failed.
 func (a *Account) failCreation(op *Operation) {
 	switch op.Kind {
-	case "CreateDBInstanceReadReplica":
+	case "CreateDBInstanceReadReplica", "CreateDBInstance":
 		op.instance(a.Estate).Status = "failed"
 	case "CreateDBSnapshot":
 		if s := a.Estate.snapshot(regionOf(op.Target), op.Args["snapshot"]); s != nil {
 			s.Status = "failed"
 		}
+	case "CreateDBClusterSnapshot", "CopyDBClusterSnapshot":
+		setClusterSnapshot("failed")(a.Estate, op)
 	}
 }
 
@@ -141,10 +142,11 @@ var renameScript = []step{
 }
 
 var protectionScript = []step{
-	{after: time.Second, apply: setStatus("modifying")},
+	{after: time.Second, apply: func(e *Estate, op *Operation) { op.on(e, func(s *string, _ *Network) { *s = "modifying" }) }},
 	{share: 1, apply: func(e *Estate, op *Operation) {
-		i := op.instance(e)
-		i.Status, i.Protected = "available", op.Args["protected"] == "true"
+		op.on(e, func(s *string, _ *Network) { *s = "available" })
+		protected := op.Args["protected"] == "true"
+		op.instance(e).Protected, op.cluster(e).Protected = protected, protected
 	}},
 }
 
@@ -189,6 +191,9 @@ func shownTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+// longestName is the most characters that RDS takes in an identifier.
+const longestName = 63
+
 // logUpload is how often RDS uploads the logs of an instance.
 const logUpload = 5 * time.Minute
 
@@ -213,6 +218,8 @@ func (a *Account) modifyFurther(c *Call, i *Instance) (begun bool, err error) {
 		switch {
 		case a.Estate.instance(c.Region, name) != nil:
 			return false, fail(400, "DBInstanceAlreadyExists", "DB instance already exists")
+		case len(name) > longestName:
+			return false, fail(400, "InvalidParameterValue", "The identifier %s is too long.", name)
 		case !c.Params.flag("ApplyImmediately"):
 			return false, fail(400, "InvalidParameterCombination", "the lab has no maintenance windows: rename with ApplyImmediately")
 		}
@@ -251,8 +258,8 @@ func createDBInstanceReadReplica(a *Account, c *Call) (any, error) {
 	case p.has("DBSubnetGroupName") && !slices.Contains(e.SubnetGroups[c.Region], p.str("DBSubnetGroupName")):
 		return nil, fail(404, "DBSubnetGroupNotFoundFault", "DB subnet group %s does not exist.", p.str("DBSubnetGroupName"))
 	}
-	if used, most := a.instances(c.Region); used >= most {
-		return nil, fail(400, "InstanceQuotaExceeded", "DB Instance quota exceeded")
+	if err := a.roomForInstance(c.Region); err != nil {
+		return nil, err
 	}
 	i := &Instance{
 		Region: c.Region, ID: id, Engine: source.Engine, EngineVersion: source.EngineVersion, Class: source.Class, Status: "creating", Source: from,
@@ -278,6 +285,14 @@ func createDBInstanceReadReplica(a *Account, c *Call) (any, error) {
 	return a.shown(i, "creating"), nil
 }
 
+// roomForInstance refuses an instance that is beyond the quota of a region.
+func (a *Account) roomForInstance(region string) error {
+	if used, most := a.instances(region); used >= most {
+		return fail(400, "InstanceQuotaExceeded", "DB Instance quota exceeded")
+	}
+	return nil
+}
+
 // shown is the reply to a change of an instance.
 func (a *Account) shown(i *Instance, status string) any {
 	var out struct {
@@ -288,6 +303,8 @@ func (a *Account) shown(i *Instance, status string) any {
 	return out
 }
 
+// An instance of an Aurora cluster is deleted without a snapshot of its own,
+// and the protection from deletion is the cluster's.
 func deleteDBInstance(a *Account, c *Call) (any, error) {
 	i, err := a.target(c)
 	if err != nil {
@@ -295,6 +312,9 @@ func deleteDBInstance(a *Account, c *Call) (any, error) {
 	}
 	skip, final := c.Params.flag("SkipFinalSnapshot"), c.Params.has("FinalDBSnapshotIdentifier")
 	switch {
+	case i.Cluster != "" && final:
+		return nil, fail(400, "InvalidParameterCombination", "A final snapshot is not taken of an instance of a cluster.")
+	case i.Cluster != "":
 	case i.Protected:
 		return nil, fail(400, "InvalidParameterCombination", "Cannot delete protected DB Instance, please disable deletion protection and try again.")
 	case skip == final:
@@ -403,57 +423,6 @@ func describeAccountAttributes(a *Account, c *Call) (any, error) {
 		Quotas []quota `xml:"AccountQuotas>AccountQuota"`
 	}
 	used, most := a.instances(c.Region)
-	out.Quotas = []quota{{"DBInstances", used, most}, {"ManualSnapshots", len(a.Estate.Snapshots), 100}}
+	out.Quotas = []quota{{"DBInstances", used, most}, {"DBClusters", a.clusters(c.Region), mostClusters}, {"ManualSnapshots", len(a.Estate.Snapshots), 100}}
 	return out, nil
-}
-
-// need is a permission that a call takes, and on what.
-type need struct {
-	action    string
-	resources []string
-}
-
-// impliedBy gives what AWS asks of the caller beside the call itself.
-func (a *Account) impliedBy(c *Call) []need {
-	if _, there := a.Object(c.Params.str("Bucket"), c.Params.str("Key")); c.name() == "s3:GetObject" && !there {
-		// Who may not list a bucket is not told that an object is missing.
-		return []need{{"s3:ListBucket", []string{"arn:aws:s3:::" + c.Params.str("Bucket")}}}
-	}
-	if role, ok := tree(c.Params.tree["Target"])["RoleArn"].(string); ok && c.name() == "scheduler:UpdateSchedule" {
-		return []need{{"iam:PassRole", []string{role}}}
-	}
-	if c.name() != "rds:CreateDBInstanceReadReplica" {
-		return nil
-	}
-	var all []need
-	if c.Params.has("Tags.Tag.1.Key") {
-		all = append(all, need{"rds:AddTagsToResource", []string{a.Estate.instanceARN(&Instance{Region: c.Region, ID: c.Params.str("DBInstanceIdentifier")})}})
-	}
-	if key := c.Params.str("KmsKeyId"); key != "" {
-		all = append(all, need{"kms:CreateGrant", []string{key}}, need{"kms:DescribeKey", []string{key}})
-	}
-	if role := c.Params.str("MonitoringRoleArn"); role != "" {
-		all = append(all, need{"iam:PassRole", []string{role}})
-	}
-	return all
-}
-
-// resourcesOfCreation gives the ARNs that IAM compares for the calls with which
-// a replica is created and the old primary put away.
-func (a *Account) resourcesOfCreation(c *Call) []string {
-	arn := func(kind, parameter string) []string {
-		if name := lastName(c.Params.str(parameter)); name != "" {
-			return []string{strings.Join([]string{"arn:aws:rds", c.Region, a.Estate.Account, kind, name}, ":")}
-		}
-		return nil
-	}
-	kinds := map[string]string{"db": "DBInstanceIdentifier", "subgrp": "DBSubnetGroupName", "pg": "DBParameterGroupName", "og": "OptionGroupName", "snapshot": "DBSnapshotIdentifier"}
-	var all []string
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		all = append(all, arn(kind, kinds[kind])...)
-	}
-	if source := c.Params.str("SourceDBInstanceIdentifier"); source != "" {
-		all = append(all, source)
-	}
-	return all
 }

@@ -259,7 +259,8 @@ func (a *Account) shownCluster(x *Cluster, status string) any {
 	var out struct {
 		DBCluster xmlDBCluster `xml:"DBCluster"`
 	}
-	out.DBCluster = xmlDBCluster{Identifier: x.ID, ARN: a.Estate.clusterARN(x), Engine: x.Engine, Version: x.EngineVersion, Status: status, xmlNetwork: x.Network.xml()}
+	out.DBCluster = a.xmlCluster(x)
+	out.DBCluster.Status = status
 	return out
 }
 
@@ -268,10 +269,11 @@ func modifyDBCluster(a *Account, c *Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(securityGroups(c)) == 0 {
-		return nil, fail(400, "InvalidParameterCombination", "No modifications were requested.")
+	shown := a.shownCluster(x, "modifying")
+	if groups := securityGroups(c); len(groups) > 0 {
+		return a.swapGroups(c, a.Estate.clusterARN(x), groups, shown), nil
 	}
-	return a.swapGroups(c, a.Estate.clusterARN(x), securityGroups(c), a.shownCluster(x, "modifying")), nil
+	return shown, a.modifyClusterFurther(c, x)
 }
 
 func rebootDBInstance(a *Account, c *Call) (any, error) {
