@@ -399,6 +399,32 @@ func TestPreflightTellsWhatBecomesOfTheOldPrimary(t *testing.T) {
 	}
 }
 
+// What could not be created is never told as protection: the run ends, names
+// the thing, and a run started again touches nothing.
+func TestFailedCreationsWaitForAPerson(t *testing.T) {
+	for _, tt := range []struct {
+		call, lost string
+		parameters map[string]any
+		want       string
+	}{
+		{"rds:CreateDBCluster", "failover-aurora-detach.json", nil, "cluster:dbcluster-01 is failed"},
+		{"rds:CreateDBInstance", "failover-aurora-detach.json", nil, "dbcluster-01-use1-instance-1 is failed"},
+		{"rds:CreateDBClusterSnapshot", "failover-aurora-detach.json", deleting, "dbcluster-01-final-202503010930 is failed"},
+		{"rds:CopyDBClusterSnapshot", "failover-aurora-unplanned.json", nil, "is failed"},
+	} {
+		payload := auroraBack(t, "mysql", tt.parameters)
+		result := runBack(t, payload, lostAndBack(t, "mysql", tt.lost), "cancel@"+tt.call)
+		if result.Outcome != report.FailedDirty || !strings.Contains(result.Cause, tt.want) {
+			t.Errorf("%s: %s, want FailedDirty that names %q: %s", tt.call, result.Outcome, tt.want, result.Cause)
+		}
+		untrue(t, result, payload)
+		again := runBack(t, payload, result.Final, "")
+		if again.Outcome == report.Succeeded || total(again.Mutations) != 0 || !strings.Contains(again.Cause, tt.want) {
+			t.Errorf("%s, again: %s with %v: %s", tt.call, again.Outcome, again.Mutations, again.Cause)
+		}
+	}
+}
+
 // Interrupted at any call in any way: the run ends in the truth, and the same
 // payload, started again, ends where an undisturbed run does.
 func TestEveryFaultOnTheWayBackCarriesOn(t *testing.T) {

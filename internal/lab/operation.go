@@ -254,10 +254,10 @@ func (a *Account) cancel(op *Operation) {
 	if old := e.instanceOf(op.Args["old"]); old != nil {
 		old.Status = "available"
 	}
-	a.failCreation(op)
 	if c := e.cluster(op.Target); c != nil {
 		c.Status = "available"
 	}
+	a.failCreation(op)
 	if g := e.global(op.Args["global"]); g != nil {
 		g.Status, g.Failover = "available", nil
 	}

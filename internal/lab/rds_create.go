@@ -93,6 +93,8 @@ func (a *Account) failCreation(op *Operation) {
 		}
 	case "CreateDBClusterSnapshot", "CopyDBClusterSnapshot":
 		setClusterSnapshot("failed")(a.Estate, op)
+	case "CreateDBCluster":
+		op.cluster(a.Estate).Status = "failed"
 	}
 }
 
