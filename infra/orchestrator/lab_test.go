@@ -257,7 +257,6 @@ var spare = map[lab.Use]bool{
 	{Function: "request-approval", Action: "events:PutEvents"}: true,
 	{Function: "close-run", Action: "events:PutEvents"}:        true,
 	{Function: "close-run", Action: "sns:Publish"}:             true,
-	{Function: "close-run", Action: "dynamodb:DeleteItem"}:     true,
 }
 
 // rolesOf gives what the functions of a stack may do.

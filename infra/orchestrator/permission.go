@@ -163,7 +163,7 @@ var steps = map[string][]catalog.Statement{
 		tellEvents, tellPeople,
 	},
 	"set-locks": {
-		{Actions: []string{"s3:GetObject"}, Resources: []string{runs}, Reason: ofRuns},
+		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		{Actions: []string{"dynamodb:DeleteItem", "dynamodb:PutItem"}, Resources: []string{lockTable}},
 		{
 			Actions: []string{"states:DescribeExecution"}, Resources: []string{"arn:${Partition}:states:${Region}:${Account}:execution:${Prefix}-*"},
@@ -180,7 +180,6 @@ var steps = map[string][]catalog.Statement{
 	statemachine.CloseRun: {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		tellAbsence,
-		{Actions: []string{"dynamodb:DeleteItem"}, Resources: []string{lockTable}},
 		{
 			Actions:   []string{"states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"},
 			Resources: []string{"arn:${Partition}:states:${Region}:${Account}:execution:${Prefix}-*"},
@@ -207,7 +206,7 @@ var (
 )
 
 // stepDocs say what the steps do that the machine does not call.
-var stepDocs = map[string]string{statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way and gives the locks up."}
+var stepDocs = map[string]string{statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way."}
 
 const asNamed = "the references entry of the configuration names them"
 

@@ -47,10 +47,10 @@ var called = map[string][]string{
 	"prepare-run":      {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "ssm:GetParameters", "cloudformation:ListExports"},
 	"record-readiness": {"s3:GetObject", "s3:PutObject"},
 	"request-approval": {"s3:GetObject", "events:PutEvents", "sns:Publish"},
-	"set-locks":        {"s3:GetObject", "dynamodb:PutItem", "dynamodb:DeleteItem", "states:DescribeExecution"},
+	"set-locks":        {"s3:GetObject", "s3:PutObject", "dynamodb:PutItem", "dynamodb:DeleteItem", "states:DescribeExecution"},
 	"record-layer":     {"s3:GetObject", "s3:PutObject"},
 	"record-report":    {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish"},
-	statemachine.CloseRun: {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "events:PutEvents", "sns:Publish", "dynamodb:DeleteItem",
+	statemachine.CloseRun: {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "events:PutEvents", "sns:Publish",
 		"states:DescribeExecution", "states:GetExecutionHistory", "states:ListExecutions", "states:ListMapRuns"},
 }
 

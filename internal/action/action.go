@@ -114,6 +114,7 @@ type Drive struct {
 	Changed       Change            `json:"changed"`
 	InterruptedAt *time.Time        `json:"interruptedAt,omitempty"` // when a call last ended without an answer
 	Interruptions int               `json:"interruptions,omitempty"` // how often one did
+	Late          bool              `json:"late,omitempty"`          // past the time limit: only look
 	Memo          map[string]string `json:"memo,omitempty"`
 }
 

@@ -263,7 +263,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		return nil, a.redacted(err, secrets)
 	}
 	req.Drive = *in.Drive
-	progress, err := a.Reconciler.Reconcile(ctx, req)
+	progress, err := a.step(ctx, req)
 	if err != nil {
 		slog.ErrorContext(ctx, "reconcile failed", "resource", in.Resource.Name, "class", ClassOf(err))
 		return nil, a.redacted(err, secrets)
@@ -300,6 +300,26 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		answer.Memo[name] = a.redact(text, secrets)
 	}
 	return encode(answer)
+}
+
+// step takes the next step; past the time limit it only looks, for nothing is
+// begun any more.
+func (a *Adapter[P]) step(ctx context.Context, req Request[P]) (Progress, error) {
+	if !req.Drive.Late {
+		return a.Reconciler.Reconcile(ctx, req)
+	}
+	ready, err := a.Reconciler.Preflight(ctx, req)
+	if err != nil {
+		return Progress{}, err
+	}
+	p := Progress{Status: InProgress, Observed: ready.Observed, Phase: string(ready.Observed), Message: "the resource is " + string(ready.Observed), Evidence: ready.Evidence}
+	if len(ready.Findings) > 0 {
+		p.Message = ready.Findings[0].Message
+	}
+	if ready.Observed == StateDone {
+		p.Status = Done
+	}
+	return p, nil
 }
 
 func (a *Adapter[P]) changed(req Request[P], baseline State, p Progress) (Change, *time.Time) {

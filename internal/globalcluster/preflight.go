@@ -48,7 +48,7 @@ func (l failoverLook) Preflight(ctx context.Context, req action.Request[Failover
 	}
 	out, ready, err := preflight(ctx, l.rds, l.keys, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal(), action.Asked{Now: req.Now})
 	if _, member := out.global.member(p.DBClusterIdentifier); err == nil && !member && out.decision.Move == action.MoveFinish {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictDone,
 			Message: p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it"})
 	}
 	if err != nil || out.decision.Move != action.MoveAct {

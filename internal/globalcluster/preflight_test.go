@@ -73,7 +73,7 @@ func TestPreflight(t *testing.T) {
 		{"detach", failoverBy(MethodDetach, nil), idle, nil, fine, ""},
 		{"detach, lag above the limit", failoverBy(MethodDetach, aws.Int(10)), idle, lag(11000, time.Minute), blocks, action.Refused},
 		{"detach, headless", failoverBy(MethodDetach, nil), with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
-		{"detach, already done: whether it was ever in it, nobody can see", failoverBy(MethodDetach, nil), left, nil, warns, ""},
+		{"detach, already done: whether it was ever in it, nobody can see", failoverBy(MethodDetach, nil), left, nil, action.VerdictDone, ""},
 		{"detach, member of another global cluster", failoverBy(MethodDetach, nil), elsewhere, nil, blocks, action.Refused},
 		{"detach, pending-resync", failoverBy(MethodDetach, nil), stale, nil, warns, ""},
 		{"detach, leaving", failoverBy(MethodDetach, nil), departing, nil, warns, ""},

@@ -16,6 +16,10 @@ func says(by string) func() (json.RawMessage, error) {
 	}
 }
 
+func answers(text string) func() (json.RawMessage, error) {
+	return func() (json.RawMessage, error) { return json.RawMessage(text), nil }
+}
+
 func declines(why string) func() (json.RawMessage, error) {
 	return func() (json.RawMessage, error) { return nil, errors.New(why) }
 }
@@ -58,7 +62,11 @@ func TestApprovalBeforeTheFirstChange(t *testing.T) {
 		statuses string
 	}{
 		{"approved", "", says("somebody"), report.Succeeded, "", "DONE DONE DONE"},
-		{"approved without a name", "", func() (json.RawMessage, error) { return json.RawMessage(`{}`), nil }, report.Succeeded, "", "DONE DONE DONE"},
+		{"approved without a name", "", answers(`{"decision":"approved"}`), report.Refused, "declined: the answer was not", "SKIPPED SKIPPED SKIPPED"},
+		{"approved by nobody", "", answers(`{"decision":"approved","by":""}`), report.Refused, "declined: the answer was not", "SKIPPED SKIPPED SKIPPED"},
+		{"a success that says no", "", answers(`{"decision":"declined","by":"somebody"}`), report.Refused, `"decision":"declined"`, "SKIPPED SKIPPED SKIPPED"},
+		{"a success that says nothing", "", answers(`{}`), report.Refused, "declined: the answer was not", "SKIPPED SKIPPED SKIPPED"},
+		{"a success that is no object", "", answers(`"approved"`), report.Refused, "declined: the answer was not", "SKIPPED SKIPPED SKIPPED"},
 		{"declined", "", declines("not today"), report.Refused, "declined: not today", "SKIPPED SKIPPED SKIPPED"},
 		{"no answer", "", nil, report.FailedClean, "nobody approved in time", "SKIPPED SKIPPED SKIPPED"},
 		{"the question cannot be put", "error@function:request-approval", says("somebody"), report.FailedClean, "could not be asked for", "SKIPPED SKIPPED SKIPPED"},
@@ -101,9 +109,9 @@ func TestManualApproval(t *testing.T) {
 		{"declined, and nothing was to be changed", plain, done, declines("it is not well"), report.Refused, "declined: it is not well", "DONE REFUSED SKIPPED SKIPPED"},
 		{"no answer after a change", plain, nil, nil, report.FailedDirty, "nobody approved in time", "DONE FAILED SKIPPED SKIPPED"},
 		{"no answer, and nothing was to be changed", plain, done, nil, report.FailedClean, "nobody approved in time", "DONE FAILED SKIPPED SKIPPED"},
-		{"declined, and a layer does not depend on it", func(o map[string]any, layers []map[string]any) {
+		{"declined: that is for all layers", func(o map[string]any, layers []map[string]any) {
 			o["OnFailure"], layers[2]["dependsOn"] = "continue", []any{1}
-		}, nil, declines("it is not well"), report.FailedDirty, "declined", "DONE REFUSED SKIPPED DONE"},
+		}, nil, declines("it is not well"), report.FailedDirty, "declined", "DONE REFUSED SKIPPED SKIPPED"},
 		{"the run has a shorter limit", func(o map[string]any, _ []map[string]any) { o["TimeLimitSeconds"] = 400 }, nil, nil, report.FailedDirty, "nobody approved in time", "DONE FAILED SKIPPED SKIPPED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

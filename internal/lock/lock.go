@@ -44,7 +44,14 @@ type Holder struct {
 	Resource  string
 	Execution string    // ARN
 	Since     time.Time // when it took the lock
+	// Until is when a holder that was stopped has certainly done its last; zero:
+	// it runs.
+	Until time.Time
 }
+
+// lastBreath is how long a function of a stopped execution may still be at
+// work: Lambda ends it, and nobody tells it to stop.
+const lastBreath = 90 * time.Second
 
 // keepFor is when DynamoDB may drop a lock that nobody released: long after
 // the longest life of an execution's own time limits.
@@ -86,11 +93,13 @@ func (l Locks) take(ctx context.Context, execution, resource string, now time.Ti
 		if holder == nil || err != nil {
 			return nil, err
 		}
-		running, err := l.running(ctx, holder.Execution)
-		if err != nil {
-			return nil, err
+		running, until, err := l.running(ctx, holder.Execution)
+		if err != nil { // whoever holds it may be at work
+			return nil, action.Errorf(action.Conflict, "%s is locked by %s since %s, and whether that runs could not be seen: %w",
+				holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), err)
 		}
-		if running {
+		if running || until.After(now) {
+			holder.Until = until
 			return holder, nil
 		}
 		previous = holder.Execution
@@ -125,18 +134,25 @@ func (l Locks) put(ctx context.Context, execution, resource, previous string, no
 	return nil, action.Call("locking "+resource, err)
 }
 
-// running reports whether an execution still runs. One that Step Functions no
+// running reports whether an execution still runs, and of one that was ended
+// from outside until when a function of it may. One that Step Functions no
 // longer knows ended long ago.
-func (l Locks) running(ctx context.Context, execution string) (bool, error) {
+func (l Locks) running(ctx context.Context, execution string) (bool, time.Time, error) {
 	out, err := l.Executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(execution)})
 	var gone *sfntypes.ExecutionDoesNotExist
 	if errors.As(err, &gone) {
-		return false, nil
+		return false, time.Time{}, nil
 	}
 	if err != nil {
-		return false, action.Call("looking whether "+execution+" still runs", err)
+		return false, time.Time{}, action.Call("describing the execution", err)
 	}
-	return out.Status == sfntypes.ExecutionStatusRunning || out.Status == sfntypes.ExecutionStatusPendingRedrive, nil
+	switch out.Status {
+	case sfntypes.ExecutionStatusRunning, sfntypes.ExecutionStatusPendingRedrive:
+		return true, time.Time{}, nil
+	case sfntypes.ExecutionStatusAborted, sfntypes.ExecutionStatusTimedOut:
+		return false, aws.ToTime(out.StopDate).Add(lastBreath), nil
+	}
+	return false, time.Time{}, nil
 }
 
 // Release gives up the locks that an execution holds; those of others, and

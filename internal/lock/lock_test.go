@@ -15,6 +15,8 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/action"
+
+	"dr-orchestrator/internal/action"
 )
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
@@ -23,6 +25,8 @@ var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 type account struct {
 	owners  map[string]string
 	running map[string]bool
+	stopped time.Time // when those that do not run were stopped
+	unseen  error     // of every look at an execution
 	puts    int
 	failPut int // the put that fails, counted from 1
 }
@@ -62,12 +66,14 @@ func (a *account) DeleteItem(_ context.Context, in *dynamodb.DeleteItemInput, _ 
 func (a *account) DescribeExecution(_ context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
 	running, known := a.running[aws.ToString(in.ExecutionArn)]
 	switch {
+	case a.unseen != nil:
+		return nil, a.unseen
 	case !known:
 		return nil, &sfntypes.ExecutionDoesNotExist{}
 	case running:
 		return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusRunning}, nil
 	}
-	return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusAborted}, nil
+	return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusAborted, StopDate: aws.Time(a.stopped)}, nil
 }
 
 func TestAcquireAndRelease(t *testing.T) {
@@ -104,6 +110,30 @@ func TestALockWhoseOwnerNoLongerRunsIsTakenOver(t *testing.T) {
 		if holder, err := a.locks().Acquire(context.Background(), "new", []string{"a"}, noon); holder != nil || err != nil || a.owners["a"] != "new" {
 			t.Errorf("%s: %v, %v, %v", name, holder, err, a.owners)
 		}
+	}
+}
+
+// Of a run that was just stopped, a function may still be at work.
+func TestALockOfARunThatWasJustStopped(t *testing.T) {
+	a := newAccount("new")
+	a.running["old"], a.owners["a"], a.stopped = false, "old", noon.Add(-lastBreath+time.Second)
+	holder, err := a.locks().Acquire(context.Background(), "new", []string{"a"}, noon)
+	if err != nil || holder == nil || !holder.Until.Equal(noon.Add(time.Second)) || a.owners["a"] != "old" {
+		t.Errorf("%+v, %v, %v", holder, err, a.owners)
+	}
+	if holder, err := a.locks().Acquire(context.Background(), "new", []string{"a"}, noon.Add(time.Second)); holder != nil || err != nil || a.owners["a"] != "new" {
+		t.Errorf("a second later: %+v, %v, %v", holder, err, a.owners)
+	}
+}
+
+// A holder of whom nobody can say whether it runs may be at work: the class of
+// the error tells it from a table that cannot be reached.
+func TestALockWhoseOwnerCannotBeSeen(t *testing.T) {
+	a := newAccount("new")
+	a.owners["a"], a.unseen = "old", context.DeadlineExceeded
+	holder, err := a.locks().Acquire(context.Background(), "new", []string{"a"}, noon)
+	if holder != nil || action.ClassOf(err) != action.Conflict || !strings.Contains(err.Error(), "old") || a.owners["a"] != "old" {
+		t.Errorf("%+v, %v, %v", holder, err, a.owners)
 	}
 }
 

@@ -39,7 +39,8 @@ func Handbook(types Types) (string, error) {
 		}
 	}
 	b.WriteString("## Options\n\nFor the whole run, beside `StatePayload`.\n")
-	return b.String(), table(&b, reflect.TypeFor[Options]())
+	err := table(&b, reflect.TypeFor[Options]())
+	return b.String(), err
 }
 
 func table(b *strings.Builder, t reflect.Type) error {

@@ -7,7 +7,8 @@ import "regexp"
 // JSON Schema as they are.
 type format struct {
 	pattern *regexp.Regexp
-	max     int // characters, 0 for no limit of its own
+	max     int  // characters, 0 for no limit of its own
+	anyCase bool // AWS takes the name in any case for the same thing
 	words   string
 	example string
 }
@@ -27,6 +28,7 @@ const (
 // formats is the table of all formats by the name that the format tag uses.
 var formats = map[string]format{
 	"db-instance": {
+		anyCase: true,
 		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
 		words: "the identifier of a DB instance: 1 to 63 " + nameWords, example: "orders-replica",
 	},
@@ -35,18 +37,22 @@ var formats = map[string]format{
 		words: "the identifier of a DB instance, DB cluster or replication group: 1 to 63 " + nameWords, example: "orders-replica",
 	},
 	"db-cluster": {
+		anyCase: true,
 		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
 		words: "the identifier of a DB cluster: 1 to 63 " + nameWords, example: "orders-cluster",
 	},
 	"global-cluster": {
+		anyCase: true,
 		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 63,
 		words: "the identifier of a global cluster: 1 to 63 " + nameWords, example: "orders-global",
 	},
 	"rds-instance-arn": {
+		anyCase: true,
 		pattern: regexp.MustCompile(`^` + arnPattern + `db:` + namePattern + `$`),
 		words:   "the ARN of a DB instance", example: "arn:aws:rds:us-east-1:123456789012:db:orders",
 	},
 	"rds-cluster-arn": {
+		anyCase: true,
 		pattern: regexp.MustCompile(`^` + arnPattern + `cluster:` + namePattern + `$`),
 		words:   "the ARN of a DB cluster", example: "arn:aws:rds:us-west-2:123456789012:cluster:orders",
 	},
@@ -55,10 +61,12 @@ var formats = map[string]format{
 		words:   "an AWS region", example: "us-west-2",
 	},
 	"replication-group": {
+		anyCase: true,
 		pattern: regexp.MustCompile(`^` + namePattern + `$`), max: 40,
 		words: "the ID of a replication group: 1 to 40 " + nameWords, example: "sessions",
 	},
 	"global-replication-group": {
+		anyCase: true,
 		pattern: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`), max: 255,
 		words: "the ID of a global replication group with its prefix: letters, digits and hyphens, starting with a letter", example: "ldgnf-sessions",
 	},

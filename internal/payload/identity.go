@@ -37,7 +37,13 @@ func (ids identities) add(r Resource, fields []field) Problems {
 
 // each gives the things that a parameter names: the entries of a list.
 func (f field) each(v Value) []Value {
-	if _, reference, _ := ParseReference(v.Text); f.kind != listField || reference {
+	if _, reference, _ := ParseReference(v.Text); reference {
+		return []Value{v}
+	}
+	if formats[f.format].anyCase {
+		v.Text = strings.ToLower(v.Text)
+	}
+	if f.kind != listField {
 		return []Value{v}
 	}
 	var all []Value

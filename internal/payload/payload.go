@@ -41,8 +41,15 @@ const (
 // MaxLayer is the highest number that a layer may have; the lowest is 0.
 const MaxLayer = 9999
 
-// MaxTimeLimit is the longest time limit, in seconds: a week.
-const MaxTimeLimit = 7 * 24 * 60 * 60
+// The longest time limits, in seconds: a week for a run and its layers, a day
+// for a resource, whose execution has a history of 25,000 events at most.
+const (
+	MaxTimeLimit         = 7 * 24 * 60 * 60
+	MaxResourceTimeLimit = 24 * 60 * 60
+)
+
+// MaxLayers is how many layers a payload may have.
+const MaxLayers = 200
 
 // Type is one resource type as the payload knows it.
 type Type struct {
@@ -98,7 +105,7 @@ type Options struct {
 	Approval                 bool   `doc:"Ask a person before the first change."`
 	ApprovalTimeLimitSeconds int    `default:"3600" min:"60" max:"604800" doc:"How long to wait for the answer. Without one the run ends with nothing changed."`
 	OnFailure                string `enum:"stop,continue" default:"stop" doc:"continue runs the layers that do not depend on the one that failed, see dependsOn of a layer."`
-	ResourceTimeLimitSeconds *int   `json:",omitempty" min:"1" max:"604800" doc:"For each resource that has no limit of its own, instead of that of its type."`
+	ResourceTimeLimitSeconds *int   `json:",omitempty" min:"1" max:"86400" doc:"For each resource that has no limit of its own, instead of that of its type."`
 	LayerTimeLimitSeconds    *int   `json:",omitempty" min:"1" max:"604800" doc:"For each layer that has no limit of its own. Without it a layer ends with its last resource."`
 	TimeLimitSeconds         *int   `json:",omitempty" min:"1" max:"604800" doc:"For the whole run, from its start. Nothing is begun past it."`
 }
@@ -247,6 +254,9 @@ func (p *parser) layers(list *node) []Layer {
 		p.add(list.pointer, list.show(), "StatePayload is empty: there is nothing to do", want)
 		return nil
 	}
+	if len(list.items) > MaxLayers {
+		p.add(list.pointer, list.show(), fmt.Sprintf("StatePayload has %d layers", len(list.items)), fmt.Sprintf("at most %d", MaxLayers))
+	}
 	var layers []Layer
 	first := map[int]string{}
 	for _, item := range list.items {
@@ -273,7 +283,7 @@ func (p *parser) layers(list *node) []Layer {
 		if n := members["dependsOn"]; n != nil {
 			layer.DependsOn = p.dependsOn(n)
 		}
-		layer.TimeLimitSeconds = p.timeLimit(members["timeLimitSeconds"])
+		layer.TimeLimitSeconds = p.timeLimit(members["timeLimitSeconds"], MaxTimeLimit)
 		layers = append(layers, layer)
 	}
 	slices.SortStableFunc(layers, func(a, b Layer) int { return a.Number - b.Number })
@@ -295,11 +305,11 @@ func (p *parser) number(n *node, name string, low, high int) (int, bool) {
 	return v.(int), true
 }
 
-func (p *parser) timeLimit(n *node) *int {
+func (p *parser) timeLimit(n *node, most int) *int {
 	if n == nil {
 		return nil
 	}
-	limit, ok := p.number(n, "timeLimitSeconds", 1, MaxTimeLimit)
+	limit, ok := p.number(n, "timeLimitSeconds", 1, most)
 	if !ok {
 		return nil
 	}
@@ -366,6 +376,9 @@ func (p *parser) resources(list *node, layer int) []Resource {
 		resources = append(resources, p.resource(item.pointer, members, layer))
 	}
 	for _, r := range resources {
+		if t, _ := p.types.find(r.Type); t.Alone && r.Optional {
+			p.add(r.Pointer+"/optional", "true", r.Type+" cannot be optional", "no such member")
+		}
 		if t, _ := p.types.find(r.Type); t.Alone && len(list.items) > 1 {
 			p.add(r.Pointer, "", r.Type+" shares its layer with other resources", "a layer of its own: it stands between two layers")
 		}
@@ -374,7 +387,7 @@ func (p *parser) resources(list *node, layer int) []Resource {
 }
 
 func (p *parser) resource(pointer string, members map[string]*node, layer int) Resource {
-	r := Resource{Pointer: pointer, Layer: layer, TimeLimitSeconds: p.timeLimit(members["timeLimitSeconds"])}
+	r := Resource{Pointer: pointer, Layer: layer, TimeLimitSeconds: p.timeLimit(members["timeLimitSeconds"], MaxResourceTimeLimit)}
 	if n := members["optional"]; n != nil {
 		optional := field{name: "optional", kind: boolField}
 		text, _ := p.text(n, optional)

@@ -44,15 +44,16 @@ func Schema(types Types) ([]byte, error) {
 			},
 		})
 	}
-	low, high := 1, MaxTimeLimit
-	limit := field{name: "timeLimitSeconds", kind: numberField, min: &low, max: &high, doc: "Seconds after which it counts as failed."}
+	low, week, day := 1, MaxTimeLimit, MaxResourceTimeLimit
+	limit := field{name: "timeLimitSeconds", kind: numberField, min: &low, max: &week, doc: "Seconds after which what is not done counts as failed."}
+	own := field{name: "timeLimitSeconds", kind: numberField, min: &low, max: &day, doc: "Seconds after which it counts as failed."}
 	optional := field{name: "optional", kind: boolField, doc: "The run goes on, and may succeed, without it."}
 	resource := object(map[string]any{
 		"resourceType":     map[string]any{"enum": names},
 		"resourceName":     map[string]any{"type": "string", "pattern": `\S`, "description": "A name for people, which the report uses."},
 		"parameters":       map[string]any{"type": "object"},
 		"optional":         optional.schema(false),
-		"timeLimitSeconds": limit.schema(false),
+		"timeLimitSeconds": own.schema(false),
 	}, "resourceType", "resourceName", "parameters")
 	if branches != nil {
 		resource["allOf"] = branches

@@ -45,7 +45,7 @@ func (l look) Preflight(ctx context.Context, req action.Request[PromoteParameter
 	d := decide(i, p, action.Asked{Now: req.Now}, action.Asked{Now: req.Now})
 	ready := action.Readiness{Observed: d.State, Evidence: i.evidence(), Findings: d.Findings()}
 	if i.Source == "" && d.Move != action.MoveFail {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: i.ID + " is no replica: it was promoted before, or never was one"})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictDone, Message: i.ID + " is no replica: it was promoted before, or never was one"})
 	}
 	i.Details.Report(ctx, l.keys, "DB instance "+i.ID, req.Run.Region, &ready)
 	if d.Step != stepPromote {

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/lock"
 	"dr-orchestrator/internal/report"
 )
 
@@ -38,16 +38,20 @@ type Closed struct {
 
 // Closer does for a run what its machine could not do, because it was stopped,
 // timed out or was ended by Step Functions itself: it reports what was under
-// way, and gives the locks up.
+// way. Its locks stay: a function of it may still be at work, and whoever needs
+// them takes them over when none can be any more (see package lock).
 type Closer struct {
 	Reporter   Reporter
-	Locks      lock.Locks
 	Executions Executions
 }
 
 // ErrorAborted is the class of a resource that was under way when its run was
 // ended from outside.
 const ErrorAborted = "Aborted"
+
+// reporting is the longest that a machine takes from its report to its end. An
+// older report is of an execution that was redriven since.
+const reporting = 15 * time.Minute
 
 // Close is the step CloseRun.
 func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
@@ -65,7 +69,7 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	var written report.Record
 	if there, err := store.has(ctx, run, docReport, &written); err != nil {
 		return Closed{}, err
-	} else if there && e.Status == types.ExecutionStatusFailed {
+	} else if there && e.Status == types.ExecutionStatusFailed && aws.ToTime(e.StopDate).Sub(written.EndedAt) < reporting {
 		return Closed{Decision: "the run has reported itself", Outcome: written.Outcome}, nil
 	}
 	var plan Plan
@@ -84,10 +88,8 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	if changed.Happened() {
 		ended.Outcome = report.FailedDirty
 	}
-	if ended.Planned {
-		if err := c.Locks.Release(ctx, in.Execution, plan.identities()); err != nil {
-			ended.Cause += "; the locks could not be given up: " + err.Error()
-		}
+	if _, err := store.has(ctx, run, docApproval, &ended.Approval); err != nil {
+		return Closed{}, err
 	}
 	reported, err := c.Reporter.Record(ctx, ended)
 	return Closed{Decision: "closed", Outcome: ended.Outcome, Report: reported.Report}, err
@@ -97,7 +99,7 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 // the one after them may have been begun, and its results are put together
 // from the children of its map. What they changed is joined.
 func (c Closer) layers(ctx context.Context, plan Plan, ended *ReportInput) (action.Change, error) {
-	changed := action.ChangeNo
+	changed, ran := action.ChangeNo, 0
 	for i, layer := range plan.Layers {
 		var items []Item
 		recorded, err := c.Reporter.Store.has(ctx, ended.run(), docResults(layer.Layer), &items)
@@ -111,13 +113,23 @@ func (c Closer) layers(ctx context.Context, plan Plan, ended *ReportInput) (acti
 			ended.LeftOut.Layers = append(ended.LeftOut.Layers, later.Layer)
 		}
 		ended.Recorded, ended.Begun = i+1, i+1
+		if !isApproval(layer.Resources[0]) {
+			ran++
+		}
 		for _, item := range items {
 			changed = changed.Or(item.Changed)
 		}
 	}
-	items, err := c.underWay(ctx, ended.Execution.ID)
-	if err != nil || len(items) == 0 {
+	items, maps, err := c.underWay(ctx, ended.Execution.ID)
+	if err != nil {
 		return changed, err
+	}
+	if len(items) == 0 {
+		// A map that was started, and of which nothing is shown yet.
+		if maps > ran && ended.Recorded < len(plan.Layers) {
+			ended.Begun, changed = ended.Recorded+1, changed.Or(action.ChangeUnknown)
+		}
+		return changed, nil
 	}
 	for i, layer := range plan.Layers {
 		if i < ended.Recorded || layer.Layer != items[0].layer {
@@ -151,34 +163,37 @@ type childItem struct {
 // the others are reported as perhaps changed.
 const mostChildren = 200
 
-// underWay reads the children of the map that was started last.
-func (c Closer) underWay(ctx context.Context, execution string) ([]childItem, error) {
+// underWay reads the children of the map that was started last, and counts the
+// maps of layers.
+func (c Closer) underWay(ctx context.Context, execution string) (items []childItem, maps int, err error) {
 	runs, err := c.Executions.ListMapRuns(ctx, &sfn.ListMapRunsInput{ExecutionArn: aws.String(execution), MaxResults: 100})
 	if err != nil {
-		return nil, action.Call("listing the map runs of the execution", err)
+		return nil, maps, action.Call("listing the map runs of the execution", err)
 	}
 	var last types.MapRunListItem
 	for _, r := range runs.MapRuns {
-		if isLayerMap(aws.ToString(r.MapRunArn)) && (last.StartDate == nil || r.StartDate.After(*last.StartDate)) {
+		if !isLayerMap(aws.ToString(r.MapRunArn)) {
+			continue
+		}
+		if maps++; last.StartDate == nil || r.StartDate.After(*last.StartDate) {
 			last = r
 		}
 	}
 	if last.MapRunArn == nil {
-		return nil, nil
+		return nil, maps, nil
 	}
 	children, err := c.Executions.ListExecutions(ctx, &sfn.ListExecutionsInput{MapRunArn: last.MapRunArn, MaxResults: mostChildren})
 	if err != nil {
-		return nil, action.Call("listing the children of the layer", err)
+		return nil, maps, action.Call("listing the children of the layer", err)
 	}
-	var items []childItem
 	for _, child := range children.Executions {
 		item, err := c.child(ctx, aws.ToString(child.ExecutionArn))
 		if err != nil {
-			return nil, err
+			return nil, maps, err
 		}
 		items = append(items, item)
 	}
-	return items, nil
+	return items, maps, nil
 }
 
 // LayersLabel is the label of the map that drives a layer. Step Functions

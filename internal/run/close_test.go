@@ -10,12 +10,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/lock"
 	"dr-orchestrator/internal/report"
 )
 
@@ -124,25 +122,8 @@ func TestLastSeen(t *testing.T) {
 	}
 }
 
-// free is a lock table on which everything can be given up.
-type free struct{ deleted []string }
-
-func (f *free) PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
-	panic("closing a run takes no lock")
-}
-
-func (f *free) DeleteItem(_ context.Context, in *dynamodb.DeleteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
-	f.deleted = append(f.deleted, aws.ToString(in.TableName))
-	return &dynamodb.DeleteItemOutput{}, nil
-}
-
 func TestClose(t *testing.T) {
 	plan := planOf(2, 1)
-	for i := range plan.Layers {
-		for j := range plan.Layers[i].Resources {
-			plan.Layers[i].Resources[j].Identities = []string{"rds-instance/" + plan.Layers[i].Resources[j].Name}
-		}
-	}
 	resource := func(layer, index int) action.Resource { return plan.Layers[layer].Resources[index] }
 	under := func(r action.Resource, events ...types.HistoryEvent) child {
 		return child{resource: r, status: types.ExecutionStatusAborted, events: events}
@@ -176,6 +157,10 @@ func TestClose(t *testing.T) {
 			[]child{under(resource(0, 0), answered(action.InProgress, action.ChangeYes), scheduled()), finished(resource(0, 1))}, "closed", report.FailedDirty, "FAILED DONE SKIPPED"},
 		{"a child is missing", types.ExecutionStatusAborted, []string{docPlan, docReadiness}, []string{LayersLabel},
 			[]child{under(resource(0, 1))}, "closed", report.FailedDirty, "FAILED FAILED SKIPPED"},
+		{"no child is shown yet", types.ExecutionStatusAborted, []string{docPlan, docReadiness}, []string{"abc", LayersLabel}, nil, "closed", report.FailedDirty, "FAILED FAILED SKIPPED"},
+		{"no child of the second layer is shown yet", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1)}, []string{LayersLabel, LayersLabel}, nil, "closed", report.FailedDirty, "DONE DONE FAILED"},
+		{"an old report, and a redrive since", types.ExecutionStatusFailed, []string{docPlan, docReadiness, docReport + " of yesterday"}, []string{LayersLabel},
+			[]child{finished(resource(0, 0)), finished(resource(0, 1))}, "closed", report.FailedDirty, "DONE DONE SKIPPED"},
 		{"stopped between the layers", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1)}, []string{LayersLabel},
 			[]child{finished(resource(0, 0)), finished(resource(0, 1))}, "closed", report.FailedDirty, "DONE DONE SKIPPED"},
 		{"stopped in the second layer", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1)}, []string{LayersLabel, LayersLabel},
@@ -184,7 +169,7 @@ func TestClose(t *testing.T) {
 			[]child{finished(resource(0, 0)), finished(resource(0, 1))}, "closed", report.FailedDirty, "DONE DONE SKIPPED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b, locks, told := newBucket(), &free{}, &outlets{}
+			b, told := newBucket(), &outlets{}
 			for _, doc := range tt.left {
 				var v any
 				switch doc {
@@ -193,7 +178,9 @@ func TestClose(t *testing.T) {
 				case docReadiness:
 					v = readyFor(plan)
 				case docReport:
-					v = report.Record{Outcome: report.Refused}
+					v = report.Record{Outcome: report.Refused, EndedAt: ended.Add(-time.Minute)}
+				case docReport + " of yesterday":
+					doc, v = docReport, report.Record{Outcome: report.Refused, EndedAt: ended.Add(-24 * time.Hour)}
 				default:
 					v = []Item{{Index: 0, Status: report.Done, Changed: action.ChangeYes}, {Index: 1, Status: report.Done, Changed: action.ChangeNo}}
 				}
@@ -201,8 +188,8 @@ func TestClose(t *testing.T) {
 			}
 			s := &stopped{status: tt.status, mapRuns: tt.mapRuns, children: tt.children}
 			c := Closer{
-				Reporter: Reporter{Store: Store{S3: b, Bucket: "runs-bucket"}, Events: told, Notices: told, Topic: "arn", Now: func() time.Time { return ended }},
-				Locks:    lock.Locks{Table: locks, Name: "locks"}, Executions: s,
+				Reporter:   Reporter{Store: Store{S3: b, Bucket: "runs-bucket"}, Events: told, Notices: told, Topic: "arn", Now: func() time.Time { return ended }},
+				Executions: s,
 			}
 			got, err := c.Close(t.Context(), CloseInput{Execution: plan.Run.Execution})
 			if err != nil || got.Decision != tt.decision || got.Outcome != tt.outcome {
@@ -213,9 +200,6 @@ func TestClose(t *testing.T) {
 			}
 			if got.Decision != "closed" {
 				return
-			}
-			if planned := slices.Contains(tt.left, docPlan); planned != (len(locks.deleted) > 0) {
-				t.Errorf("%d locks were given up", len(locks.deleted))
 			}
 			record := document[report.Record](t, b, documents+docReport)
 			var ends []string

@@ -102,6 +102,9 @@ func (s Store) RecordLayer(ctx context.Context, in LayerInput) (LayerOutcome, er
 	out := judgeLayer(items, in.Layer, in.Changed)
 	failed := out.Decision == "stop"
 	out = join(in, out)
+	if in.Asked != nil && failed {
+		return out, nil // a no, and silence, are for everything that was to come
+	}
 	if failed {
 		var plan Plan
 		if err := s.get(ctx, in.Run, docPlan, &plan); err != nil {

@@ -14,11 +14,16 @@ import (
 type LocksInput struct {
 	Run     action.Run `json:"run"`
 	Release bool       `json:"release"`
+	// Approval says who approved the run; it is kept for the report of a run
+	// that is stopped.
+	Approval string `json:"approval"`
 }
 
-// Locked is the answer. Decision is "go", or "held" with the outcome.
+// Locked is the answer. Decision is "go", "wait" for so many seconds, or "held"
+// with the outcome.
 type Locked struct {
 	Decision string         `json:"decision"`
+	Wait     int            `json:"waitSeconds"`
 	Outcome  report.Outcome `json:"outcome"`
 	Cause    string         `json:"cause"`
 }
@@ -40,12 +45,20 @@ func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
 	if in.Release {
 		return Locked{Decision: "go"}, l.Locks.Release(ctx, in.Run.Execution, names)
 	}
+	if in.Approval != "" {
+		if err := l.Store.put(ctx, in.Run, docApproval, in.Approval); err != nil {
+			return Locked{}, err
+		}
+	}
 	holder, err := l.Locks.Acquire(ctx, in.Run.Execution, names, l.Now())
 	if err != nil {
 		return Locked{}, err
 	}
 	if holder == nil {
 		return Locked{Decision: "go"}, nil
+	}
+	if !holder.Until.IsZero() {
+		return Locked{Decision: "wait", Wait: int(max(holder.Until.Sub(l.Now())/time.Second, 0)) + 1}, nil
 	}
 	return Locked{Decision: "held", Outcome: report.Refused, Cause: fmt.Sprintf(
 		"%s is being worked on by %s since %s; look with: aws stepfunctions describe-execution --region %s --execution-arn %s",

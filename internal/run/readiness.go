@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
@@ -89,7 +90,7 @@ func refer(run action.Run, layer Layer) LayerRef {
 		ref.Approval = &ApprovalRef{Index: r.Index, Name: r.Name, Seconds: min(r.TimeLimitSeconds, layer.TimeLimitSeconds)}
 		var p catalog.ApprovalParameters
 		if json.Unmarshal(r.Parameters, &p) == nil {
-			ref.Approval.Message = p.Message
+			ref.Approval.Message = bounded([]string{p.Message})
 		}
 	}
 	return ref
@@ -184,9 +185,32 @@ func judgeReadiness(plan Plan, checked []action.Checked) Readiness {
 	case len(lines) > 0:
 		return Readiness{Decision: "blocked", Outcome: report.FailedClean, Cause: bounded(lines)}
 	case plan.Mode == "plan":
-		return Readiness{Decision: "planned", Outcome: report.Succeeded, Cause: fmt.Sprintf("planned only: all %d resources are ready, nothing was changed", len(checked))}
+		return Readiness{Decision: "planned", Outcome: report.Succeeded, Cause: "planned only, nothing was changed: " + counted(checked)}
 	}
 	return Readiness{Decision: "go", Layers: []LayerRef{}}
+}
+
+// counted tells how many resources there are of each verdict, and how many
+// nobody could see.
+func counted(checked []action.Checked) string {
+	counts, unseen := map[action.Verdict]int{}, 0
+	for _, c := range checked {
+		if c.Observed == action.StateUnknown {
+			unseen++
+		} else {
+			counts[c.Verdict]++
+		}
+	}
+	var parts []string
+	for _, v := range []action.Verdict{action.VerdictReady, action.VerdictDone, action.VerdictWarning} {
+		if counts[v] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[v], v))
+		}
+	}
+	if unseen > 0 {
+		parts = append(parts, fmt.Sprintf("%d could not be seen", unseen))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // blocker is one thing that keeps a run from starting.

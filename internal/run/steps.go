@@ -94,7 +94,7 @@ func newReporter(f *client.Factory, env Environment, now func() time.Time) Repor
 
 // NewClose wires the step that closes a run whose machine was stopped.
 func NewClose(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
-	c := Closer{Reporter: newReporter(f, env, now), Locks: newLocks(f, env), Executions: sfn.NewFromConfig(f.Config(""))}
+	c := Closer{Reporter: newReporter(f, env, now), Executions: sfn.NewFromConfig(f.Config(""))}
 	return action.Step[CloseInput, Closed](c.Close)
 }
 

@@ -42,6 +42,7 @@ const (
 	docPlan      = "plan.json"
 	docPreflight = "preflight-batches.json"
 	docReadiness = "readiness.json"
+	docApproval  = "approval.json"
 	docReport    = "report.json"
 )
 

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,9 +52,17 @@ func isPointer(input []byte) bool {
 func (p Preparer) stored(ctx context.Context, in PrepareInput, region string) (document []byte, source string, problems payload.Problems, err error) {
 	const want = `{"Payload": "the name of a stored payload"}, and Options where they should differ`
 	var to pointerTo
-	d := json.NewDecoder(bytes.NewReader(in.Input))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&to); err != nil {
+	var members map[string]json.RawMessage
+	err = json.Unmarshal(in.Input, &members)
+	for name := range members { // encoding/json takes names in any case
+		if name != "Payload" && name != "Options" && err == nil {
+			err = fmt.Errorf("it has the member %q", name)
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(in.Input, &to)
+	}
+	if err != nil {
 		return nil, "", payload.Problems{{Message: "the input names a stored payload and is not of the right form: " + err.Error(), Want: want}}, nil
 	}
 	if !storedName.MatchString(to.Payload) {
