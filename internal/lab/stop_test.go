@@ -10,6 +10,7 @@ import (
 	"dr-orchestrator/internal/asl"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/run"
 )
 
 // stopped runs a payload, stops it when the count of states entered and API
@@ -116,6 +117,9 @@ func TestStoppedAnywhereAndRunAgain(t *testing.T) {
 			}
 			if first.Outcome != report.Succeeded && first.Record.Version == 0 {
 				t.Fatalf("stopped at %d of %d: there is no report", at, steps)
+			}
+			if page, ok := a.Object(a.Bucket("us-west-2"), run.PageKey(first.Record.Run.Execution, first.Record.Run.StartedAt)); !ok || !strings.Contains(string(page), "What to do next") {
+				t.Fatalf("stopped at %d of %d: the report has no page", at, steps)
 			}
 		}
 		t.Logf("%d stops: %v", steps, ends)

@@ -58,7 +58,7 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	if e.Status == types.ExecutionStatusRunning || e.Status == types.ExecutionStatusPendingRedrive || e.Status == types.ExecutionStatusSucceeded {
 		return Closed{Decision: "the execution is " + string(e.Status)}, nil
 	}
-	ended := ReportInput{EndedAt: e.StopDate, Cause: fmt.Sprintf("the execution was ended from outside (%s): %s", e.Status, strings.TrimPrefix(aws.ToString(e.Error)+": "+aws.ToString(e.Cause), ": "))}
+	ended := ReportInput{EndedAt: e.StopDate, Cause: fmt.Sprintf(report.EndedOutside+" (%s): %s", e.Status, strings.TrimPrefix(aws.ToString(e.Error)+": "+aws.ToString(e.Cause), ": "))}
 	ended.Execution.ID, ended.Execution.Name, ended.Execution.StartTime = in.Execution, aws.ToString(e.Name), aws.ToTime(e.StartDate)
 	run, store := ended.run(), c.Reporter.Store
 

@@ -68,8 +68,9 @@ type Reporter struct {
 // EventSource is the source of every event that this product sends.
 const EventSource = "dr-orchestrator"
 
-// Record is the step RecordReport. The report counts; that an event or a
-// message about it could not be sent is told in the answer and fails nothing.
+// Record is the step RecordReport. The report counts; that its page could not
+// be written, or an event or a message about it not be sent, is told in the
+// answer and fails nothing.
 func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) {
 	now := r.Now()
 	if in.EndedAt != nil {
@@ -90,6 +91,9 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 		return Reported{}, err
 	}
 	undelivered := []string{}
+	if err := r.Store.write(ctx, in.run(), docPage, "text/html; charset=utf-8", record.HTML()); err != nil {
+		undelivered = append(undelivered, "the page of the report: "+err.Error())
+	}
 	sent, err := r.Events.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
 		Source: aws.String(EventSource), DetailType: aws.String("Run Ended"), Detail: aws.String(string(detail)),
 		Resources: []string{in.Execution.ID}, Time: aws.Time(record.EndedAt),

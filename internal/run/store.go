@@ -43,6 +43,7 @@ const (
 	docPreflight = "preflight-batches.json"
 	docReadiness = "readiness.json"
 	docReport    = "report.json"
+	docPage      = "report.html" // the same for a person
 )
 
 func docLayer(layer int) string   { return fmt.Sprintf("layer-%d.json", layer) }
@@ -62,6 +63,11 @@ func ReportKey(execution string, started time.Time) string {
 	return Prefix(execution, started) + docReport
 }
 
+// PageKey is where its page for a person stands.
+func PageKey(execution string, started time.Time) string {
+	return Prefix(execution, started) + docPage
+}
+
 func prefix(r action.Run) string { return Prefix(r.Execution, r.StartedAt) }
 
 func (s Store) put(ctx context.Context, r action.Run, doc string, v any) error {
@@ -69,9 +75,13 @@ func (s Store) put(ctx context.Context, r action.Run, doc string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", doc, err)
 	}
-	_, err = s.S3.PutObject(ctx, &s3.PutObjectInput{
+	return s.write(ctx, r, doc, "application/json", body)
+}
+
+func (s Store) write(ctx context.Context, r action.Run, doc, contentType string, body []byte) error {
+	_, err := s.S3.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(s.Bucket), Key: aws.String(prefix(r) + doc),
-		Body: bytes.NewReader(body), ContentType: aws.String("application/json"),
+		Body: bytes.NewReader(body), ContentType: aws.String(contentType),
 	})
 	return action.Call("writing "+doc+" of the run", err)
 }
