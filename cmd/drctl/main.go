@@ -49,6 +49,7 @@ type commands struct {
 	Schema    schemaCommand    `cmd:"" help:"Print the JSON Schema of a StatePayload, for editors."`
 	Plan      planCommand      `cmd:"" help:"Look at everything a payload names, in AWS, and change nothing."`
 	Start     startCommand     `cmd:"" help:"Start a run in AWS."`
+	Watch     watchCommand     `cmd:"" help:"Watch a run until its end."`
 	Stop      stopCommand      `cmd:"" help:"Stop a run."`
 	Resume    resumeCommand    `cmd:"" help:"Start the payload of a run that ended again."`
 	Approve   approveCommand   `cmd:"" help:"Let a run go on that waits for an approval."`

@@ -159,7 +159,7 @@ func (c Closer) underWay(ctx context.Context, execution string) ([]childItem, er
 	}
 	var last types.MapRunListItem
 	for _, r := range runs.MapRuns {
-		if isLayerMap(aws.ToString(r.MapRunArn)) && (last.StartDate == nil || r.StartDate.After(*last.StartDate)) {
+		if IsLayerMap(aws.ToString(r.MapRunArn)) && (last.StartDate == nil || r.StartDate.After(*last.StartDate)) {
 			last = r
 		}
 	}
@@ -185,7 +185,8 @@ func (c Closer) underWay(ctx context.Context, execution string) ([]childItem, er
 // makes it part of the ARN of each map run.
 const LayersLabel = "Layers"
 
-func isLayerMap(mapRun string) bool { return strings.Contains(mapRun, "/"+LayersLabel+":") }
+// IsLayerMap reports whether a map run, by its ARN, drives a layer.
+func IsLayerMap(mapRun string) bool { return strings.Contains(mapRun, "/"+LayersLabel+":") }
 
 // child reads one resource from its execution: its own result where it came
 // to one, otherwise what its function said last.

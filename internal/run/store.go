@@ -68,6 +68,16 @@ func PageKey(execution string, started time.Time) string {
 	return Prefix(execution, started) + docPage
 }
 
+// PlanKey is where the plan of a run stands, as soon as it is made.
+func PlanKey(execution string, started time.Time) string {
+	return Prefix(execution, started) + docPlan
+}
+
+// ResultsKey is where the items of a layer stand, as soon as it is recorded.
+func ResultsKey(execution string, started time.Time, layer int) string {
+	return Prefix(execution, started) + docResults(layer)
+}
+
 func prefix(r action.Run) string { return Prefix(r.Execution, r.StartedAt) }
 
 func (s Store) put(ctx context.Context, r action.Run, doc string, v any) error {
