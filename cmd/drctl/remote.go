@@ -357,6 +357,7 @@ type ending struct {
 	trace     trace
 	at        run.Location
 	record    *report.Record // nil: there is none
+	rebuilt   bool           // it was put together here
 	missing   string         // why not
 	lost      string         // what of the end was told to nobody
 }
@@ -461,7 +462,7 @@ func (e ending) print(out, errs io.Writer, asJSON bool) error {
 		return nil
 	}
 	printRecord(out, record)
-	if e.record != nil {
+	if e.record != nil && !e.rebuilt {
 		fmt.Fprintf(out, "\nReport: s3://%s/%s\n", e.at.Bucket, e.at.Key)
 	}
 	return nil

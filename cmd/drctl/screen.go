@@ -63,9 +63,10 @@ func (s screen) head(now time.Time, columns int) []string {
 	d := s.w.execution
 	since := spent(now.Sub(aws.ToTime(d.StartDate)))
 	status := string(d.Status)
-	name := cut(printable(aws.ToString(d.Name)), columns-width(since)-len(status)-4)
-	left := name + "  " + status
-	gap := strings.Repeat(" ", max(columns-width(left)-width(since), 1))
+	name := cut(printable(aws.ToString(d.Name)), max(columns-width(since)-len(status)-4, 0))
+	left := cut(name+"  "+status, max(columns-width(since)-1, 0))
+	since = cut(since, columns)
+	gap := strings.Repeat(" ", max(columns-width(left)-width(since), 0))
 	done, failed, all := s.w.count()
 	state := cut(stateText(s.w.state), columns)
 	if all > 0 {
@@ -89,7 +90,7 @@ func (s screen) bar(done, failed, all, columns int) string {
 		text += fmt.Sprintf(", %d failed", failed)
 	}
 	text += "; " + stateText(s.w.state)
-	long := max(min(columns-width(text), columns/3), 10)
+	long := min(max(min(columns-width(text), columns/3), 10), columns)
 	d, f := done*long/all, (failed*long+all-1)/all
 	f = min(f, long-d)
 	return s.colour.paint(green, strings.Repeat("█", d)) + s.colour.paint(red, strings.Repeat("▒", f)) + s.colour.paint(faint, strings.Repeat("░", long-d-f)) + cut(text, columns-long)
@@ -166,7 +167,7 @@ func (s screen) tree(now time.Time, columns, room int) []string {
 	if after > 0 {
 		out = append(out, s.colour.paint(faint, cut(fmt.Sprintf("  %d layers after", after), columns)))
 	}
-	return out
+	return out[:min(len(out), room)]
 }
 
 // window chooses the layers that are shown where there are more than lines: from
@@ -275,6 +276,9 @@ func (s screen) resource(r *watchedResource, now time.Time, names, columns int) 
 		phase = "ended"
 	}
 	const phases = 14
+	if columns < 3 {
+		return cut(mark, columns)
+	}
 	text := " " + fill(printable(r.name), names) + " " + fmt.Sprintf("%7s", took) + "  " + fill(phase, phases) + " "
 	message := cut(printable(r.message), max(columns-3-width(text), 0))
 	return "  " + s.colour.paint(code, mark) + cut(text, columns-3) + s.colour.paint(faint, message)

@@ -68,15 +68,7 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	} else if there && e.Status == types.ExecutionStatusFailed {
 		return Closed{Decision: "the run has reported itself", Outcome: written.Outcome}, nil
 	}
-	var plan Plan
-	if ended.Planned, err = store.has(ctx, run, docPlan, &plan); err != nil {
-		return Closed{}, err
-	}
-	var checked []action.Checked
-	if ended.Judged, err = store.has(ctx, run, docReadiness, &checked); err != nil {
-		return Closed{}, err
-	}
-	changed, err := c.layers(ctx, plan, &ended)
+	plan, changed, err := c.found(ctx, &ended)
 	if err != nil {
 		return Closed{}, err
 	}
@@ -91,6 +83,21 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	}
 	reported, err := c.Reporter.Record(ctx, ended)
 	return Closed{Decision: "closed", Outcome: ended.Outcome, Report: reported.Report}, err
+}
+
+// found looks for what a run has left: its plan, what it judged, how far it
+// came, and what it changed.
+func (c Closer) found(ctx context.Context, ended *ReportInput) (plan Plan, changed action.Change, err error) {
+	run, store := ended.run(), c.Reporter.Store
+	if ended.Planned, err = store.has(ctx, run, docPlan, &plan); err != nil {
+		return plan, changed, err
+	}
+	var checked []action.Checked
+	if ended.Judged, err = store.has(ctx, run, docReadiness, &checked); err != nil {
+		return plan, changed, err
+	}
+	changed, err = c.layers(ctx, plan, ended)
+	return plan, changed, err
 }
 
 // layers finds out how far the run came. Layers with recorded results ended;
