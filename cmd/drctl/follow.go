@@ -65,6 +65,7 @@ func (r *watchedResource) failed() bool {
 type watchedLayer struct {
 	number    int
 	resources []*watchedResource
+	begun     bool // of those that wait it is only not seen yet what they do
 }
 
 // change is one thing that is new, as it is told where no screen is.
@@ -373,6 +374,9 @@ func (w *watcher) driven(events []types.HistoryEvent) *watchedResource {
 			continue
 		}
 		r := w.resource(resource.Index, resource.Layer, resource.Name)
+		for _, l := range w.layers {
+			l.begun = l.begun || l.number == r.layer
+		}
 		if r.began = startedAt; startedAt.IsZero() {
 			r.began = aws.ToTime(e.Timestamp)
 		}

@@ -160,7 +160,7 @@ func (s screen) tree(now time.Time, columns, room int) []string {
 		out = append(out, s.layer(l, hidden, columns))
 		for _, r := range l.resources {
 			if shown[r] {
-				out = append(out, s.resource(r, now, names, columns))
+				out = append(out, s.resource(r, l.begun, now, names, columns))
 			}
 		}
 	}
@@ -230,11 +230,15 @@ func (s screen) layer(l *watchedLayer, hidden, columns int) string {
 	for _, r := range l.resources {
 		counts[r.status]++
 	}
+	waiting := "waiting"
+	if l.begun {
+		waiting = "not seen yet"
+	}
 	var parts []string
 	for _, part := range []struct {
 		status report.Status
 		word   string
-	}{{stageRunning, "running"}, {report.Failed, "failed"}, {report.RefusedHere, "refused"}, {stageEnded, "ended"}, {report.Done, "done"}, {stageWaiting, "waiting"}} {
+	}{{stageRunning, "running"}, {report.Failed, "failed"}, {report.RefusedHere, "refused"}, {stageEnded, "ended"}, {report.Done, "done"}, {stageWaiting, waiting}} {
 		if n := counts[part.status]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.word))
 		}
@@ -248,7 +252,7 @@ func (s screen) layer(l *watchedLayer, hidden, columns int) string {
 }
 
 // resource draws one line: mark, name, time, phase, and what AWS says.
-func (s screen) resource(r *watchedResource, now time.Time, names, columns int) string {
+func (s screen) resource(r *watchedResource, begun bool, now time.Time, names, columns int) string {
 	mark, code := "·", faint
 	switch {
 	case r.failed():
@@ -271,7 +275,9 @@ func (s screen) resource(r *watchedResource, now time.Time, names, columns int) 
 	phase := printable(r.phase)
 	switch r.status {
 	case stageWaiting:
-		phase = "waiting"
+		if phase = "waiting"; begun {
+			phase = "not seen yet"
+		}
 	case stageEnded:
 		phase = "ended"
 	}

@@ -197,6 +197,10 @@ func (r Record) facts(p *page) {
 	p.put("</dl>\n")
 }
 
+// mostTroubles bounds the list of what is left to do: every resource has a line
+// of its own further below.
+const mostTroubles = 40
+
 // left is what did not reach its goal, resources with the same trouble
 // together, and what is wrong with the payload.
 func (r Record) left(p *page) {
@@ -210,7 +214,7 @@ func (r Record) left(p *page) {
 		t := trouble{string(x.Status), x.Phase}
 		switch {
 		case x.Error != nil:
-			t.what = x.Error.Class + ": " + x.Error.Message
+			t.what, _, _ = strings.Cut(x.Error.Class+": "+x.Error.Message, "; last seen:") // which stands with each resource
 		case x.Status == Skipped:
 			t.what = "not begun; it is as it was before the run"
 		}
@@ -235,7 +239,11 @@ func (r Record) left(p *page) {
 	p.put("<h2>What is left to do</h2>\n")
 	if len(order) > 0 {
 		p.put(`<div class="wide"><table><thead><tr><th>State</th><th class="n">How many</th><th>Resources</th><th>Why</th></tr></thead><tbody>` + "\n")
-		for _, t := range order {
+		for i, t := range order {
+			if i == mostTroubles {
+				p.put(`<tr><td></td><td class="n">%d</td><td colspan="2">more kinds of trouble: see the resources</td></tr>`+"\n", len(order)-i)
+				break
+			}
 			p.put(`<tr><td class="w"><span class="%s">%s</span></td><td class="n">%d</td><td>%s</td><td>%s</td></tr>`+"\n", toneOf(t.status), t.status, len(names[t]), some(names[t]), t.what)
 		}
 		p.put("</tbody></table></div>\n")
@@ -312,7 +320,10 @@ func (r Record) resources(p *page) {
 		if x.Changed {
 			changed = "yes"
 		}
-		if seen == "" {
+		switch {
+		case x.Error != nil:
+			seen = x.Error.Class + ": " + x.Error.Message
+		case seen == "":
 			seen = string(x.Verdict)
 		}
 		p.put(`<tr><td class="n">%d</td><td class="%s">%s</td><td class="w">%s</td><td class="w"><span class="%s">%s</span></td><td>%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td><td class="n">%s</td><td>%s</td></tr>`+"\n",
