@@ -61,9 +61,9 @@ func layered(t *testing.T, e *lab.Estate, layers, each int) string {
 // A run of 50 resources in 5 layers is told from its start to its end: every
 // resource, in order of the layers, and the exit code is that of the run.
 func TestWatchTellsEveryResource(t *testing.T) {
-	e := lab.DefaultEstate()
+	e := lasting(5)
 	file := layered(t, e, 5, 10)
-	s := serve(t, e, "", nil)
+	s := serveAt(t, 40, e, "", nil)
 	code, out, errs := s.drctl("watch", s.started(file), "--json")
 	if code != exitSucceeded {
 		t.Fatal(code, out, errs)
