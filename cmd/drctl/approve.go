@@ -20,7 +20,17 @@ type tokens interface {
 type approveCommand struct {
 	Execution string `arg:"" name:"arn" help:"ARN of the execution that waits."`
 	Comment   string `help:"What is to stand beside your name."`
+	JSON      bool   `name:"json" help:"Print one JSON object: the decision, and in whose name."`
 	remoteFlags
+}
+
+// Help shows examples.
+func (c *approveCommand) Help() string {
+	return `Your identity in AWS stands in the report beside the comment.
+
+Examples:
+  drctl approve ARN
+  drctl approve ARN --comment "agreed with the duty officer" --json`
 }
 
 // approval is what a run is told that may go on.
@@ -49,14 +59,35 @@ func (c *approveCommand) Run(s streams, at clock) error {
 	if err = r.answered(ctx, id.arn, asked, string(output), err); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "Approved by %s: %s goes on.\n", by, id.arn)
-	return nil
+	return decided(s, c.JSON, approval{"approved", by, c.Comment}, id.arn, "Approved by %s: %s goes on.\n")
 }
 
 type declineCommand struct {
 	Execution string `arg:"" name:"arn" help:"ARN of the execution that waits."`
 	Reason    string `required:"" help:"Why; it stands in the report."`
+	JSON      bool   `name:"json" help:"Print one JSON object: the decision, and in whose name."`
 	remoteFlags
+}
+
+// Help shows an example.
+func (c *declineCommand) Help() string {
+	return `Example:
+  drctl decline ARN --reason "the primary is back"`
+}
+
+// decided tells of an answer that was given.
+func decided(s streams, asJSON bool, a approval, id, text string) error {
+	if !asJSON {
+		fmt.Fprintf(s.out, text, a.By, id)
+		return nil
+	}
+	if err := json.NewEncoder(s.out).Encode(struct {
+		Execution string `json:"executionArn"`
+		approval
+	}{id, a}); err != nil {
+		return environment("%w", err)
+	}
+	return nil
 }
 
 // errorDeclined is the error that a run ends with which somebody declined.
@@ -78,8 +109,7 @@ func (c *declineCommand) Run(s streams, at clock) error {
 	if err = r.answered(ctx, id.arn, asked, cause, err); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "Declined by %s: %s changes nothing.\n", by, id.arn)
-	return nil
+	return decided(s, c.JSON, approval{"declined", by, c.Reason}, id.arn, "Declined by %s: %s changes nothing.\n")
 }
 
 // question is a task that waits for an answer, by its event in the history.

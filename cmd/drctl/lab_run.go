@@ -28,7 +28,7 @@ type labRunCommand struct {
 	Speed      float64 `default:"1" help:"How much faster than real time the real clock runs."`
 	Functions  string  `help:"Run the built Lambda binaries in this folder (NAME/bootstrap) instead of their handlers; needs --clock real."`
 	JSON       bool    `name:"json" help:"Print one JSON object; progress and logs go to standard error."`
-	Report     string  `help:"Folder to write report.json and report.txt to."`
+	Report     string  `help:"Folder to write report.json, report.html and report.txt to."`
 }
 
 // maxInput is what Step Functions takes as the input of an execution, less the
@@ -160,7 +160,7 @@ func (c *labRunCommand) finish(s streams, result lab.Result) error {
 	} else {
 		printResult(s.out, result)
 		if c.Report != "" {
-			fmt.Fprintf(s.out, "Report: %s\n", filepath.Join(c.Report, "report.json"))
+			fmt.Fprintf(s.out, "Report: %s\n", filepath.Join(c.Report, "report.html"))
 		}
 	}
 	for _, fault := range result.Unfired {
@@ -184,6 +184,9 @@ func writeReport(dir string, record report.Record) error {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "report.json"), append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "report.html"), record.HTML(), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "report.txt"), []byte(record.Text()), 0o644)

@@ -24,7 +24,9 @@ type labServeCommand struct {
 
 // Help shows examples.
 func (c *labServeCommand) Help() string {
-	return `Examples, in another terminal:
+	return `Examples:
+  drctl lab serve --speed 60
+and in another terminal:
   export AWS_ENDPOINT_URL=http://127.0.0.1:4599 AWS_ACCESS_KEY_ID=lab AWS_SECRET_ACCESS_KEY=lab
   aws rds describe-global-clusters --region us-west-2
   aws stepfunctions start-execution --region us-west-2 \
@@ -74,6 +76,12 @@ func (c *labServeCommand) Run(s streams) error {
 }
 
 type labEstateCommand struct{}
+
+// Help shows an example.
+func (c *labEstateCommand) Help() string {
+	return `Example:
+  drctl lab estate > estate.json`
+}
 
 func (c *labEstateCommand) Run(s streams) error {
 	data, err := lab.DefaultEstate().JSON()

@@ -85,6 +85,8 @@ type remoteFlags struct {
 type remote struct {
 	region     string
 	executions executions
+	lists      lists
+	mapRuns    run.Executions
 	tokens     tokens
 	reports    reports
 	callers    callers
@@ -127,7 +129,7 @@ func (f remoteFlags) connect(ctx context.Context, region string, c clock) (*remo
 		return nil, environment("no AWS credentials (a lab takes any: AWS_ACCESS_KEY_ID=lab AWS_SECRET_ACCESS_KEY=lab): %w", err)
 	}
 	machines := sfn.NewFromConfig(cfg)
-	r.executions, r.tokens, r.callers = machines, machines, sts.NewFromConfig(cfg)
+	r.executions, r.lists, r.mapRuns, r.tokens, r.callers = machines, machines, machines, machines, sts.NewFromConfig(cfg)
 	r.reports = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = cfg.BaseEndpoint != nil
 		o.DisableLogOutputChecksumValidationSkipped = true
@@ -301,7 +303,7 @@ func running(s types.ExecutionStatus) bool {
 
 // next tells what can be done about an execution that runs.
 func (r *remote) next(arn string, approval bool) string {
-	text := fmt.Sprintf("Stop it:     drctl stop %s%s\n", arn, r.flags)
+	text := fmt.Sprintf("Watch it:    drctl watch %s%s\nStop it:     drctl stop %s%s\n", arn, r.flags, arn, r.flags)
 	if approval {
 		text += fmt.Sprintf("Approve it:  drctl approve %s%s\nDecline it:  drctl decline %s%s --reason TEXT\n", arn, r.flags, arn, r.flags)
 	}
@@ -355,6 +357,7 @@ type ending struct {
 	trace     trace
 	at        run.Location
 	record    *report.Record // nil: there is none
+	rebuilt   bool           // it was put together here
 	missing   string         // why not
 	lost      string         // what of the end was told to nobody
 }
@@ -459,7 +462,7 @@ func (e ending) print(out, errs io.Writer, asJSON bool) error {
 		return nil
 	}
 	printRecord(out, record)
-	if e.record != nil {
+	if e.record != nil && !e.rebuilt {
 		fmt.Fprintf(out, "\nReport: s3://%s/%s\n", e.at.Bucket, e.at.Key)
 	}
 	return nil

@@ -52,6 +52,13 @@ type served struct {
 // serve puts a lab behind HTTP, three hundred times as fast as real time.
 func serve(t *testing.T, estate *lab.Estate, faults string, change func(*lab.Account)) *served {
 	t.Helper()
+	return serveAt(t, 300, estate, faults, change)
+}
+
+// serveAt is serve at a speed at which functions with much to do come to their
+// end in time on a slow machine.
+func serveAt(t *testing.T, speed float64, estate *lab.Estate, faults string, change func(*lab.Account)) *served {
+	t.Helper()
 	for name, value := range map[string]string{
 		"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": "us-west-2", "AWS_DEFAULT_REGION": "", "AWS_ENDPOINT_URL": "",
 		"AWS_CONFIG_FILE": filepath.Join(t.TempDir(), "none"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(t.TempDir(), "none"), "AWS_EC2_METADATA_DISABLED": "true",
@@ -62,7 +69,7 @@ func serve(t *testing.T, estate *lab.Estate, faults string, change func(*lab.Acc
 	if err != nil {
 		t.Fatal(err)
 	}
-	account := lab.NewAccount(estate, lab.NewWallClock(lab.Epoch, 300), 1, spec)
+	account := lab.NewAccount(estate, lab.NewWallClock(lab.Epoch, speed), 1, spec)
 	if change != nil {
 		change(account)
 	}
@@ -335,7 +342,7 @@ func entersLayer(e types.HistoryEvent) bool {
 }
 
 func TestStopAndResume(t *testing.T) {
-	s := serve(t, lasting(900), "", nil)
+	s := serveAt(t, 300, lasting(900), "", nil)
 	arn := s.started(three)
 	if code, _, errs := s.drctl("resume", arn); code != exitInput || !strings.Contains(errs, "still runs") || !strings.Contains(errs, "drctl stop "+arn) {
 		t.Errorf("resume of a run that goes on: exit code %d, %s", code, errs)

@@ -15,7 +15,10 @@ type resumeCommand struct {
 // Help says what resuming is.
 func (c *resumeCommand) Help() string {
 	return `The input of the execution is started again on the same machine, as it is deployed
-now. Every resource is looked at first: what has reached its goal is left alone.`
+now. Every resource is looked at first: what has reached its goal is left alone.
+
+Example:
+  drctl resume ARN --wait`
 }
 
 func (c *resumeCommand) Run(s streams, at clock) error {

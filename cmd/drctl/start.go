@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"dr-orchestrator/internal/run"
 )
 
 type startCommand struct {
-	File          string `arg:"" help:"The StatePayload, or - for standard input."`
+	File          string `arg:"" optional:"" help:"The StatePayload, or - for standard input."`
+	Stored        string `help:"Name of a payload that is stored in the region of the run, instead of a file." placeholder:"NAME"`
 	ExecutionName string `help:"Name of the execution; by default made from the time."`
 	Wait          bool   `help:"Wait for the end; the exit code is then that of the run."`
 	JSON          bool   `name:"json" help:"Print one JSON object: the execution, or after --wait the report."`
@@ -20,11 +23,13 @@ type startCommand struct {
 func (c *startCommand) Help() string {
 	return `Examples:
   drctl start payload.json --region us-west-2
-  drctl start payload.json --region us-west-2 --wait --json`
+  drctl start payload.json --region us-west-2 --wait --json
+  drctl start --stored orders --region us-west-2
+  generate-payload | drctl start - --region us-west-2`
 }
 
 func (c *startCommand) Run(s streams, at clock) error {
-	data, err := readPayload(c.File, c.Machine, s)
+	data, err := c.input(s)
 	if err != nil {
 		return err
 	}
@@ -43,6 +48,20 @@ func (c *startCommand) Run(s streams, at clock) error {
 		return err
 	}
 	return r.begin(ctx, begun{machine: machine, name: name, input: string(data), wait: c.Wait, json: c.JSON}, s)
+}
+
+// input is what the execution is started with: a payload, or the name of one
+// that the run reads for itself.
+func (c *startCommand) input(s streams) ([]byte, error) {
+	switch {
+	case (c.File == "") == (c.Stored == ""):
+		return nil, wrongInput("give either a file (or - for standard input) or --stored NAME")
+	case c.File != "":
+		return readPayload(c.File, c.Machine, s)
+	case !run.IsStoredName(c.Stored):
+		return nil, wrongInput("--stored %q is no name of a stored payload: letters, digits, dots, hyphens and underscores", c.Stored)
+	}
+	return encoded(map[string]string{"Payload": c.Stored})
 }
 
 // begun is an execution to be started, and how to tell of it.

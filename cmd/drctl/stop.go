@@ -20,7 +20,10 @@ type stopCommand struct {
 // Help says what a stop is.
 func (c *stopCommand) Help() string {
 	return `Nothing new is begun after a stop. What AWS was already asked to do goes on: look
-at the resources, or start the same payload again, which looks first.`
+at the resources, or start the same payload again, which looks first.
+
+Example:
+  drctl stop ARN --cause "the primary is back"`
 }
 
 // reportWait is how long a stopped run may take to leave a report.

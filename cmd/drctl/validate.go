@@ -14,6 +14,13 @@ type validateCommand struct {
 	JSON    bool   `name:"json" help:"Print one JSON object."`
 }
 
+// Help shows examples.
+func (c *validateCommand) Help() string {
+	return `Examples:
+  drctl validate payload.json
+  generate-payload | drctl validate - --machine failback --json`
+}
+
 func (c *validateCommand) Run(s streams) error {
 	data, err := readFile(c.File, s)
 	if err != nil {
@@ -43,6 +50,12 @@ func (c *validateCommand) Run(s streams) error {
 
 type schemaCommand struct{}
 
+// Help shows an example.
+func (c *schemaCommand) Help() string {
+	return `Example:
+  drctl schema > schema.json`
+}
+
 func (c *schemaCommand) Run(s streams) error {
 	schema, err := payload.Schema(catalog.Types())
 	if err != nil {
@@ -53,6 +66,12 @@ func (c *schemaCommand) Run(s streams) error {
 }
 
 type referenceCommand struct{}
+
+// Help shows an example.
+func (c *referenceCommand) Help() string {
+	return `Example:
+  drctl reference > reference.md`
+}
 
 func (c *referenceCommand) Run(s streams) error {
 	text, err := payload.Handbook(catalog.Types())

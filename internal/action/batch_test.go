@@ -35,7 +35,7 @@ func (listed) Preflight(_ context.Context, req Request[parameters]) (Readiness, 
 	return Readiness{Observed: StateReady, Evidence: Evidence{"from": "list"}}, nil
 }
 
-func named(names ...string) []Resource {
+func entries(names ...string) []Resource {
 	var all []Resource
 	for i, name := range names {
 		parameters := `{"Name":"` + name + `"}`
@@ -59,12 +59,12 @@ func TestPreflightTogether(t *testing.T) {
 		alone      int
 		unanswered int
 	}{
-		{"one", named("a"), nil, nil, 1, 0},
-		{"two", named("a", "b"), nil, [][]string{{"a", "b"}}, 0, 0},
-		{"two, one of them wrong", named("a", "wrong"), nil, nil, 1, 0},
-		{"three, one of them wrong", named("a", "wrong", "b"), nil, [][]string{{"a", "b"}}, 0, 0},
-		{"three, one without an answer", named("a", "silent", "b"), nil, [][]string{{"a", "silent", "b"}}, 0, 1},
-		{"two that are driven", named("a", "b"), &Drive{Changed: ChangeNo}, nil, 2, 0},
+		{"one", entries("a"), nil, nil, 1, 0},
+		{"two", entries("a", "b"), nil, [][]string{{"a", "b"}}, 0, 0},
+		{"two, one of them wrong", entries("a", "wrong"), nil, nil, 1, 0},
+		{"three, one of them wrong", entries("a", "wrong", "b"), nil, [][]string{{"a", "b"}}, 0, 0},
+		{"three, one without an answer", entries("a", "silent", "b"), nil, [][]string{{"a", "silent", "b"}}, 0, 1},
+		{"two that are driven", entries("a", "b"), &Drive{Changed: ChangeNo}, nil, 2, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := &lister{stub: &stub{}}
@@ -108,7 +108,7 @@ func TestAnswersStayWithinTheMachinesLimit(t *testing.T) {
 				s.ready[name] = Readiness{Observed: StateReady, Evidence: Evidence{"text": strings.Repeat("e", tt.evidence)}}
 				s.err[name] = errors.New(strings.Repeat("m", tt.message))
 			}
-			got, class, text := invoke[PreflightAnswer](t, adapter(s), Envelope{Operation: OperationPreflight, Resources: named(names...)})
+			got, class, text := invoke[PreflightAnswer](t, adapter(s), Envelope{Operation: OperationPreflight, Resources: entries(names...)})
 			if class != "" || len(text) > answerLimit || len(got.Readiness) != 100 {
 				t.Fatalf("%s: %d bytes, %d resources", class, len(text), len(got.Readiness))
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambda/messages"
 
+	"dr-orchestrator/internal/audit"
 	"dr-orchestrator/internal/pace"
 	"dr-orchestrator/internal/payload"
 )
@@ -72,8 +73,19 @@ type PreflightAnswer struct {
 	Unanswered int       `json:"unanswered"`
 }
 
-// MemoLag is where, in a memo, the lag seen before acting travels.
-const MemoLag = "lagSeconds"
+// MemoLag is where, in a memo, the lag seen before acting travels, and
+// MemoLagEvidence what it was read from, or why it was not known. The evidence
+// alone says that an action looked at the lag and did not learn it.
+const (
+	MemoLag         = "lagSeconds"
+	MemoLagEvidence = "lagEvidence"
+)
+
+// EvidenceLag is the name under which an action tells the lag it acted on.
+const EvidenceLag = "lag"
+
+// memoSilences counts the calls without an answer that were noted.
+const memoSilences = "silencesNoted"
 
 // Secrets reads references to secrets at the moment of use.
 type Secrets interface {
@@ -263,9 +275,10 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		return nil, a.redacted(err, secrets)
 	}
 	req.Drive = *in.Drive
-	progress, err := a.step(ctx, req)
+	recorder := &audit.Recorder{Now: a.Now}
+	progress, err := a.step(audit.With(ctx, recorder), req)
 	if err != nil {
-		slog.ErrorContext(ctx, "reconcile failed", "resource", in.Resource.Name, "class", ClassOf(err))
+		slog.ErrorContext(ctx, "reconcile failed", "resource", in.Resource.Name, "class", ClassOf(err), "calls", named(recorder.Calls()))
 		return nil, a.redacted(err, secrets)
 	}
 	answer := Answer{
@@ -283,9 +296,8 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		answer.Memo[memoReady] = "yes"
 	}
 	maps.Copy(answer.Memo, progress.Memo)
-	if progress.Lag != nil {
-		answer.Memo[MemoLag] = fmt.Sprintf("%g", *progress.Lag)
-	}
+	noteLag(answer.Memo, progress)
+	a.noteCalls(answer.Memo, req, recorder.Calls())
 	if progress.Status == InProgress {
 		answer.WaitSeconds = pace.Wait(pace.Poll{
 			Elapsed: req.Now.Sub(req.Drive.StartedAt), Minimum: time.Duration(a.MinimumSeconds) * time.Second,
@@ -320,6 +332,49 @@ func (a *Adapter[P]) step(ctx context.Context, req Request[P]) (Progress, error)
 		p.Status = Done
 	}
 	return p, nil
+}
+
+// noteLag keeps the lag that an action saw last before it acted: a lag that it
+// did not learn outweighs one from before.
+func noteLag(memo map[string]string, progress Progress) {
+	if text, looked := progress.Evidence[EvidenceLag].(string); looked {
+		delete(memo, MemoLag)
+		memo[MemoLagEvidence] = text
+	}
+	if progress.Lag != nil {
+		memo[MemoLag] = fmt.Sprintf("%g", *progress.Lag)
+	}
+}
+
+// noteCalls keeps the calls of an invocation that changed something, and before
+// them that one ended without an answer: what it called went with it.
+func (a *Adapter[P]) noteCalls(memo map[string]string, req Request[P], calls []audit.Call) {
+	if a.ReadOnly {
+		return
+	}
+	silences, noted := req.Drive.Interruptions, 0
+	if _, err := fmt.Sscan(memo[memoSilences], &noted); err != nil {
+		noted = 0
+	}
+	if req.Drive.InterruptedAt != nil && silences > noted {
+		memo[memoSilences] = fmt.Sprint(silences)
+		text := "an invocation ended without an answer: what it called is not known"
+		if n := silences - noted; n > 1 {
+			text = fmt.Sprintf("%d invocations ended without an answer, the last of them now: what they called is not known", n)
+		}
+		audit.Keep(memo, audit.Call{At: *req.Drive.InterruptedAt, Error: text})
+	}
+	audit.Keep(memo, calls...)
+}
+
+// named tells calls to the log, which alone keeps those of an invocation that
+// ends in an error. What AWS said of them may hold a secret.
+func named(calls []audit.Call) []string {
+	names := []string{}
+	for _, c := range calls {
+		names = append(names, strings.TrimSpace(c.Service+":"+c.Operation+" "+c.RequestID))
+	}
+	return names
 }
 
 func (a *Adapter[P]) changed(req Request[P], baseline State, p Progress) (Change, *time.Time) {

@@ -13,10 +13,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
+
+	"dr-orchestrator/internal/audit"
 )
 
 // Time-outs of the HTTP client. They are short, because a region that does
@@ -38,7 +42,10 @@ type Factory struct {
 
 // New makes a factory from a finished configuration; the lab uses it to put
 // its own transport, clock and credentials underneath.
-func New(base aws.Config) *Factory { return &Factory{Region: base.Region, base: base} }
+func New(base aws.Config) *Factory {
+	base.APIOptions = append(base.APIOptions[:len(base.APIOptions):len(base.APIOptions)], noteCalls)
+	return &Factory{Region: base.Region, base: base}
+}
 
 // Load makes a factory from the environment of a Lambda function.
 func Load(ctx context.Context) (*Factory, error) {
@@ -139,4 +146,51 @@ func (f *Factory) Impatient(region string, patience time.Duration) aws.Config {
 		cfg.HTTPClient = c.Impatient(patience)
 	}
 	return cfg
+}
+
+// noteCalls has every mutating call noted by the recorder of its context, with
+// what became of it.
+func noteCalls(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("NoteCalls", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+		recorder, operation := audit.From(ctx), middleware.GetOperationName(ctx)
+		if recorder == nil || repeatable(operation) {
+			return next.HandleInitialize(ctx, in)
+		}
+		call := audit.Call{At: recorder.Now(), Operation: operation,
+			Service: prefix(awsmiddleware.GetServiceID(ctx))}
+		out, metadata, err := next.HandleInitialize(ctx, in)
+		call.RequestID, _ = awsmiddleware.GetRequestIDMetadata(metadata)
+		if err != nil {
+			call.RequestID, call.Error = refused(err)
+		}
+		recorder.Note(call)
+		return out, metadata, err
+	}), middleware.After)
+}
+
+// prefix gives the name that IAM has for a service.
+func prefix(serviceID string) string {
+	switch name := strings.ToLower(strings.ReplaceAll(serviceID, " ", "-")); name {
+	case "eventbridge":
+		return "events"
+	case "route-53":
+		return "route53"
+	default:
+		return name
+	}
+}
+
+// refused gives the request id and the words of AWS's refusal of a call. An
+// answer that says that the service failed has an id, and does not say that
+// nothing was changed.
+func refused(err error) (id, text string) {
+	var answered interface{ ServiceRequestID() string }
+	if errors.As(err, &answered) {
+		id = answered.ServiceRequestID()
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return id, api.ErrorCode() + ": " + api.ErrorMessage()
+	}
+	return id, "no answer: " + err.Error()
 }

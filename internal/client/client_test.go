@@ -32,6 +32,7 @@ type wire struct {
 	status int
 	body   string
 	err    error
+	id     string // of every answer
 	sent   []*http.Request
 }
 
@@ -40,7 +41,7 @@ func (w *wire) Do(r *http.Request) (*http.Response, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	return &http.Response{StatusCode: w.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(w.body)), Request: r}, nil
+	return &http.Response{StatusCode: w.status, Header: http.Header{"X-Amzn-Requestid": {w.id}}, Body: io.NopCloser(strings.NewReader(w.body)), Request: r}, nil
 }
 
 func (w *wire) factory() *Factory {

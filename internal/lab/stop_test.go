@@ -119,6 +119,9 @@ func TestStoppedAnywhereAndRunAgain(t *testing.T) {
 			if _, ok := a.Object(a.Bucket("us-west-2"), run.ReportKey(ended.ARN, ended.Started)); !ok {
 				t.Fatalf("stopped at %d of %d: there is no report", at, steps)
 			}
+			if page, ok := a.Object(a.Bucket("us-west-2"), run.PageKey(first.Record.Run.Execution, first.Record.Run.StartedAt)); !ok || !strings.Contains(string(page), "What to do next") {
+				t.Fatalf("stopped at %d of %d: the report has no page", at, steps)
+			}
 			if first.Outcome == report.FailedDirty && byFirst == 0 {
 				cautious++
 			}

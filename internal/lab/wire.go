@@ -205,7 +205,7 @@ func (r *request) encode(answer any, err error, requestID string) response {
 	if err != nil {
 		return r.encodeError(err, requestID)
 	}
-	out := response{status: 200, header: http.Header{}}
+	out := response{status: 200, header: http.Header{"X-Amzn-Requestid": {requestID}}}
 	switch r.protocol {
 	case query:
 		out.header.Set("Content-Type", "text/xml")
@@ -257,7 +257,7 @@ func (r *request) encodeError(err error, requestID string) response {
 	if !ok {
 		f = fail(500, "InternalFailure", "%v", err)
 	}
-	out := response{status: f.Status, header: http.Header{}}
+	out := response{status: f.Status, header: http.Header{"X-Amzn-Requestid": {requestID}}}
 	fault := map[string]any{"__type": f.Code, "message": f.Message}
 	maps.Copy(fault, f.Detail)
 	switch r.protocol {

@@ -15,8 +15,6 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/action"
-
-	"dr-orchestrator/internal/action"
 )
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)

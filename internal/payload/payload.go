@@ -108,6 +108,7 @@ type Options struct {
 	ResourceTimeLimitSeconds *int   `json:",omitempty" min:"1" max:"86400" doc:"For each resource that has no limit of its own, instead of that of its type."`
 	LayerTimeLimitSeconds    *int   `json:",omitempty" min:"1" max:"604800" doc:"For each layer that has no limit of its own. Without it a layer ends with its last resource."`
 	TimeLimitSeconds         *int   `json:",omitempty" min:"1" max:"604800" doc:"For the whole run, from its start. Nothing is begun past it."`
+	RTOSeconds               *int   `json:",omitempty" min:"1" max:"604800" doc:"The recovery time objective, from the start of the run. The report holds the run and each resource against it; nothing is stopped by it."`
 }
 
 // The values of Options.OnFailure.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/audit"
 	"dr-orchestrator/internal/payload"
 )
 
@@ -43,6 +44,7 @@ type Record struct {
 	StartedAt       time.Time         `json:"startedAt"`
 	EndedAt         time.Time         `json:"endedAt"`
 	DurationSeconds float64           `json:"durationSeconds"`
+	RTO             *RTO              `json:"rto,omitempty"` // nil: the run was not to recover anything
 	Layers          []Layer           `json:"layers"`
 	Problems        []payload.Problem `json:"problems"`
 }
@@ -67,7 +69,11 @@ type Resource struct {
 	EndedAt         *time.Time       `json:"endedAt,omitempty"`
 	DurationSeconds float64          `json:"durationSeconds"`
 	Polls           int              `json:"polls"`
-	LagSeconds      *float64         `json:"lagSeconds"` // replication lag seen before acting: what may be lost
+	LagSeconds      *float64         `json:"lagSeconds"` // replication lag: that seen before acting, or, of what was not acted on, by the preflight
+	RTO             *RTO             `json:"rto,omitempty"`
+	RPO             *RPO             `json:"rpo,omitempty"`          // nil: nothing was changed, or nothing can be lost by it
+	Calls           []audit.Call     `json:"calls,omitempty"`        // that changed something, or may have
+	CallsDropped    int              `json:"callsDropped,omitempty"` // how many more there were
 	Phase           string           `json:"phase,omitempty"`
 	Message         string           `json:"message,omitempty"`
 	Evidence        action.Evidence  `json:"evidence,omitempty"`
@@ -78,4 +84,32 @@ type Resource struct {
 type Error struct {
 	Class   string `json:"class"`
 	Message string `json:"message"`
+}
+
+// RTO is a recovery time against its objective.
+type RTO struct {
+	TargetSeconds *int `json:"targetSeconds,omitempty"` // nil: the payload names none
+	// Seconds from the start of the run until it ended, or the resource was
+	// proved to be at its goal; nil: it was not.
+	Seconds *float64 `json:"seconds"`
+	Met     *bool    `json:"met,omitempty"` // nil: there is no target
+}
+
+// NewRTO compares a recovery time with a target; both may be missing. What was
+// not recovered has not met its target.
+func NewRTO(target *int, seconds *float64) *RTO {
+	rto := &RTO{TargetSeconds: target, Seconds: seconds}
+	if target != nil {
+		met := seconds != nil && *seconds <= float64(*target)
+		rto.Met = &met
+	}
+	return rto
+}
+
+// RPO is how far behind its source a resource was when the run acted on it:
+// what may be lost.
+type RPO struct {
+	Seconds  *float64 `json:"seconds"`            // nil: unknown
+	Evidence string   `json:"evidence,omitempty"` // what the figure was read from
+	Unknown  string   `json:"unknown,omitempty"`  // why it is not known
 }

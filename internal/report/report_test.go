@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
-
-	"dr-orchestrator/internal/action"
 )
 
 // Every outcome says whether something was changed, and no two say the same.
@@ -92,23 +90,21 @@ func TestTextIsBounded(t *testing.T) {
 	}
 }
 
-// What may be lost is told of everything that was driven, and that nobody knows
+// What may be lost is told of everything that was changed, and that nobody knows
 // it, too.
 func TestTextTellsTheLag(t *testing.T) {
 	lag := func(v float64) *float64 { return &v }
-	unknown := []action.Finding{{Verdict: action.VerdictWarning, Message: "something else"}, {Verdict: action.VerdictWarning, Message: action.LagUnknown + ": ReplicaLag is -1"}}
 	for _, tt := range []struct {
 		name string
 		x    Resource
 		want string // empty: nothing about lag
 	}{
-		{"known", Resource{Status: Done, LagSeconds: lag(2.5)}, "(RPO) 2.5 s"},
-		{"nothing behind", Resource{Status: Done, LagSeconds: lag(0)}, "(RPO) 0 s"},
-		{"unknown", Resource{Status: Done, Findings: unknown}, "the replication lag is unknown: ReplicaLag is -1: how much was lost (RPO) is not known"},
-		{"unknown, failed", Resource{Status: Failed, Findings: unknown}, "(RPO) is not known"},
-		{"unknown before the run, known when it acted", Resource{Status: Done, Findings: unknown, LagSeconds: lag(3)}, "(RPO) 3 s"},
-		{"no lag at all", Resource{Status: Done, Findings: unknown[:1]}, ""},
-		{"never driven", Resource{Status: Skipped, Findings: unknown, LagSeconds: lag(2)}, ""},
+		{"known", Resource{Status: Done, RPO: &RPO{Seconds: lag(2.5)}}, "(RPO) 2.5 s"},
+		{"nothing behind", Resource{Status: Done, RPO: &RPO{Seconds: lag(0)}}, "(RPO) 0 s"},
+		{"unknown", Resource{Status: Done, RPO: &RPO{Unknown: "ReplicaLag is -1"}}, "the replication lag is unknown: ReplicaLag is -1: how much was lost (RPO) is not known"},
+		{"unknown, failed", Resource{Status: Failed, RPO: &RPO{Unknown: "x"}, LagSeconds: lag(3)}, "(RPO) is not known"},
+		{"nothing was changed", Resource{Status: RefusedHere, LagSeconds: lag(3)}, ""},
+		{"never driven", Resource{Status: Skipped, LagSeconds: lag(2)}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			text := Record{Layers: []Layer{{Resources: []Resource{tt.x}}}}.Text()

@@ -40,22 +40,17 @@ func (r Record) Text() string {
 	return b.String()
 }
 
-// loss tells, of a resource that was driven, how far behind its source it was
+// loss tells, of a resource that was changed, how far behind its source it was
 // before the run acted: what may be lost. Nothing is said of one that has no
 // lag, as after a switchover.
 func (x Resource) loss() string {
-	if x.Status == Skipped {
+	switch {
+	case x.RPO == nil:
 		return ""
+	case x.RPO.Seconds == nil:
+		return fmt.Sprintf("; %s: %.300s: how much was lost (RPO) is not known", action.LagUnknown, x.RPO.Unknown)
 	}
-	for _, f := range x.Findings {
-		if strings.HasPrefix(f.Message, action.LagUnknown) && x.LagSeconds == nil {
-			return fmt.Sprintf("; %.300s: how much was lost (RPO) is not known", f.Message)
-		}
-	}
-	if x.LagSeconds != nil {
-		return fmt.Sprintf("; replication lag before acting (RPO) %g s", *x.LagSeconds)
-	}
-	return ""
+	return fmt.Sprintf("; replication lag before acting (RPO) %g s", *x.RPO.Seconds)
 }
 
 // Meaning says in one sentence what an outcome means for whoever is on duty.

@@ -62,7 +62,7 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	if e.Status == types.ExecutionStatusRunning || e.Status == types.ExecutionStatusPendingRedrive || e.Status == types.ExecutionStatusSucceeded {
 		return Closed{Decision: "the execution is " + string(e.Status)}, nil
 	}
-	ended := ReportInput{EndedAt: e.StopDate, Cause: fmt.Sprintf("the execution was ended from outside (%s): %s", e.Status, strings.TrimPrefix(aws.ToString(e.Error)+": "+aws.ToString(e.Cause), ": "))}
+	ended := ReportInput{EndedAt: e.StopDate, Cause: fmt.Sprintf(report.EndedOutside+" (%s): %s", e.Status, strings.TrimPrefix(aws.ToString(e.Error)+": "+aws.ToString(e.Cause), ": "))}
 	ended.Execution.ID, ended.Execution.Name, ended.Execution.StartTime = in.Execution, aws.ToString(e.Name), aws.ToTime(e.StartDate)
 	run, store := ended.run(), c.Reporter.Store
 
@@ -72,15 +72,7 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	} else if there && e.Status == types.ExecutionStatusFailed && aws.ToTime(e.StopDate).Sub(written.EndedAt) < reporting {
 		return Closed{Decision: "the run has reported itself", Outcome: written.Outcome}, nil
 	}
-	var plan Plan
-	if ended.Planned, err = store.has(ctx, run, docPlan, &plan); err != nil {
-		return Closed{}, err
-	}
-	var checked []action.Checked
-	if ended.Judged, err = store.has(ctx, run, docReadiness, &checked); err != nil {
-		return Closed{}, err
-	}
-	changed, err := c.layers(ctx, plan, &ended)
+	_, changed, err := c.found(ctx, &ended)
 	if err != nil {
 		return Closed{}, err
 	}
@@ -93,6 +85,21 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	}
 	reported, err := c.Reporter.Record(ctx, ended)
 	return Closed{Decision: "closed", Outcome: ended.Outcome, Report: reported.Report}, err
+}
+
+// found looks for what a run has left: its plan, what it judged, how far it
+// came, and what it changed.
+func (c Closer) found(ctx context.Context, ended *ReportInput) (plan Plan, changed action.Change, err error) {
+	run, store := ended.run(), c.Reporter.Store
+	if ended.Planned, err = store.has(ctx, run, docPlan, &plan); err != nil {
+		return plan, changed, err
+	}
+	var checked []action.Checked
+	if ended.Judged, err = store.has(ctx, run, docReadiness, &checked); err != nil {
+		return plan, changed, err
+	}
+	changed, err = c.layers(ctx, plan, ended)
+	return plan, changed, err
 }
 
 // layers finds out how far the run came. Layers with recorded results ended;
@@ -172,7 +179,7 @@ func (c Closer) underWay(ctx context.Context, execution string) (items []childIt
 	}
 	var last types.MapRunListItem
 	for _, r := range runs.MapRuns {
-		if !isLayerMap(aws.ToString(r.MapRunArn)) {
+		if !IsLayerMap(aws.ToString(r.MapRunArn)) {
 			continue
 		}
 		if maps++; last.StartDate == nil || r.StartDate.After(*last.StartDate) {
@@ -200,7 +207,8 @@ func (c Closer) underWay(ctx context.Context, execution string) (items []childIt
 // makes it part of the ARN of each map run.
 const LayersLabel = "Layers"
 
-func isLayerMap(mapRun string) bool { return strings.Contains(mapRun, "/"+LayersLabel+":") }
+// IsLayerMap reports whether a map run, by its ARN, drives a layer.
+func IsLayerMap(mapRun string) bool { return strings.Contains(mapRun, "/"+LayersLabel+":") }
 
 // child reads one resource from its execution: its own result where it came
 // to one, otherwise what its function said last.

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/audit"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
 )
@@ -66,8 +68,9 @@ type Reporter struct {
 // EventSource is the source of every event that this product sends.
 const EventSource = "dr-orchestrator"
 
-// Record is the step RecordReport. The report counts; that an event or a
-// message about it could not be sent is told in the answer and fails nothing.
+// Record is the step RecordReport. The report counts; that its page could not
+// be written, or an event or a message about it not be sent, is told in the
+// answer and fails nothing.
 func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) {
 	now := r.Now()
 	if in.EndedAt != nil {
@@ -88,6 +91,9 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 		return Reported{}, err
 	}
 	undelivered := []string{}
+	if err := r.Store.write(ctx, in.run(), docPage, "text/html; charset=utf-8", record.HTML()); err != nil {
+		undelivered = append(undelivered, "the page of the report: "+err.Error())
+	}
 	sent, err := r.Events.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
 		Source: aws.String(EventSource), DetailType: aws.String("Run Ended"), Detail: aws.String(string(detail)),
 		Resources: []string{in.Execution.ID}, Time: aws.Time(record.EndedAt),
@@ -159,7 +165,35 @@ func (s Store) Build(ctx context.Context, in ReportInput, now time.Time) (report
 		}
 		record.Layers = append(record.Layers, recordLayer(layer, checked, items, i < in.Begun && !skipped))
 	}
+	hold(&record, plan.Options.RTOSeconds)
 	return record, nil
+}
+
+// hold compares the times of a run that was to recover something with its
+// objective. What was never begun has no time of its own: the run's counts.
+func hold(record *report.Record, target *int) {
+	if record.Mode == "plan" || len(record.Problems) > 0 {
+		return
+	}
+	var took *float64
+	if record.Outcome == report.Succeeded {
+		took = &record.DurationSeconds
+	}
+	record.RTO = report.NewRTO(target, took)
+	for _, layer := range record.Layers {
+		for i := range layer.Resources {
+			r := &layer.Resources[i]
+			if r.EndedAt == nil {
+				continue
+			}
+			var took *float64
+			if r.Status == report.Done {
+				since := r.EndedAt.Sub(record.StartedAt).Seconds()
+				took = &since
+			}
+			r.RTO = report.NewRTO(target, took)
+		}
+	}
 }
 
 func recordLayer(layer Layer, checked []action.Checked, items []Item, begun bool) report.Layer {
@@ -193,11 +227,41 @@ func fill(entry *report.Resource, item Item) {
 	if item.Evidence != nil {
 		entry.Evidence = item.Evidence
 	}
-	if lag, err := strconv.ParseFloat(item.Memo[action.MemoLag], 64); err == nil {
-		entry.LagSeconds = &lag
-	}
+	entry.Calls, entry.CallsDropped = audit.Kept(item.Memo)
+	acted(entry, item)
 	if item.Failure != nil {
 		e := item.Failure.read()
 		entry.Error = &e
 	}
+}
+
+// acted tells what may be lost by what was done to a resource. What the
+// preflight saw is no figure for it: replication went on, or broke, until the
+// action looked for itself.
+func acted(entry *report.Resource, item Item) {
+	before, lags := entry.LagSeconds, lagging(*entry)
+	text, looked := item.Memo[action.MemoLagEvidence]
+	lag, err := strconv.ParseFloat(item.Memo[action.MemoLag], 64)
+	if err == nil {
+		entry.LagSeconds = &lag
+	}
+	switch {
+	case !item.Changed.Happened():
+	case err == nil:
+		entry.RPO = &report.RPO{Seconds: &lag, Evidence: "replication lag of " + cmp.Or(text, fmt.Sprintf("%g s", lag)) + ", read just before acting"}
+	case looked:
+		entry.LagSeconds = nil
+		entry.RPO = &report.RPO{Unknown: strings.TrimPrefix(text, "unknown: ")}
+	case lags:
+		entry.LagSeconds = nil
+		entry.RPO = &report.RPO{Unknown: "what was seen just before acting was lost with the answer of the call"}
+	}
+	if entry.RPO != nil && entry.RPO.Seconds == nil && before != nil {
+		entry.RPO.Unknown += fmt.Sprintf("; the preflight saw %g s", *before)
+	}
+}
+
+// lagging reports whether the preflight looked for a lag of a resource.
+func lagging(entry report.Resource) bool {
+	return entry.LagSeconds != nil || slices.ContainsFunc(entry.Findings, func(f action.Finding) bool { return strings.HasPrefix(f.Message, action.LagUnknown) })
 }

@@ -315,3 +315,102 @@ func TestReportText(t *testing.T) {
 		}
 	}
 }
+
+// A figure that the preflight saw is not told for what the action itself did
+// not learn.
+func TestRPO(t *testing.T) {
+	seen, nothing := 2.5, (*float64)(nil)
+	acted, one := map[string]string{action.MemoLag: "1.5", action.MemoLagEvidence: "1.5s"}, 1.5
+	for _, tt := range []struct {
+		name      string
+		preflight *float64
+		warned    bool
+		changed   action.Change
+		memo      map[string]string
+		lag       *float64
+		rpo       bool
+		seconds   *float64
+		says      string
+	}{
+		{"known when acting", &seen, false, action.ChangeYes, acted, &one, true, &one, "1.5s"},
+		{"known only when acting", nil, true, action.ChangeYes, acted, &one, true, &one, "1.5s"},
+		{"known in the preflight, unknown when acting", &seen, false, action.ChangeYes, map[string]string{action.MemoLagEvidence: "unknown: no datapoint"}, nil, true, nil, "no datapoint; the preflight saw 2.5 s"},
+		{"known in the preflight, and the answer was lost", &seen, false, action.ChangeUnknown, nil, nil, true, nil, "lost with the answer of the call; the preflight saw 2.5 s"},
+		{"never known, and the answer was lost", nil, true, action.ChangeUnknown, nil, nil, true, nil, "lost with the answer"},
+		{"nothing was changed", &seen, false, action.ChangeNo, nil, &seen, false, nothing, ""},
+		{"a check", &seen, false, action.ChangeNo, acted, &one, false, nothing, ""},
+		{"nothing to be behind", nil, false, action.ChangeYes, nil, nil, false, nothing, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			entry := report.Resource{LagSeconds: tt.preflight}
+			if tt.warned {
+				entry.Findings = []action.Finding{{Verdict: action.VerdictWarning, Message: action.LagUnknown + ": why"}}
+			}
+			i := item(0, report.Done, tt.changed)
+			i.Memo = tt.memo
+			fill(&entry, i)
+			if diff := cmp.Diff(tt.lag, entry.LagSeconds); diff != "" {
+				t.Errorf("lag (-want +got):\n%s", diff)
+			}
+			if (entry.RPO != nil) != tt.rpo {
+				t.Fatalf("RPO %+v", entry.RPO)
+			}
+			if entry.RPO == nil {
+				return
+			}
+			if diff := cmp.Diff(tt.seconds, entry.RPO.Seconds); diff != "" || !strings.Contains(entry.RPO.Evidence+entry.RPO.Unknown, tt.says) {
+				t.Errorf("RPO %+v, want it to say %q (-want +got):\n%s", entry.RPO, tt.says, diff)
+			}
+		})
+	}
+}
+
+func TestRTO(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		target    int // 0: none
+		outcome   report.Outcome
+		mode      string
+		run, done string // met, missed, or none: without a target
+	}{
+		{"within", 600, report.Succeeded, "run", "met", "met"},
+		{"a second too late", 599, report.Succeeded, "run", "missed", "missed"},
+		{"not recovered", 6000, report.FailedDirty, "run", "missed", "met"},
+		{"no target", 0, report.Succeeded, "run", "none", "none"},
+		{"a plan recovers nothing", 600, report.Succeeded, "plan", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			plan := planOf(2)
+			plan.Mode = tt.mode
+			if tt.target > 0 {
+				plan.Options.RTOSeconds = &tt.target
+			}
+			b := newBucket()
+			b.holds(t, documents+"plan.json", plan)
+			b.holds(t, documents+"readiness.json", readyFor(plan))
+			b.holds(t, documents+"layer-1-results.json", []Item{item(0, report.Done, action.ChangeYes), item(1, report.Failed, action.ChangeYes)})
+			got, err := Store{S3: b, Bucket: "x"}.Build(t.Context(), reportInput(tt.outcome, 1, 1), ended)
+			if err != nil {
+				t.Fatal(err)
+			}
+			says := func(r *report.RTO) string {
+				switch {
+				case r == nil:
+					return ""
+				case r.Met == nil:
+					return "none"
+				case *r.Met:
+					return "met"
+				}
+				return "missed"
+			}
+			resources := got.Layers[0].Resources
+			if says(got.RTO) != tt.run || says(resources[0].RTO) != tt.done {
+				t.Errorf("run %q, resource %q; want %q and %q", says(got.RTO), says(resources[0].RTO), tt.run, tt.done)
+			}
+			if r := resources[1].RTO; r != nil && (r.Seconds != nil || says(r) == "met") {
+				t.Errorf("one that failed: %+v", r)
+			}
+		})
+	}
+}

@@ -44,6 +44,7 @@ const (
 	docReadiness = "readiness.json"
 	docApproval  = "approval.json"
 	docReport    = "report.json"
+	docPage      = "report.html" // the same for a person
 )
 
 func docLayer(layer int) string   { return fmt.Sprintf("layer-%d.json", layer) }
@@ -63,6 +64,21 @@ func ReportKey(execution string, started time.Time) string {
 	return Prefix(execution, started) + docReport
 }
 
+// PageKey is where its page for a person stands.
+func PageKey(execution string, started time.Time) string {
+	return Prefix(execution, started) + docPage
+}
+
+// PlanKey is where the plan of a run stands, as soon as it is made.
+func PlanKey(execution string, started time.Time) string {
+	return Prefix(execution, started) + docPlan
+}
+
+// ResultsKey is where the items of a layer stand, as soon as it is recorded.
+func ResultsKey(execution string, started time.Time, layer int) string {
+	return Prefix(execution, started) + docResults(layer)
+}
+
 func prefix(r action.Run) string { return Prefix(r.Execution, r.StartedAt) }
 
 func (s Store) put(ctx context.Context, r action.Run, doc string, v any) error {
@@ -70,9 +86,13 @@ func (s Store) put(ctx context.Context, r action.Run, doc string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", doc, err)
 	}
-	_, err = s.S3.PutObject(ctx, &s3.PutObjectInput{
+	return s.write(ctx, r, doc, "application/json", body)
+}
+
+func (s Store) write(ctx context.Context, r action.Run, doc, contentType string, body []byte) error {
+	_, err := s.S3.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(s.Bucket), Key: aws.String(prefix(r) + doc),
-		Body: bytes.NewReader(body), ContentType: aws.String("application/json"),
+		Body: bytes.NewReader(body), ContentType: aws.String(contentType),
 	})
 	return action.Call("writing "+doc+" of the run", err)
 }

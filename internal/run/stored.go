@@ -27,6 +27,9 @@ type pointerTo struct {
 
 var storedName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
+// IsStoredName reports whether a stored payload may have this name.
+func IsStoredName(name string) bool { return storedName.MatchString(name) }
+
 // StoredKey is where the stored payload of a name stands in the bucket of runs.
 func StoredKey(name string) string { return "payloads/" + name + ".json" }
 
@@ -65,7 +68,7 @@ func (p Preparer) stored(ctx context.Context, in PrepareInput, region string) (d
 	if err != nil {
 		return nil, "", payload.Problems{{Message: "the input names a stored payload and is not of the right form: " + err.Error(), Want: want}}, nil
 	}
-	if !storedName.MatchString(to.Payload) {
+	if !IsStoredName(to.Payload) {
 		return nil, "", payload.Problems{{Pointer: "/Payload", Value: fmt.Sprintf("%q", to.Payload), Message: "this is no name of a stored payload", Want: "letters, digits, dots, hyphens and underscores"}}, nil
 	}
 	key := StoredKey(to.Payload)

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/run"
+)
+
+func TestReport(t *testing.T) {
+	s := serve(t, lab.DefaultEstate(), "", nil)
+	arn := s.started(three)
+	if code, _, errs := s.drctl("report", arn); code != exitInput || !strings.Contains(errs, "still runs") || !strings.Contains(errs, "drctl watch "+arn) {
+		t.Errorf("of a run that goes on: exit code %d, %s", code, errs)
+	}
+	if code, out, errs := s.drctl("watch", arn); code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	code, out, errs := s.drctl("report", arn, "--html", file)
+	if code != exitSucceeded || !strings.Contains(out, "What to do next:\n  1. Direct the applications to us-west-2") || !strings.Contains(out, "Report: s3://") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(page), "rds:PromoteReadReplica") {
+		t.Errorf("%v: %.200s", err, page)
+	}
+	code, out, _ = s.drctl("report", arn, "--json")
+	var record report.Record
+	if err := json.Unmarshal([]byte(out), &record); err != nil || code != exitSucceeded || record.Outcome != report.Succeeded {
+		t.Errorf("exit code %d, %v\n%s", code, err, out)
+	}
+}
+
+// A report that could not be written is put together from what the run left,
+// and that is said.
+func TestReportThatWasNotWritten(t *testing.T) {
+	s := serve(t, lab.DefaultEstate(), "error@function:record-report", nil)
+	arn := s.started(three)
+	if code, out, errs := s.drctl("watch", arn); code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	code, out, errs := s.drctl("report", arn, "--html", file)
+	if code != exitSucceeded || !strings.Contains(errs, "put together from what the run left") || !strings.Contains(out, "DONE") || strings.Contains(out, "Report: s3://") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	if page, err := os.ReadFile(file); err != nil || !strings.Contains(string(page), "Recovered") {
+		t.Errorf("%v: %.200s", err, page)
+	}
+}
+
+// hidden is a bucket without the report.
+type hidden struct{ reports }
+
+func (h hidden) GetObject(ctx context.Context, in *s3.GetObjectInput, o ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	if strings.HasSuffix(aws.ToString(in.Key), "report.json") {
+		return nil, &types.NoSuchKey{}
+	}
+	return h.reports.GetObject(ctx, in, o...)
+}
+
+// What is put together is what was written, of every end.
+func TestRebuiltReportIsTheOneThatWasWritten(t *testing.T) {
+	for _, tt := range []struct{ name, faults, file string }{
+		{"succeeded", "", three},
+		{"failed half way", "cancel@rds:PromoteReadReplica#1", three},
+		{"blocked", "error@rds:DescribeDBInstances", three},
+		{"planned", "", planned},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve(t, lab.DefaultEstate(), tt.faults, nil)
+			arn := s.started(tt.file)
+			d, err := s.ended(t.Context(), arn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := s.readLate(t.Context(), d)
+			if err != nil || e.record == nil {
+				t.Fatal(err, e.missing)
+			}
+			got, err := run.Rebuild(t.Context(), hidden{s.reports}, e.at.Bucket, s.mapRuns, d, e.record.Run.StartedAt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ignored := cmpopts.IgnoreFields(report.Record{}, "EndedAt", "DurationSeconds", "RTO")
+			if diff := cmp.Diff(*e.record, got, ignored); diff != "" {
+				t.Errorf("(-written +rebuilt):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestList(t *testing.T) {
+	s := serve(t, lab.DefaultEstate(), "cancel@rds:PromoteReadReplica#1", nil)
+	if code, out, _ := s.drctl("list"); code != exitSucceeded || out != "There are none.\n" {
+		t.Errorf("exit code %d, %q", code, out)
+	}
+	first := s.started(three)
+	if code, _, _ := s.drctl("watch", first); code != exitRun {
+		t.Fatal(code)
+	}
+	second := s.started(three)
+	if code, _, _ := s.drctl("watch", second); code != exitSucceeded {
+		t.Fatal(code)
+	}
+	code, out, errs := s.drctl("list", "--json")
+	var all []listed
+	if err := json.Unmarshal([]byte(out), &all); err != nil || code != exitSucceeded || len(all) != 2 {
+		t.Fatal(code, err, out, errs)
+	}
+	if all[0].Execution != second || all[0].Outcome != report.Succeeded || all[1].Execution != first || all[1].Outcome != report.FailedDirty || all[1].DurationSeconds <= 0 {
+		t.Errorf("%+v", all)
+	}
+	if _, out, _ = s.drctl("list", "--limit", "1"); strings.Contains(out, first) || !strings.Contains(out, second) || !strings.Contains(out, "Succeeded") {
+		t.Error(out)
+	}
+	if code, out, _ = s.drctl("list", "--machine", "failback"); code != exitSucceeded || out != "There are none.\n" {
+		t.Errorf("exit code %d, %q", code, out)
+	}
+	if code, _, _ = s.drctl("list", "--limit", "0"); code != exitInput {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestStartStored(t *testing.T) {
+	estate := lab.DefaultEstate()
+	body, err := os.ReadFile(planned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	estate.Payloads = map[string]json.RawMessage{"orders": body}
+	s := serve(t, estate, "", nil)
+	code, out, errs := s.drctl("start", "--stored", "orders", "--wait")
+	if arn, _, _ := strings.Cut(out, "\n"); code != exitSucceeded || aws.ToString(s.describe(arn).Input) != `{"Payload":"orders"}` {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	for _, args := range [][]string{{"start"}, {"start", planned, "--stored", "orders"}, {"start", "--stored", "../orders"}} {
+		if code, _, errs := s.drctl(args...); code != exitInput || errs == "" {
+			t.Errorf("%v: exit code %d, %s", args, code, errs)
+		}
+	}
+}
+
+// Every command has an example, and every command that a completion offers is
+// one.
+func TestHelpAndCompletion(t *testing.T) {
+	var c commands
+	parser, err := kong.New(&c, kong.Name("drctl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, _ := completions(parser.Model.Node, nil)
+	for _, row := range rows {
+		if len(row.commands) > 0 {
+			continue
+		}
+		var out strings.Builder
+		code := execute(append(row.path, "--help"), streams{strings.NewReader(""), &out, &out})
+		if name := "drctl " + strings.Join(row.path, " "); code != exitSucceeded || strings.Count(out.String(), name) < 2 {
+			t.Errorf("%s has no example (exit code %d): %s", name, code, out.String())
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		var out strings.Builder
+		if code := execute([]string{"completion", shell}, streams{strings.NewReader(""), &out, &out}); code != exitSucceeded {
+			t.Errorf("%s: exit code %d", shell, code)
+		}
+		for _, row := range rows[1:] {
+			if !strings.Contains(out.String(), row.path[len(row.path)-1]) {
+				t.Errorf("%s does not know %v", shell, row.path)
+			}
+		}
+	}
+	if code := execute([]string{"completion", "tcsh"}, streams{strings.NewReader(""), &strings.Builder{}, &strings.Builder{}}); code != exitInput {
+		t.Errorf("exit code %d for an unknown shell", code)
+	}
+}
+
+// The script is what bash makes of it, not what it looks like.
+func TestCompletionInBash(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Fatal("bash is needed for this test: ", err)
+	}
+	var script strings.Builder
+	if code := execute([]string{"completion", "bash"}, streams{strings.NewReader(""), &script, &script}); code != exitSucceeded {
+		t.Fatal(script.String())
+	}
+	for words, want := range map[string]string{
+		"drctl w": "watch", "drctl lab r": "run", "drctl lab run --se": "--seed", "drctl plan --machine failo": "failover", "drctl start --st": "--stored", "drctl completion --h": "--help",
+		"drctl watch --zz": "",
+	} {
+		all := strings.Fields(words)
+		out, err := exec.Command(bash, "-c", script.String()+"\nCOMP_WORDS=("+words+"); COMP_CWORD="+string(rune('0'+len(all)-1))+"; _drctl; echo \"${COMPREPLY[*]}\"").CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != want {
+			t.Errorf("%s: %q, want %q (%v)", words, got, want, err)
+		}
+	}
+}

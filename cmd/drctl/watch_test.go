@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/report"
+)
+
+// layered puts replicas into an estate, and gives the file of the payload that
+// promotes them in layers.
+func layered(t *testing.T, e *lab.Estate, layers, each int) string {
+	t.Helper()
+	type resource struct {
+		Type       string            `json:"resourceType"`
+		Name       string            `json:"resourceName"`
+		Parameters map[string]string `json:"parameters"`
+	}
+	type layer struct {
+		Layer     int        `json:"layer"`
+		Resources []resource `json:"resources"`
+	}
+	var doc struct{ StatePayload []layer }
+	lag := 1.0
+	for l := range layers {
+		one := layer{Layer: l + 1}
+		for i := range each {
+			id := fmt.Sprintf("replica-%d-%03d", l+1, i)
+			e.Instances = append(e.Instances, &lab.Instance{Region: "us-west-2", ID: id, Engine: "mysql", Status: "available", LagSeconds: &lag,
+				Source: "arn:aws:rds:us-east-1:111122223333:db:source-" + id, Replication: "replicating"})
+			one.Resources = append(one.Resources, resource{"PromoteRDSReadReplica", id, map[string]string{"RDSInstanceIdentifier": id,
+				"TargetClusterIdentifier": "arn:aws:rds:us-west-2:111122223333:db:" + id}})
+		}
+		doc.StatePayload = append(doc.StatePayload, one)
+	}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "payload.json")
+	if err := os.WriteFile(path, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A run of 50 resources in 5 layers is told from its start to its end: every
+// resource, in order of the layers, and the exit code is that of the run.
+func TestWatchTellsEveryResource(t *testing.T) {
+	e := lasting(5)
+	file := layered(t, e, 5, 10)
+	s := serveAt(t, 40, e, "", nil)
+	code, out, errs := s.drctl("watch", s.started(file), "--json")
+	if code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var record report.Record
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &record); err != nil || record.Outcome != report.Succeeded {
+		t.Errorf("the last line is not the report: %v, %s", err, lines[len(lines)-1])
+	}
+	done, layer := map[string]bool{}, 0
+	for _, line := range lines[:len(lines)-1] {
+		var c change
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if c.Resource == "" {
+			continue
+		}
+		if *c.Layer < layer {
+			t.Errorf("layer %d is told after layer %d", *c.Layer, layer)
+		}
+		layer = *c.Layer
+		if c.Status == string(report.Done) {
+			done[c.Resource] = true
+		}
+	}
+	if len(done) != 50 {
+		t.Errorf("%d resources are told to be done", len(done))
+	}
+}
+
+func TestWatchEndsWithTheExitCodeOfTheRun(t *testing.T) {
+	e := lab.DefaultEstate()
+	file := layered(t, e, 2, 3)
+	s := serve(t, e, "cancel@rds:PromoteReadReplica#2", nil)
+	arn := s.started(file)
+	code, out, _ := s.drctl("watch", arn)
+	for _, want := range []string{"RunLayer", "FAILED", "Terminal", "it was cancelled", "FailedDirty after", "Report: s3://"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not told: %s", want, out)
+		}
+	}
+	if code != exitRun || strings.Contains(out, "\x1b") {
+		t.Errorf("code %d, output %q", code, out)
+	}
+	// One that has ended is told at once, and with the same code.
+	if code, out, _ := s.drctl("watch", arn); code != exitRun || !strings.Contains(out, "FailedDirty after") {
+		t.Errorf("code %d: %s", code, out)
+	}
+	if code, _, errs := s.drctl("watch", arn+"x"); code != exitInput || !strings.Contains(errs, "does not exist") && !strings.Contains(errs, "Does Not Exist") {
+		t.Errorf("code %d: %s", code, errs)
+	}
+}
+
+// broken is a line to AWS that fails for a while.
+type broken struct {
+	executions
+	lists
+	fails func() bool
+	calls atomic.Int64
+}
+
+var errLine = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+
+func (b *broken) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, o ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+	if b.calls.Add(1); b.fails() {
+		return nil, errLine
+	}
+	return b.executions.DescribeExecution(ctx, in, o...)
+}
+
+func (b *broken) GetExecutionHistory(ctx context.Context, in *sfn.GetExecutionHistoryInput, o ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error) {
+	if b.calls.Add(1); b.fails() {
+		return nil, errLine
+	}
+	return b.executions.GetExecutionHistory(ctx, in, o...)
+}
+
+// seen is a viewer that keeps what it is shown.
+type seen struct {
+	changes  []change
+	troubles []string
+}
+
+func (v *seen) show(changes []change, trouble string) {
+	v.changes = append(v.changes, changes...)
+	if len(v.troubles) == 0 || v.troubles[len(v.troubles)-1] != trouble {
+		v.troubles = append(v.troubles, trouble)
+	}
+}
+func (v *seen) close() {}
+
+func TestWatchOutlivesALostConnection(t *testing.T) {
+	e := lab.DefaultEstate()
+	file := layered(t, e, 2, 3)
+	s := serve(t, e, "", nil)
+	arn := s.started(file)
+	n := 0
+	line := &broken{executions: s.executions, lists: s.lists}
+	line.fails = func() bool { n++; return n > 5 && n < 16 || n == 20 }
+	remote := *s.remote
+	remote.executions = line
+	w, v := newWatcher(&remote, arn), &seen{}
+	if err := watch(t.Context(), w, v); err != nil || !w.over() {
+		t.Fatal(err)
+	}
+	text := strings.Join(v.troubles, "|")
+	if !strings.Contains(text, "no connection for") || !strings.Contains(text, "connection refused") || v.troubles[len(v.troubles)-1] != "" {
+		t.Errorf("troubles %q", v.troubles)
+	}
+	if done, failed, all := w.count(); done != 6 || failed != 0 || all != 6 {
+		t.Errorf("%d of %d done, %d failed", done, all, failed)
+	}
+}
+
+// crowd is an execution whose layer drives many resources.
+type crowd struct {
+	executions
+	n     int
+	calls int
+	ended int // how many of the children, the first ones
+}
+
+func (c *crowd) DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+	c.calls++
+	return &sfn.DescribeExecutionOutput{Status: types.ExecutionStatusRunning, StartDate: aws.Time(lab.Epoch)}, nil
+}
+
+func (c *crowd) ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error) {
+	c.calls++
+	out := &sfn.ListExecutionsOutput{}
+	for i := range c.n {
+		e := types.ExecutionListItem{ExecutionArn: aws.String(fmt.Sprintf("child-%04d", i)), Status: types.ExecutionStatusRunning}
+		if i < c.ended {
+			e.Status, e.StopDate = types.ExecutionStatusSucceeded, aws.Time(lab.Epoch)
+		}
+		out.Executions = append(out.Executions, e)
+	}
+	return out, nil
+}
+
+func (c *crowd) GetExecutionHistory(_ context.Context, in *sfn.GetExecutionHistoryInput, _ ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error) {
+	c.calls++
+	var i int
+	if _, err := fmt.Sscanf(aws.ToString(in.ExecutionArn), "child-%d", &i); err != nil {
+		return &sfn.GetExecutionHistoryOutput{Events: []types.HistoryEvent{{Id: 1, Timestamp: aws.Time(lab.Epoch),
+			MapRunStartedEventDetails: &types.MapRunStartedEventDetails{MapRunArn: aws.String("arn:aws:states:us-west-2:111122223333:mapRun:m/Layers:x")}}}}, nil
+	}
+	said := func(details string) *string {
+		return aws.String(fmt.Sprintf(details, i, i))
+	}
+	events := []types.HistoryEvent{
+		{Id: 3, Timestamp: aws.Time(lab.Epoch), TaskSucceededEventDetails: &types.TaskSucceededEventDetails{Output: said(`{"Payload":{"status":"IN_PROGRESS","phase":"promoting","message":"db %d-%d"}}`)}},
+		{Id: 2, Timestamp: aws.Time(lab.Epoch), TaskScheduledEventDetails: &types.TaskScheduledEventDetails{Parameters: said(`{"Payload":{"resource":{"index":%d,"layer":1,"resourceName":"db-%d"}}}`)}},
+	}
+	if i < c.ended {
+		end := types.HistoryEvent{Id: 4, Timestamp: aws.Time(lab.Epoch), ExecutionSucceededEventDetails: &types.ExecutionSucceededEventDetails{Output: said(`{"index":%d,"resourceName":"db-%d","status":"DONE"}`)}}
+		events = append([]types.HistoryEvent{end}, events...)
+	}
+	return &sfn.GetExecutionHistoryOutput{Events: events}, nil
+}
+
+// However many resources there are, a round makes only a few calls, comes round
+// to each, and of very many to those that run before those that ended.
+func TestWatchIsPolite(t *testing.T) {
+	for _, n := range []int{1, 50, fewChildren, fewChildren + 1, 500} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			at := &quick{now: lab.Epoch}
+			c := &crowd{n: n, ended: n / 2}
+			w := newWatcher(&remote{clock: at, executions: c, lists: c}, "arn")
+			for round := range n/looksAtOnce + 2 {
+				c.calls = 0
+				if err := w.round(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if c.calls > looksAtOnce+3 {
+					t.Fatalf("%d calls in one round", c.calls)
+				}
+				at.now = at.now.Add(watchEvery)
+				done, _, all := w.count()
+				if n > fewChildren && round < (n-c.ended)/looksAtOnce && done > 0 {
+					t.Fatalf("round %d: %d that ended are read before all that run", round, done)
+				}
+				if round == n/looksAtOnce+1 && n <= fewChildren && (all != n || done != n/2) {
+					t.Errorf("%d of %d seen, %d of %d done", all, n, done, n/2)
+				}
+			}
+			seen := 0
+			for _, l := range w.layers {
+				for _, r := range l.resources {
+					if r.status == stageRunning && r.phase == "promoting" && r.message == fmt.Sprintf("db %d-%d", r.index, r.index) {
+						seen++
+					}
+				}
+			}
+			if seen != n-n/2 {
+				t.Errorf("%d of %d running ones were read", seen, n-n/2)
+			}
+		})
+	}
+}
+
+// tree makes a watcher that has seen a run in the middle of its work.
+func tree(layers, each int) *watcher {
+	at := &quick{now: lab.Epoch.Add(90 * time.Second)}
+	w := newWatcher(&remote{clock: at}, "arn:aws:states:us-west-2:111122223333:execution:m:run-1")
+	w.execution = &sfn.DescribeExecutionOutput{Name: aws.String("run-20260105T030000-000Z"), Status: types.ExecutionStatusRunning, StartDate: aws.Time(lab.Epoch)}
+	w.state = "RunLayer"
+	for l := range layers {
+		for i := range each {
+			r := w.resource(l*each+i, l+1, fmt.Sprintf("データベース-replica-%d-%04d with a name that is long", l, i))
+			switch {
+			case l < layers/2:
+				r.status, r.began, r.ended, r.phase, r.message = report.Done, lab.Epoch, lab.Epoch.Add(time.Minute), "promoted", "it stands on its own"
+			case l == layers/2 && i == each-1:
+				r.status, r.began, r.ended, r.phase, r.message = report.Failed, lab.Epoch, lab.Epoch.Add(time.Minute), "Terminal", "storage-full\nand \x1b[2J more "+strings.Repeat("é́", 300)
+			case l == layers/2:
+				r.status, r.began, r.phase, r.message = stageRunning, lab.Epoch, "promoting", strings.Repeat("DB instance is modifying ", 20)
+			}
+		}
+	}
+	return w
+}
+
+// No frame is wider or higher than the terminal, whatever its size is and
+// however much there is to show; what failed and what runs is on it.
+func TestScreenFits(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {79, 24}, {200, 60}, {40, 10}, {20, 5}, {10, 3}, {3, 1}, {1, 1}} {
+		for _, shape := range [][2]int{{1, 3}, {5, 10}, {5, 100}, {100, 5}, {0, 0}} {
+			for _, trouble := range []string{"", "no connection for 0:10, trying again: dial tcp: connection refused"} {
+				t.Run(fmt.Sprint(size, shape, trouble != ""), func(t *testing.T) {
+					s := screen{w: tree(shape[0], shape[1]), trouble: trouble}
+					lines := s.lines(size[0], size[1])
+					if len(lines) > size[1] {
+						t.Errorf("%d lines", len(lines))
+					}
+					for _, line := range lines {
+						if n := width(line); n > size[0] {
+							t.Errorf("a line of %d columns: %q", n, line)
+						}
+						if strings.ContainsAny(line, "\x1b\r\n") {
+							t.Errorf("a line steers the terminal: %q", line)
+						}
+					}
+					text := strings.Join(lines, "\n")
+					if size[0] >= 79 && shape[0] > 0 && !strings.Contains(text, "✗") {
+						t.Errorf("what failed is not shown:\n%s", text)
+					}
+					if size[0] >= 79 && trouble != "" && !strings.Contains(text, "trying again") {
+						t.Error("the lost connection is not told")
+					}
+				})
+			}
+		}
+	}
+}
+
+// Colours are set around texts and never inside a width.
+func TestScreenIsPlainWithoutColour(t *testing.T) {
+	w := tree(5, 10)
+	plain, coloured := screen{w: w}.lines(80, 24), screen{w: w, colour: true}.lines(80, 24)
+	for i, line := range coloured {
+		for _, code := range []string{bold, faint, red, green, yellow, blue, "0"} {
+			line = strings.ReplaceAll(line, "\x1b["+code+"m", "")
+		}
+		if line != plain[i] {
+			t.Errorf("%q is not %q in colour", coloured[i], plain[i])
+		}
+	}
+	if strings.Contains(strings.Join(plain, ""), "\x1b") || !strings.Contains(strings.Join(coloured, ""), "\x1b[31m") {
+		t.Error("colours where none are wanted, or none")
+	}
+}
+
+// A frame is one write that begins at the corner and never scrolls.
+func TestPainted(t *testing.T) {
+	got := painted([]string{"a", "b"})
+	if got != "\x1b[?2026h\x1b[Ha\x1b[0m\x1b[K\r\nb\x1b[0m\x1b[K\x1b[J\x1b[?2026l" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWidth(t *testing.T) {
+	for _, tt := range []struct {
+		s     string
+		most  int
+		want  string
+		width int
+	}{
+		{"abc", 3, "abc", 3}, {"abcd", 3, "ab…", 3}, {"日本語", 6, "日本語", 6}, {"日本語", 5, "日本…", 5}, {"日本語", 4, "日…", 3},
+		{"e\u0301e\u0301", 2, "e\u0301e\u0301", 2}, {"a", 0, "", 0}, {"ab", 1, "…", 1}, {"", 1, "", 0},
+	} {
+		if got := cut(tt.s, tt.most); got != tt.want || width(got) != tt.width {
+			t.Errorf("cut(%q, %d) = %q of %d columns, want %q of %d", tt.s, tt.most, got, width(got), tt.want, tt.width)
+		}
+		if got := fill(tt.s, tt.most); width(got) != tt.most {
+			t.Errorf("fill(%q, %d) = %q", tt.s, tt.most, got)
+		}
+	}
+	if got := printable("a\nb\x1b[31m\u202ec\xff"); got != "a b[31mc" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strings"
+	"unicode"
+)
+
+// wide are the characters that take two columns of a terminal: East Asian wide
+// and full-width ones (Unicode Standard Annex 11), and pictures.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{{0x1100, 0x115f, 1}, {0x231a, 0x231b, 1}, {0x23e9, 0x23ec, 1}, {0x2705, 0x2705, 1}, {0x274c, 0x274c, 1}, {0x2e80, 0x303e, 1}, {0x3041, 0xa4cf, 1},
+		{0xac00, 0xd7a3, 1}, {0xf900, 0xfaff, 1}, {0xfe30, 0xfe6f, 1}, {0xff00, 0xff60, 1}, {0xffe0, 0xffe6, 1}},
+	R32: []unicode.Range32{{0x1f300, 0x1f64f, 1}, {0x1f680, 0x1f6ff, 1}, {0x1f900, 0x1f9ff, 1}, {0x20000, 0x3fffd, 1}},
+}
+
+// columns gives how many columns of a terminal a character takes.
+func columns(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+		return 0
+	case unicode.Is(wide, r):
+		return 2
+	}
+	return 1
+}
+
+// width gives how many columns a text takes.
+func width(s string) int {
+	n := 0
+	for _, r := range s {
+		n += columns(r)
+	}
+	return n
+}
+
+// printable makes a text one line that moves no cursor: what AWS or a payload
+// says must not steer a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// cut fits a text into columns from its beginning.
+func cut(s string, most int) string {
+	if width(s) <= most {
+		return s
+	}
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n += columns(r); n > most-1 {
+			break
+		}
+		b.WriteRune(r)
+	}
+	if most > 0 {
+		b.WriteRune('…')
+	}
+	return b.String()
+}
+
+// fill cuts a text, or pads it, to exactly so many columns.
+func fill(s string, columns int) string {
+	s = cut(s, columns)
+	return s + strings.Repeat(" ", max(columns-width(s), 0))
+}
