@@ -131,6 +131,12 @@ func (k *checker) vpc(at string, v *VPC) {
 	k.ids(at+".securityGroups", "sg-", v.SecurityGroups)
 	var missing []string
 	for _, service := range k.Services {
+		if why := NoEndpoint[service]; why != "" {
+			if at := at + ".endpoints." + service; v.Endpoints[service] != ByNAT && v.Endpoints[service] != NotReached {
+				k.add("%s: %q: no endpoint in the region leads there, for %s: want %q where a NAT does, or %q where nothing does", at, v.Endpoints[service], why, ByNAT, NotReached)
+			}
+			continue
+		}
 		if v.Endpoints[service] == "" {
 			missing = append(missing, service)
 		}
@@ -144,6 +150,9 @@ func (k *checker) vpc(at string, v *VPC) {
 	for _, service := range sorted(v.Endpoints) {
 		if !slices.Contains(k.Services, service) {
 			k.add("%s.endpoints: nothing calls %q: want one of %s", at, service, list(k.Services))
+		}
+		if NoEndpoint[service] != "" {
+			continue
 		}
 		if id := v.Endpoints[service]; id != ByNAT && !endpointForm.MatchString(id) {
 			k.add("%s.endpoints.%s: %q: want vpce-... or %q", at, service, id, ByNAT)

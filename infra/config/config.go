@@ -51,6 +51,17 @@ type VPC struct {
 // endpoint.
 const ByNAT = "nat"
 
+// NotReached is what VPC.Endpoints says of a service that the functions are to
+// go without: whatever needs it fails.
+const NotReached = "none"
+
+// NoEndpoint are services that no interface endpoint of the region leads to,
+// and why: only a NAT does.
+var NoEndpoint = map[string]string{
+	"route53":                  "its control plane is in us-east-1",
+	"route53-recovery-cluster": "the endpoints of a cluster are in five regions",
+}
+
 // Trigger is the rule that starts a failover.
 type Trigger struct {
 	Enabled bool           `yaml:"enabled"`

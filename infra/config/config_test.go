@@ -28,7 +28,7 @@ func facts(t *testing.T) Facts {
 	}
 	return Facts{
 		Regions: []string{"us-east-1", "us-west-2"}, Functions: []string{"promote"}, Kinds: []string{"rds:db"},
-		Services: []string{"rds", "s3"}, Build: build,
+		Services: []string{"rds", "route53", "s3"}, Build: build,
 	}
 }
 
@@ -91,14 +91,17 @@ func TestCheck(t *testing.T) {
 		{"a key", replaceSecondary("{region: us-west-2, key: 'arn:aws:kms:us-west-2:012345678901:key/1'}"), nil},
 		{"a key of the other region", replaceSecondary("{region: us-west-2, key: 'arn:aws:kms:us-east-1:012345678901:key/1'}"), []string{"secondary.key: is a key in us-east-1"}},
 		{"a key that is none", replaceSecondary("{region: us-west-2, key: alias/x}"), []string{"secondary.key"}},
-		{"a VPC without endpoints", replaceSecondary("\n  region: us-west-2\n" + vpc + "}"), []string{"secondary.vpc: has no endpoint for rds, s3"}},
-		{"a VPC with one endpoint", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: nat}}"), []string{"secondary.vpc: has no endpoint for s3"}},
-		{"a VPC with endpoints", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: vpce-01234567, s3: nat}}"), nil},
-		{"a VPC whose endpoints are made", replaceSecondary("\n  region: us-west-2\n" + vpc + ", createEndpoints: true, routeTables: [rtb-01234567]}"), nil},
-		{"a gateway without route tables", replaceSecondary("\n  region: us-west-2\n" + vpc + ", createEndpoints: true}"), []string{"secondary.vpc.routeTables: is missing"}},
-		{"an endpoint of nothing", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: nat, s3: nat, ec2: nat}}"), []string{`nothing calls "ec2"`}},
-		{"an endpoint that is none", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: yes-please, s3: nat}}"), []string{"secondary.vpc.endpoints.rds"}},
-		{"a VPC of nothing", replaceSecondary("{region: us-west-2, vpc: {endpoints: {rds: nat, s3: nat}}}"), []string{
+		{"a VPC without endpoints", replaceSecondary("\n  region: us-west-2\n" + vpc + "}"), []string{"secondary.vpc.endpoints.route53", "secondary.vpc: has no endpoint for rds, s3"}},
+		{"a VPC with one endpoint", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: nat, route53: nat}}"), []string{"secondary.vpc: has no endpoint for s3"}},
+		{"a VPC with endpoints", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: vpce-01234567, s3: nat, route53: nat}}"), nil},
+		{"a VPC whose endpoints are made", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {route53: nat}, createEndpoints: true, routeTables: [rtb-01234567]}"), nil},
+		{"a gateway without route tables", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {route53: nat}, createEndpoints: true}"), []string{"secondary.vpc.routeTables: is missing"}},
+		{"what has no endpoint", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: nat, s3: nat, route53: vpce-01234567}}"), []string{"secondary.vpc.endpoints.route53: \"vpce-01234567\": no endpoint"}},
+		{"what has no endpoint, and no NAT", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: nat, s3: nat, route53: ''}}"), []string{"secondary.vpc.endpoints.route53"}},
+		{"what nothing leads to", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: nat, s3: nat, route53: none}}"), nil},
+		{"an endpoint of nothing", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: nat, s3: nat, route53: nat, ec2: nat}}"), []string{`nothing calls "ec2"`}},
+		{"an endpoint that is none", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: yes-please, s3: nat, route53: nat}}"), []string{"secondary.vpc.endpoints.rds"}},
+		{"a VPC of nothing", replaceSecondary("{region: us-west-2, vpc: {endpoints: {rds: nat, s3: nat, route53: nat}}}"), []string{
 			"secondary.vpc.id", "secondary.vpc.subnets: is missing", "secondary.vpc.securityGroups: is missing"}},
 		{"a trigger", replaceSecondary("{region: us-west-2, trigger: {enabled: true, pattern: {source: [x], detail: {a: {b: [c]}}}}}"), nil},
 		{"a trigger on a field that no event has", replaceSecondary("{region: us-west-2, trigger: {pattern: {source: [x], detailType: [y]}}}"), []string{`no field "detailType"`}},

@@ -86,6 +86,7 @@ func Facts(build string) config.Facts {
 		}
 	}
 	facts.Kinds = slices.Sorted(maps.Keys(kinds))
+	delete(services, "iam") // iam:PassRole is looked at by the service that takes the role: nothing calls IAM
 	facts.Services = slices.Sorted(maps.Keys(services))
 	return facts
 }

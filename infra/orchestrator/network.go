@@ -3,6 +3,8 @@ package orchestrator
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/jsii-runtime-go"
+
+	"dr-orchestrator/infra/config"
 )
 
 // endpoints makes the VPC endpoints that the configuration wants made: one for
@@ -13,7 +15,7 @@ func (o *Orchestrator) endpoints() {
 		return
 	}
 	for _, service := range Facts(o.build).Services {
-		if v.Endpoints[service] != "" {
+		if v.Endpoints[service] != "" || config.NoEndpoint[service] != "" {
 			continue
 		}
 		props := &awsec2.CfnVPCEndpointProps{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"dr-orchestrator/infra/config"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/run"
 	"dr-orchestrator/statemachine"
@@ -397,7 +398,12 @@ func TestNetwork(t *testing.T) {
 		want(t, id, r.Properties, "VpcEndpointType", kind)
 	}
 	slices.Sort(services)
-	expected := slices.DeleteFunc(Facts("").Services, func(s string) bool { return s == "rds" || s == "ssm" })
+	expected := slices.DeleteFunc(Facts("").Services, func(s string) bool { return s == "rds" || s == "ssm" || config.NoEndpoint[s] != "" })
+	for _, none := range []string{"iam", "route53", "route53-recovery-cluster"} {
+		if slices.Contains(services, none) {
+			t.Errorf("an endpoint is made for %s, which has none", none)
+		}
+	}
 	if diff := cmp.Diff(expected, services); diff != "" {
 		t.Errorf("endpoints (-called +made):\n%s", diff)
 	}

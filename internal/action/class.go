@@ -133,6 +133,7 @@ var codes = map[string]Class{
 	"LimitExceededException": Capacity, "LimitExceeded": Capacity,
 
 	"InvalidParameterValue": InvalidInput, "InvalidParameterCombination": InvalidInput,
+	"InvalidChangeBatch": InvalidInput, "InvalidInput": InvalidInput,
 	"ValidationError": InvalidInput, "ValidationException": InvalidInput, "MissingParameter": InvalidInput,
 }
 

@@ -276,7 +276,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	}
 	req.Drive = *in.Drive
 	recorder := &audit.Recorder{Now: a.Now}
-	progress, err := a.step(audit.With(ctx, recorder), req)
+	progress, err := a.step(ctx, req, recorder)
 	if err != nil {
 		slog.ErrorContext(ctx, "reconcile failed", "resource", in.Resource.Name, "class", ClassOf(err), "calls", named(recorder.Calls()))
 		return nil, a.redacted(err, secrets)
@@ -314,24 +314,15 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	return encode(answer)
 }
 
-// step takes the next step; past the time limit it only looks, for nothing is
-// begun any more.
-func (a *Adapter[P]) step(ctx context.Context, req Request[P]) (Progress, error) {
-	if !req.Drive.Late {
-		return a.Reconciler.Reconcile(ctx, req)
+// step takes the next step. Past the time limit it looks, and where it would
+// call, it says so: nothing is begun any more.
+func (a *Adapter[P]) step(ctx context.Context, req Request[P], recorder *audit.Recorder) (Progress, error) {
+	recorder.Late = req.Drive.Late
+	progress, err := a.Reconciler.Reconcile(audit.With(ctx, recorder), req)
+	if recorder.TurnedAway {
+		return Progress{Status: InProgress, Observed: StateReady, Phase: "late", Message: audit.ErrLate.Error(), Evidence: progress.Evidence}, nil
 	}
-	ready, err := a.Reconciler.Preflight(ctx, req)
-	if err != nil {
-		return Progress{}, err
-	}
-	p := Progress{Status: InProgress, Observed: ready.Observed, Phase: string(ready.Observed), Message: "the resource is " + string(ready.Observed), Evidence: ready.Evidence}
-	if len(ready.Findings) > 0 {
-		p.Message = ready.Findings[0].Message
-	}
-	if ready.Observed == StateDone {
-		p.Status = Done
-	}
-	return p, nil
+	return progress, err
 }
 
 // noteLag keeps the lag that an action saw last before it acted: a lag that it

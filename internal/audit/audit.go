@@ -6,6 +6,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -29,9 +30,17 @@ func (c Call) Known() bool { return c.Operation != "" }
 
 // Recorder collects the calls of one invocation.
 type Recorder struct {
-	Now   func() time.Time
-	calls []Call
+	Now func() time.Time
+	// Late has every call that would change something turned away before it is
+	// sent: past its time limit an action only looks.
+	Late bool
+	// TurnedAway says that one was.
+	TurnedAway bool
+	calls      []Call
 }
+
+// ErrLate is the error of a call that was turned away.
+var ErrLate = errors.New("past its time limit nothing is begun")
 
 // Note adds a call.
 func (r *Recorder) Note(c Call) { r.calls = append(r.calls, c) }

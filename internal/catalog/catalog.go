@@ -13,6 +13,7 @@ import (
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/dnsrecord"
 	"dr-orchestrator/internal/eventsource"
 	"dr-orchestrator/internal/fence"
 	"dr-orchestrator/internal/globalcluster"
@@ -97,6 +98,8 @@ const (
 	anySnapshot        = "arn:${Partition}:rds:${Region}:${Account}:snapshot:*"
 	anyClusterSnapshot = "arn:${Partition}:rds:${Region}:${Account}:cluster-snapshot:*"
 	anyGlobalCluster   = "arn:${Partition}:rds::${Account}:global-cluster:*"
+	anyZone            = "arn:${Partition}:route53:::hostedzone/*"
+	anyZoneChange      = "arn:${Partition}:route53:::change/*"
 )
 
 // Entries is the table, in the order in which documents list it.
@@ -230,6 +233,28 @@ var Entries = []Entry{
 			Actions:   []string{"route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates"},
 			Resources: []string{"arn:${Partition}:route53-recovery-control::${Account}:controlpanel/*"},
 		}},
+	},
+	{
+		Type: "SwapDNS", Function: "swap-dns",
+		Doc:        "Changes Route 53 records, those of one hosted zone together, and waits until every name server has them.",
+		Parameters: reflect.TypeFor[dnsrecord.SwapParameters](), Machines: both,
+		TimeLimit: time.Hour, ProofReads: 2, Sample: "failover-dns.json", New: dnsrecord.NewSwap,
+		Statements: []Statement{
+			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets", "route53:GetHostedZone"}, Resources: []string{anyZone}},
+			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
+			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyInstance}},
+			{Actions: []string{"rds:DescribeGlobalClusters"}, Resources: []string{anyGlobalCluster}},
+		},
+	},
+	{
+		Type: "ShiftTraffic", Function: "shift-traffic",
+		Doc:        "Moves traffic to one of several weighted Route 53 record sets in steps, and back if the target does not answer.",
+		Parameters: reflect.TypeFor[dnsrecord.ShiftParameters](), Machines: both,
+		TimeLimit: 2 * time.Hour, ProofReads: 2, Sample: "failover-shift-traffic.json", New: dnsrecord.NewShift,
+		Statements: []Statement{
+			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"}, Resources: []string{anyZone}},
+			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
+		},
 	},
 	{
 		Type: "CheckEndpoint", Function: "check-endpoint",

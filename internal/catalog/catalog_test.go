@@ -13,6 +13,7 @@ import (
 
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/dnsrecord"
 	"dr-orchestrator/internal/eventsource"
 	"dr-orchestrator/internal/fence"
 	"dr-orchestrator/internal/globalcluster"
@@ -78,7 +79,7 @@ func TestFoldersRowsAndSamplesAreOneSet(t *testing.T) {
 }
 
 // verbs is the closed set with which a function's name begins.
-var verbs = []string{"prepare", "check", "promote", "switchover", "failover", "detach", "create", "delete", "fence", "swap", "set", "scale", "start", "copy", "record", "notify"}
+var verbs = []string{"prepare", "check", "promote", "switchover", "failover", "detach", "create", "delete", "fence", "swap", "set", "scale", "shift", "start", "copy", "record", "notify"}
 
 func TestRowsAreComplete(t *testing.T) {
 	for _, e := range catalog.Entries {
@@ -128,6 +129,8 @@ var interfaces = map[string]map[string]reflect.Type{
 	"SetEventSource":       {"lambda": reflect.TypeFor[eventsource.SetAPI]()},
 	"SetSchedule":          {"events": reflect.TypeFor[schedule.Rules](), "scheduler": reflect.TypeFor[schedule.Schedules]()},
 	"SetRoutingControl":    {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
+	"SwapDNS":              {"route53": reflect.TypeFor[dnsrecord.API](), "rds": reflect.TypeFor[dnsrecord.Databases]()},
+	"ShiftTraffic":         {"route53": reflect.TypeFor[dnsrecord.ShiftAPI]()},
 }
 
 // implied is what AWS asks of the caller beside the calls themselves: on what

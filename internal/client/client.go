@@ -37,7 +37,11 @@ const Attempts = 3
 type Factory struct {
 	// Region is the region of the run: where the function itself runs.
 	Region string
-	base   aws.Config
+	// Exchange sends a DNS message to a name server and gives its answer; nil
+	// means over the network. The lab puts its own name servers here.
+	Exchange func(ctx context.Context, server string, query []byte) ([]byte, error)
+
+	base aws.Config
 }
 
 // New makes a factory from a finished configuration; the lab uses it to put
@@ -155,6 +159,10 @@ func noteCalls(stack *middleware.Stack) error {
 		recorder, operation := audit.From(ctx), middleware.GetOperationName(ctx)
 		if recorder == nil || repeatable(operation) {
 			return next.HandleInitialize(ctx, in)
+		}
+		if recorder.Late {
+			recorder.TurnedAway = true
+			return middleware.InitializeOutput{}, middleware.Metadata{}, audit.ErrLate
 		}
 		call := audit.Call{At: recorder.Now(), Operation: operation,
 			Service: prefix(awsmiddleware.GetServiceID(ctx))}

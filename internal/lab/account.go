@@ -41,6 +41,10 @@ type Account struct {
 	runs      *executions
 	events    []Event
 	notices   []string
+
+	zoneTokens   float64 // requests to Route 53 that are free
+	zoneTokensAt time.Time
+	dns          *rand.Rand // which of weighted records answers
 }
 
 // LoggedCall is one API call that got through to the account.
@@ -105,7 +109,7 @@ var services = map[string]handler{}
 func init() {
 	for _, some := range []map[string]handler{rdsService, rdsFenceService, auroraService, elastiCacheService, cloudFormationService, systemsService, secretsService,
 		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService, keyService,
-		routingService, alarmService, balancerService, healthCheckService, consumerService} {
+		routingService, alarmService, balancerService, healthCheckService, consumerService, route53Service} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -115,7 +119,7 @@ func init() {
 // NewAccount makes an account around an estate, which it changes.
 func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account {
 	a := &Account{
-		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), faults: newFaults(spec),
+		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), dns: rand.New(rand.NewPCG(seed, 2)), faults: newFaults(spec),
 		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, reads: map[string]*bucket{}, invoked: map[string]int{}, items: map[string]map[string]any{},
 	}
 	for _, op := range estate.Operations {

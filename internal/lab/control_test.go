@@ -154,3 +154,24 @@ func TestTimeLimits(t *testing.T) {
 		})
 	}
 }
+
+// Past the time limit nothing is begun, whenever the first look comes through.
+func TestNothingIsBegunPastTheTimeLimit(t *testing.T) {
+	for limit := 1; limit <= 12; limit++ {
+		result := runLab(t, Options{Faults: faultsOf(t, "throttle@function:promote-read-replica#2-4"), Payload: layered(t, func(_ map[string]any, layers []map[string]any) {
+			layers[0]["resources"].([]any)[0].(map[string]any)["timeLimitSeconds"] = limit
+		})})
+		for _, call := range result.Log {
+			if call.Name != "rds:PromoteReadReplica" {
+				continue
+			}
+			started := result.Record.Layers[0].Resources[0].StartedAt
+			if late := call.Time.Sub(*started).Seconds() - float64(limit); late > 0.5 {
+				t.Errorf("limit %d s: the promotion was asked for %.1f s after it", limit, late)
+			}
+		}
+		if begun := len(result.Begun) > 0; begun != (result.Outcome == report.FailedDirty) || result.Outcome == report.Succeeded {
+			t.Errorf("limit %d s: %s, begun %t: %s", limit, result.Outcome, begun, result.Cause)
+		}
+	}
+}

@@ -19,6 +19,7 @@ var defaultDurations = map[string]float64{
 	"CreateDBSnapshot":               180,
 	"DeleteDBInstance":               120,
 	"ForgetReplica":                  600, // until an instance no longer lists a replica that was promoted
+	"ChangeResourceRecordSets":       60,
 	"Resync":                         300, // of an old primary, after a failover
 	"SwapSecurityGroups":             30,
 	"RebootDBInstance":               40,
@@ -43,8 +44,8 @@ func seconds(v float64) *float64 { return &v }
 
 // DefaultEstate is what the demo fails over: an RDS replica, two Aurora global
 // databases and an ElastiCache global datastore, between us-east-1 and
-// us-west-2, with the CloudFormation exports that the stacks of the Python
-// sample make.
+// us-west-2, and the zone whose records lead to them, with the CloudFormation
+// exports that the stacks of the Python sample make.
 func DefaultEstate() *Estate {
 	const account, primary, recovery = "111122223333", "us-east-1", "us-west-2"
 	e := &Estate{
@@ -63,6 +64,7 @@ func DefaultEstate() *Estate {
 	oracle.Retention, oracle.ReplicaMode = 7, "mounted" // a switchover wants backups on the replica
 	e.addGlobal("dr-globaldb-cluster-mysql", "dbcluster", "aurora-mysql", "8.0.mysql_aurora.3.08.2", "3787", primary, recovery)
 	e.addGlobal("dr-globaldb-cluster-postgres", "dbcluster-postgres", "aurora-postgresql", "16.8", "3787", primary, recovery)
+	e.addZone("Z0SHOP0EXAMPLE", "shop.example", primary, recovery)
 	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
 	e.addRouting("dr-routing", primary, recovery)
 	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
@@ -159,4 +161,26 @@ func (e *Estate) addDatastore(id, group, primary, recovery string) {
 		})
 	}
 	e.Datastores = append(e.Datastores, d)
+}
+
+func number(n int) *int { return &n }
+
+// addZone adds a public zone whose records lead to the primary: a simple one,
+// a weighted pair and a failover pair, and an alias.
+func (e *Estate) addZone(id, name, primary, recovery string) {
+	z := &Zone{ID: id, Name: name, NameServers: []string{"ns-1.awsdns-00.com", "ns-514.awsdns-00.net", "ns-1025.awsdns-00.org", "ns-1537.awsdns-00.co.uk"}}
+	z.Records = []*RecordSet{
+		{Name: name, Type: "NS", TTL: number(172800), Values: []RecordValue{"ns-1.awsdns-00.com.", "ns-514.awsdns-00.net.", "ns-1025.awsdns-00.org.", "ns-1537.awsdns-00.co.uk."}},
+		{Name: name, Type: "SOA", TTL: number(900), Values: []RecordValue{"ns-1.awsdns-00.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400"}},
+		{Name: name, Type: "A", Alias: &Alias{Zone: "Z35SXDOTRQ7X7K", Name: "shop-use1.us-east-1.elb.amazonaws.com", EvaluateHealth: true}},
+		{Name: "db." + name, Type: "CNAME", TTL: number(30), Values: []RecordValue{RecordValue("rds-mysql-instance-use1.c0ffee." + primary + ".rds.amazonaws.com")}},
+		{Name: "www." + name, Type: "A", SetIdentifier: primary, Weight: number(100), TTL: number(60), Values: []RecordValue{"192.0.2.10"}, HealthCheck: appCheck[primary]},
+		{Name: "www." + name, Type: "A", SetIdentifier: recovery, Weight: number(0), TTL: number(60), Values: []RecordValue{"198.51.100.10"}, HealthCheck: appCheck[recovery]},
+		{Name: "api." + name, Type: "A", SetIdentifier: "first", Failover: "PRIMARY", TTL: number(60), Values: []RecordValue{"192.0.2.20"}, HealthCheck: appCheck[primary]},
+		{Name: "api." + name, Type: "A", SetIdentifier: "second", Failover: "SECONDARY", TTL: number(60), Values: []RecordValue{"198.51.100.20"}},
+	}
+	e.Zones = append(e.Zones, z)
+	for _, region := range []string{primary, recovery} {
+		e.Exports[region]["shop-zone-id"] = id
+	}
 }

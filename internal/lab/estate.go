@@ -29,6 +29,7 @@ type Estate struct {
 	Globals    []*GlobalCluster             `json:"globalClusters"`
 	Groups     []*ReplicationGroup          `json:"replicationGroups"`
 	Datastores []*Datastore                 `json:"globalDatastores"`
+	Zones      []*Zone                      `json:"hostedZones"`
 	Exports    map[string]map[string]string `json:"exports"`    // region, name, value
 	Parameters map[string][]Parameter       `json:"parameters"` // region
 	Secrets    map[string]map[string]string `json:"secrets"`    // region, name, value
@@ -53,6 +54,7 @@ type Estate struct {
 	EventSources       []*EventSource      `json:"eventSources,omitempty"`
 	Rules              []*Rule             `json:"rules,omitempty"`
 	Schedules          []*Schedule         `json:"schedules,omitempty"`
+	ZoneChanges        []*ZoneChange       `json:"zoneChanges,omitempty"`
 
 	// Operations that are under way.
 	Operations []*Operation `json:"operations,omitempty"`
@@ -269,6 +271,7 @@ func (e *Estate) check() error {
 	for _, x := range e.Datastores {
 		once("global datastore " + x.ID)
 	}
+	e.checkZones(bad)
 	if e.Latencies.API < 0 || e.Latencies.Invoke < 0 || e.Latencies.Transition < 0 {
 		bad("latencyMilliseconds: must not be below 0")
 	}

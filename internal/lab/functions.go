@@ -72,6 +72,7 @@ func (f *functions) handler(region, name string) (lambda.Handler, bool) {
 			return 0, nil
 		})),
 	})
+	factory.Exchange = a.exchange
 	h := f.build(factory, region, name)
 	if h == nil {
 		return nil, false

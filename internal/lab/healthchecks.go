@@ -12,13 +12,25 @@ type HealthCheck struct {
 	Disabled bool   `json:"disabled"`
 	Inverted bool   `json:"inverted"`
 	Owner    string `json:"owner,omitempty"` // the AWS service that made it
+	// Unhealthy is what its checkers see of the endpoint.
+	Unhealthy bool `json:"unhealthy,omitempty"`
+}
+
+// healthy is what a check tells DNS: a disabled one counts as healthy, and
+// inversion comes after that.
+func (h *HealthCheck) healthy() bool { return (h.Disabled || !h.Unhealthy) != h.Inverted }
+
+// appCheck is the ID of the health check of each region's application.
+var appCheck = map[string]string{
+	"us-east-1": "0a1b2c3d-0000-4000-8000-000000000001",
+	"us-west-2": "0a1b2c3d-0000-4000-8000-000000000002",
 }
 
 // addHealthChecks makes a check of each region's application, and a switch in
 // each region.
 func (e *Estate) addHealthChecks() {
 	for _, app := range e.Apps {
-		h := &HealthCheck{ID: "0a1b2c3d-0000-4000-8000-0000000" + map[string]string{"us-east-1": "00001", "us-west-2": "00002"}[app.Region], Type: "HTTPS", Version: 1}
+		h := &HealthCheck{ID: appCheck[app.Region], Type: "HTTPS", Version: 1}
 		e.HealthChecks = append(e.HealthChecks, h)
 		for _, region := range e.Regions {
 			e.export(region, "app-"+shortRegion[app.Region], map[string]string{"-health-check": h.ID})
@@ -26,11 +38,6 @@ func (e *Estate) addHealthChecks() {
 		e.Alarms = append(e.Alarms, &Alarm{Region: app.Region, Name: "dr-switch", State: "OK", Operator: "GreaterThanOrEqualToThreshold", Threshold: 1, Missing: "ignore",
 			Metric: &Metric{Namespace: "DisasterRecovery", Name: "Switch", Dimensions: map[string]string{"Application": "app"}}})
 	}
-}
-
-var healthCheckRoutes = []restRoute{
-	{"GET", "/2013-04-01/healthcheck/{HealthCheckId}", "GetHealthCheck"},
-	{"POST", "/2013-04-01/healthcheck/{HealthCheckId}", "UpdateHealthCheck"},
 }
 
 var healthCheckService = map[string]handler{

@@ -201,6 +201,8 @@ func goals(e *Estate) map[string]bool {
 	return withTraffic(e, map[string]bool{
 		"SwitchoverRDSReadReplica":   fresh.Source == "" && old.Source == e.instanceARN(fresh) && fresh.Status == "available" && old.Status == "available",
 		`"Required": "true"`:         !slices.Contains(e.Serving(), "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"),
+		"SwapDNS":                    swapped(e),
+		"ShiftTraffic":               shifted(e),
 		"PromoteRDSReadReplica":      i.Source == "" && i.Status == "available" && i.Retention > 0,
 		"FailoverAurora":             writes && g.Failover == nil && g.Status == "available" && target.Status == "available",
 		"FailoverElastiCacheCluster": primary && d.Status == "available",

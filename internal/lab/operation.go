@@ -66,6 +66,7 @@ var scripts = map[string][]step{
 			i.Status, i.Retention = "available", atoi(op.Args["retention"])
 		}},
 	},
+	"ChangeResourceRecordSets":    {{share: 1, apply: func(e *Estate, op *Operation) { e.publish(op.Args["change"]) }}},
 	"CreateDBInstanceReadReplica": createReplicaScript,
 	"CatchUp":                     catchUpScript,
 	"RenameDBInstance":            renameScript,

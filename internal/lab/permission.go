@@ -105,6 +105,10 @@ func (a *Account) resources(c *Call) []string {
 		return []string{c.Params.str("RoutingControlArn")}
 	case "route53-recovery-cluster:UpdateRoutingControlStates":
 		return sortedKeys(routingEntries(c))
+	case "route53:GetChange":
+		return []string{"arn:aws:route53:::change/" + c.Params.str("Id")}
+	case "route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets", "route53:GetHostedZone":
+		return []string{"arn:aws:route53:::hostedzone/" + c.Params.str("Id")}
 	case "s3:GetObject", "s3:PutObject":
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket") + "/" + c.Params.str("Key")}
 	case "s3:ListBucket":

@@ -49,6 +49,16 @@ func matchPath(pattern, path string) (map[string]any, bool) {
 // route53Namespace is that of every Route 53 document.
 const route53Namespace = "https://route53.amazonaws.com/doc/2013-04-01/"
 
+// route53Routes are those of records and of health checks.
+var route53Routes = []restRoute{
+	{"GET", "/2013-04-01/hostedzone/{Id}", "GetHostedZone"},
+	{"GET", "/2013-04-01/hostedzone/{Id}/rrset", "ListResourceRecordSets"},
+	{"POST", "/2013-04-01/hostedzone/{Id}/rrset", "ChangeResourceRecordSets"},
+	{"GET", "/2013-04-01/change/{Id}", "GetChange"},
+	{"GET", "/2013-04-01/healthcheck/{HealthCheckId}", "GetHealthCheck"},
+	{"POST", "/2013-04-01/healthcheck/{HealthCheckId}", "UpdateHealthCheck"},
+}
+
 // encodeRestXML writes an answer of Route 53: the operation's name is that of
 // the document.
 func encodeRestXML(operation string, answer any) ([]byte, error) {

@@ -67,19 +67,23 @@ func samples(t testing.TB) []string {
 // callsOf gives how many changes it takes to bring a resource of a sample to
 // its goal.
 func callsOf(resourceType string) int {
-	if resourceType == "FenceOldPrimary" {
+	switch resourceType {
+	case "FenceOldPrimary":
 		return 4 // tags, groups, reboot, tag
+	case "ShiftTraffic":
+		return 3 // the steps of the sample
 	}
 	return 1
 }
 
 // operations lists the samples that take as long as the operations of their
-// one layer: a check takes as long as its payload says.
+// one layer: a check takes as long as its payload says, and a shift holds
+// between its steps.
 func operations(t testing.TB) []string {
 	t.Helper()
 	return slices.DeleteFunc(samples(t), func(name string) bool {
 		text := string(sample(t, name))
-		return strings.Contains(text, `"Check`) || strings.Count(text, `"layer"`) > 1
+		return strings.Contains(text, `"Check`) || strings.Contains(text, `"ShiftTraffic"`) || strings.Count(text, `"layer"`) > 1
 	})
 }
 

@@ -45,7 +45,12 @@ func TestRandomFaultsEndInTheTruth(t *testing.T) {
 
 func everyFault(t *testing.T, payload []byte) []string {
 	t.Helper()
-	calm := runLab(t, Options{Payload: payload, Estate: slowed(30)})
+	return everyFaultOn(t, slowed(30), payload)
+}
+
+func everyFaultOn(t *testing.T, estate *Estate, payload []byte) []string {
+	t.Helper()
+	calm := runLab(t, Options{Payload: payload, Estate: estate})
 	if calm.Outcome != report.Succeeded {
 		t.Fatalf("the undisturbed run: %s: %s", calm.Outcome, calm.Cause)
 	}
@@ -94,6 +99,11 @@ func everyFault(t *testing.T, payload []byte) []string {
 // sweep runs a payload under each schedule of faults and fails for every lie.
 func sweep(t *testing.T, payload []byte, specs []string) {
 	t.Helper()
+	sweepOn(t, slowed(30), payload, specs)
+}
+
+func sweepOn(t *testing.T, estate *Estate, payload []byte, specs []string) {
+	t.Helper()
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	work := make(chan string)
@@ -108,7 +118,7 @@ func sweep(t *testing.T, payload []byte, specs []string) {
 					t.Error(err)
 					continue
 				}
-				result, err := Run(Options{Payload: payload, Machine: "failover", Estate: slowed(30), Faults: faults})
+				result, err := Run(Options{Payload: payload, Machine: "failover", Estate: estate, Faults: faults})
 				if err != nil {
 					t.Errorf("%s: %v", spec, err)
 					continue

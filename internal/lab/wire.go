@@ -105,7 +105,7 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 		return out, readBody(body, found)
 	case known.service == "route53":
 		out.protocol = restXML
-		operation, found, ok := match(healthCheckRoutes, r)
+		operation, found, ok := match(route53Routes, r)
 		if !ok {
 			return out, fail(400, "InvalidInput", "the lab's Route 53 does not know %s %s", r.Method, r.URL.Path)
 		}
@@ -263,6 +263,10 @@ func (r *request) encodeError(err error, requestID string) response {
 	switch r.protocol {
 	case query, restXML:
 		out.header.Set("Content-Type", "text/xml")
+		if messages, ok := f.Detail["messages"].([]string); ok { // a refused batch has a root of its own
+			out.body = refusedBatch(messages, requestID)
+			break
+		}
 		out.body = fmt.Appendf(nil, `<ErrorResponse xmlns=%q><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`,
 			r.namespace, f.Code, escape(f.Message), requestID)
 	case json10, json11, restJSON:

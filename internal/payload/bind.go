@@ -42,16 +42,14 @@ func (p *parser) bind(r Resource) (Bound, bool) {
 	}
 	fields := mustFields(typ.Parameters)
 	before := len(p.problems)
-	for _, f := range fields {
-		if _, given := r.Parameters[f.name]; f.required && !given {
-			p.missing(r.Pointer+"/parameters", typ.Name, f)
-		}
-	}
+	p.absent(r.Pointer+"/parameters", typ.Name, fields, r.Parameters)
 	target := reflect.New(typ.Parameters)
 	p.assign(fields, r.Parameters, target.Elem(), secretReferences)
+	var locked []string
 	if len(p.problems) == before {
 		p.cross(target.Interface(), r)
+		locked = p.identify(target.Interface(), r)
 	}
 	p.problems = append(p.problems, p.same.add(r, fields)...)
-	return Bound{r, target.Interface(), identitiesOf(r, fields)}, true
+	return Bound{r, target.Interface(), append(identitiesOf(r, fields), locked...)}, true
 }

@@ -20,6 +20,7 @@ const (
 	arnPattern    = `arn:(?:aws|aws-cn|aws-us-gov):rds:` + regionPattern + `:[0-9]{12}:`
 	clockPattern  = `(?:[01][0-9]|2[0-3]):[0-5][0-9]`
 	nameWords     = "letters, digits and hyphens, starting with a letter, without a double or final hyphen"
+	labelPrefix   = `[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?`
 	// ARC is one for all regions, so that its ARNs name none.
 	recoveryPattern = `arn:(?:aws|aws-cn|aws-us-gov):route53-recovery-control::[0-9]{12}:`
 	positivePrefix  = `[1-9][0-9]{0,8}`
@@ -69,6 +70,22 @@ var formats = map[string]format{
 		anyCase: true,
 		pattern: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`), max: 255,
 		words: "the ID of a global replication group with its prefix: letters, digits and hyphens, starting with a letter", example: "ldgnf-sessions",
+	},
+	"hosted-zone": {
+		pattern: regexp.MustCompile(`^[A-Z0-9]{1,32}$`),
+		words:   "the ID of a Route 53 hosted zone: capital letters and digits", example: "Z0123456789ABCDEFGHIJ",
+	},
+	"dns-name": {
+		pattern: regexp.MustCompile(`^(?:\*\.)?` + labelPrefix + `(?:\.` + labelPrefix + `)*\.?$`), max: 255,
+		words: "a DNS name in full, with or without the final dot", example: "orders.example.com",
+	},
+	"percent": {
+		pattern: regexp.MustCompile(`^(?:100|[1-9]?[0-9])$`),
+		words:   "a percentage from 0 to 100", example: "50",
+	},
+	"requirement": {
+		pattern: regexp.MustCompile(`^(?:rds-instance|global-cluster)/` + namePattern + `$`),
+		words:   "rds-instance/ID or global-cluster/ID", example: "rds-instance/orders-replica",
 	},
 	"backup-window": {
 		pattern: regexp.MustCompile(`^` + clockPattern + `-` + clockPattern + `$`),

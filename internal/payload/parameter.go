@@ -32,6 +32,7 @@ const (
 	boolField
 	numberField
 	listField
+	itemsField
 )
 
 // field is one parameter: what the tags of a struct field say.
@@ -47,6 +48,7 @@ type field struct {
 	fallback string
 	identity string
 	doc      string
+	items    []field // of each object, in a list of objects
 }
 
 var fieldKinds = map[reflect.Type]fieldKind{
@@ -79,6 +81,14 @@ func fieldsOf(t reflect.Type) ([]field, error) {
 
 func fieldOf(sf reflect.StructField) (field, error) {
 	kind, ok := fieldKinds[sf.Type]
+	var items []field
+	if isItems(sf.Type) {
+		var err error
+		if items, err = itemFields(sf.Type); err != nil {
+			return field{}, err
+		}
+		kind, ok = itemsField, true
+	}
 	if !ok {
 		return field{}, fmt.Errorf("the type %v cannot be a parameter", sf.Type)
 	}
@@ -86,6 +96,7 @@ func fieldOf(sf reflect.StructField) (field, error) {
 		name:     sf.Name,
 		index:    sf.Index,
 		kind:     kind,
+		items:    items,
 		pointer:  sf.Type.Kind() == reflect.Pointer,
 		format:   sf.Tag.Get("format"),
 		fallback: sf.Tag.Get("default"),
@@ -123,6 +134,9 @@ func fieldOf(sf reflect.StructField) (field, error) {
 	if f.enum != nil && kind != textField && kind != listField {
 		return f, fmt.Errorf("enum does not fit the type %v", sf.Type)
 	}
+	if kind == itemsField && (f.fallback != "" || f.identity != "") {
+		return f, fmt.Errorf("a list of objects has neither a default nor an identity")
+	}
 	if f.fallback != "" {
 		if _, issue := f.decode(f.fallback); issue != nil {
 			return f, fmt.Errorf("default:%q: %s", f.fallback, issue.Message)
@@ -144,6 +158,8 @@ func mustFields(t reflect.Type) []field {
 // want says in words what the parameter should be.
 func (f field) want() string {
 	switch {
+	case f.kind == itemsField:
+		return `a list of objects: [{"name": "value"}]`
 	case f.kind == boolField:
 		return `true or false`
 	case f.kind == numberField && f.min != nil && f.max != nil:
@@ -264,7 +280,9 @@ func (p *parser) values(n *node, what string, fields []field) map[string]Value {
 		if members[m.name] != m.value {
 			continue
 		}
-		if text, ok := p.text(m.value, byName[m.name]); ok {
+		if byName[m.name].kind == itemsField {
+			p.items(m.value, byName[m.name], values)
+		} else if text, ok := p.text(m.value, byName[m.name]); ok {
 			values[m.name] = Value{Text: text, Pointer: m.value.pointer}
 		}
 	}
@@ -332,6 +350,10 @@ const (
 // whether any of them is a reference.
 func (p *parser) assign(fields []field, values map[string]Value, target reflect.Value, allowed phase) (references bool) {
 	for _, f := range fields {
+		if f.kind == itemsField {
+			references = p.assignItems(f, values, target, allowed) || references
+			continue
+		}
 		v, given := values[f.name]
 		if !given {
 			if f.fallback != "" {
@@ -385,6 +407,14 @@ func Missing(parameters any) []string {
 	for _, f := range reflect.VisibleFields(v.Type()) {
 		if f.Tag.Get("param") == "required" && v.FieldByIndex(f.Index).IsZero() {
 			missing = append(missing, f.Name)
+		}
+		if !isItems(f.Type) {
+			continue
+		}
+		for i := range v.FieldByIndex(f.Index).Len() {
+			for _, name := range Missing(v.FieldByIndex(f.Index).Index(i).Interface()) {
+				missing = append(missing, itemName(f.Name, i, name))
+			}
 		}
 	}
 	return missing

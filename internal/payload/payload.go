@@ -10,7 +10,8 @@
 // # Tags of a parameter struct
 //
 // The name of a parameter is the name of the Go field, whose type is string,
-// bool, *bool, int, *int or []string. The tags are:
+// bool, *bool, int, *int, []string, or a slice of structs whose fields have the
+// same tags: a list of objects. The tags are:
 //
 //	param:"required"       the parameter must be given
 //	format:"db-instance"   the text (each one, in a list) has this form, see format.go
@@ -133,7 +134,8 @@ type Layer struct {
 // Resource is one thing to be driven to its goal.
 type Resource struct {
 	Type, Name string
-	// Parameters holds what was given, by parameter name.
+	// Parameters holds what was given, by parameter name; of a list of objects,
+	// by LIST/INDEX/NAME.
 	Parameters map[string]Value
 	Pointer    string
 	// Layer is the number of the layer that the resource is in.
@@ -174,11 +176,11 @@ func Parse(data []byte, types Types, machine string) (*Document, Problems) {
 // but for the pointers.
 func (d *Document) MarshalJSON() ([]byte, error) {
 	type resource struct {
-		Type       string            `json:"resourceType"`
-		Name       string            `json:"resourceName"`
-		Parameters map[string]string `json:"parameters"`
-		Optional   bool              `json:"optional,omitempty"`
-		TimeLimit  *int              `json:"timeLimitSeconds,omitempty"`
+		Type       string         `json:"resourceType"`
+		Name       string         `json:"resourceName"`
+		Parameters map[string]any `json:"parameters"`
+		Optional   bool           `json:"optional,omitempty"`
+		TimeLimit  *int           `json:"timeLimitSeconds,omitempty"`
 	}
 	type layer struct {
 		Number    int        `json:"layer"`
@@ -196,11 +198,7 @@ func (d *Document) MarshalJSON() ([]byte, error) {
 			out.DependsOn = &l.DependsOn
 		}
 		for _, r := range l.Resources {
-			parameters := make(map[string]string, len(r.Parameters))
-			for name, v := range r.Parameters {
-				parameters[name] = v.Text
-			}
-			out.Resources = append(out.Resources, resource{r.Type, r.Name, parameters, r.Optional, r.TimeLimitSeconds})
+			out.Resources = append(out.Resources, resource{r.Type, r.Name, nested(r.Parameters), r.Optional, r.TimeLimitSeconds})
 		}
 		form.StatePayload = append(form.StatePayload, out)
 	}
@@ -434,6 +432,7 @@ func (p *parser) resource(pointer string, members map[string]*node, layer int) R
 	references := p.assign(fields, r.Parameters, target.Elem(), anyReferences)
 	if len(p.problems) == before && !references {
 		p.cross(target.Interface(), r)
+		p.identify(target.Interface(), r)
 	}
 	p.problems = append(p.problems, p.same.add(r, fields)...)
 	return r

@@ -116,6 +116,10 @@ func parametersSchema(t reflect.Type, references bool) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return objectOf(fields, references), nil
+}
+
+func objectOf(fields []field, references bool) map[string]any {
 	properties := map[string]any{}
 	var required []string
 	for _, f := range fields {
@@ -125,11 +129,19 @@ func parametersSchema(t reflect.Type, references bool) (map[string]any, error) {
 		}
 	}
 	slices.Sort(required)
-	return object(properties, required...), nil
+	return object(properties, required...)
 }
 
 func (f field) schema(references bool) map[string]any {
 	var forms []any
+	if f.kind == itemsField {
+		item := objectOf(f.items, references)
+		s := map[string]any{"type": "array", "minItems": 1, "items": item}
+		if f.doc != "" {
+			s["description"] = f.doc
+		}
+		return s
+	}
 	switch f.kind {
 	case boolField:
 		forms = append(forms, map[string]any{"enum": []any{true, false, "True", "true", "False", "false"}})

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -232,5 +233,27 @@ func TestPreflightNeverBlocks(t *testing.T) {
 		if err != nil || ready.Verdict() != action.VerdictReady || len(ready.Findings) != 1 {
 			t.Errorf("%+v, %v", ready, err)
 		}
+	}
+}
+
+func TestProber(t *testing.T) {
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	prober := Prober{Way: client.New(aws.Config{Region: "us-west-2", HTTPClient: client.HTTPClient()}).Outside(), Now: time.Now}
+	probe := func(target string) bool { return prober.Probe(t.Context(), target) == nil }
+	if !probe(server.URL+"/health") || !probe("tcp://"+listener.Addr().String()) {
+		t.Error("what serves does not answer")
+	}
+	if status = http.StatusServiceUnavailable; probe(server.URL) {
+		t.Error("a 503 counts as serving")
+	}
+	server.Close()
+	if probe(server.URL) || probe("tcp://"+server.Listener.Addr().String()) {
+		t.Error("what is gone serves")
 	}
 }

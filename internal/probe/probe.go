@@ -3,6 +3,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,6 +51,20 @@ func once(ctx context.Context, way client.Outside, p CheckParameters, now func()
 		r.why = judge(r, p, now())
 	}
 	return r
+}
+
+// Prober asks endpoints as a CheckEndpoint does that says no more than the URL.
+type Prober struct {
+	Way client.Outside
+	Now func() time.Time
+}
+
+// Probe makes one probe of a URL. An error says what is wrong with the endpoint.
+func (p Prober) Probe(ctx context.Context, url string) error {
+	if r := once(ctx, p.Way, CheckParameters{URL: url, ExpectStatus: http.StatusOK}, p.Now); r.why != "" {
+		return errors.New(r.why)
+	}
+	return nil
 }
 
 // judge compares what was measured with what was asked for.

@@ -285,6 +285,7 @@ func TestPrepareSamples(t *testing.T) {
 		"!Import demo-redis-cluster-target-region":                    "us-west-2",
 		"!Import demo-redis-cluster-target-replication-group-id":      "orders-west",
 		"!Import demo-redis-cluster-target-replication-group-region":  "us-west-2",
+		"!Import shop-zone-id":                                        "Z0SHOP",
 
 		"!Import dr-routing-endpoints":         "us-east-1=https://1.test,us-west-2=https://2.test,eu-west-1=https://3.test,ap-northeast-1=https://4.test,ap-southeast-2=https://5.test",
 		"!Import app-target-group":             "arn:aws:elasticloadbalancing:us-west-2:111122223333:targetgroup/app/0123456789abcdef",

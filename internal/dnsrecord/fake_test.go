@@ -1,0 +1,94 @@
+package dnsrecord
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
+	"github.com/aws/smithy-go"
+
+	"dr-orchestrator/internal/action"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// zones is Route 53 as this package meets it: record sets in the order in
+// which they are listed, pages of a size, and the answers to the other calls.
+type zones struct {
+	sets    []types.ResourceRecordSet
+	page    int
+	lists   int
+	changes []route53.ChangeResourceRecordSetsInput
+	change  error
+	status  types.ChangeStatus
+	asking  error
+	private bool
+}
+
+func (z *zones) ListResourceRecordSets(_ context.Context, in *route53.ListResourceRecordSetsInput, _ ...func(*route53.Options)) (*route53.ListResourceRecordSetsOutput, error) {
+	z.lists++
+	key := func(s types.ResourceRecordSet) []string {
+		return append(labels(aws.ToString(s.Name)), "", string(s.Type), aws.ToString(s.SetIdentifier))
+	}
+	start := append(labels(aws.ToString(in.StartRecordName)), "", string(in.StartRecordType), aws.ToString(in.StartRecordIdentifier))
+	at := slices.IndexFunc(z.sets, func(s types.ResourceRecordSet) bool { return slices.Compare(key(s), start) >= 0 })
+	out := &route53.ListResourceRecordSetsOutput{}
+	if at < 0 {
+		return out, nil
+	}
+	out.ResourceRecordSets = z.sets[at:]
+	if len(out.ResourceRecordSets) > z.page {
+		next := out.ResourceRecordSets[z.page]
+		out.ResourceRecordSets = out.ResourceRecordSets[:z.page]
+		out.IsTruncated, out.NextRecordName, out.NextRecordType, out.NextRecordIdentifier = true, next.Name, next.Type, next.SetIdentifier
+	}
+	return out, nil
+}
+
+func (z *zones) ChangeResourceRecordSets(_ context.Context, in *route53.ChangeResourceRecordSetsInput, _ ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error) {
+	z.changes = append(z.changes, *in)
+	if z.change != nil {
+		return nil, z.change
+	}
+	return &route53.ChangeResourceRecordSetsOutput{ChangeInfo: &types.ChangeInfo{Id: aws.String("/change/C1")}}, nil
+}
+
+func (z *zones) GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error) {
+	return &route53.GetChangeOutput{ChangeInfo: &types.ChangeInfo{Status: z.status}}, z.asking
+}
+
+func (z *zones) GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error) {
+	return &route53.GetHostedZoneOutput{
+		HostedZone:    &types.HostedZone{Config: &types.HostedZoneConfig{PrivateZone: z.private}},
+		DelegationSet: &types.DelegationSet{NameServers: []string{"ns-1.example", "ns-2.example"}},
+	}, nil
+}
+
+func simple(name, kind string, values ...string) types.ResourceRecordSet {
+	s := types.ResourceRecordSet{Name: aws.String(normalName(name)), Type: types.RRType(kind), TTL: aws.Int64(60)}
+	for _, v := range values {
+		s.ResourceRecords = append(s.ResourceRecords, types.ResourceRecord{Value: aws.String(v)})
+	}
+	return s
+}
+
+func weighted(name, identifier string, weight int64, value string) types.ResourceRecordSet {
+	s := simple(name, "A", value)
+	s.SetIdentifier, s.Weight = aws.String(identifier), aws.Int64(weight)
+	return s
+}
+
+func coded(code string) error { return &smithy.GenericAPIError{Code: code, Message: "no"} }
+
+var errSilent = errors.New("no answer")
+
+func request(p SwapParameters, drive action.Drive) action.Request[SwapParameters] {
+	if drive.Changed == "" {
+		drive.Changed = action.ChangeNo
+	}
+	return action.Request[SwapParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: drive, Now: noon}
+}

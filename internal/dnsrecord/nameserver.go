@@ -1,0 +1,221 @@
+package dnsrecord
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"dr-orchestrator/internal/action"
+)
+
+// Ask asks one name server for the values of a name, as contents gives them.
+type Ask func(ctx context.Context, server, name, kind string) ([]string, error)
+
+// Limits of one look at the name servers: it must fit an invocation beside the
+// calls to AWS, and four servers answer for every zone.
+const (
+	maxQuestions = 40
+	questionTime = time.Second
+	lookTime     = 10 * time.Second
+)
+
+// checkNameServers holds a finished change until no name server of the zones
+// contradicts it. A server that cannot be asked is told of, and no more: a
+// function in a VPC may have no way there, and private zones have no server
+// that could be asked at all.
+func (a Swap) checkNameServers(ctx context.Context, all []batch, seen action.Evidence, d action.Decision) (action.Decision, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	servers := map[string][]string{}
+	silent := map[string]string{}
+	agree, asked, left := 0, 0, 0
+	for _, b := range all {
+		if _, known := servers[b.zone]; !known {
+			names, err := a.nameServers(ctx, b.zone)
+			if err != nil {
+				return d, err
+			}
+			if len(names) == 0 {
+				silent[b.zone] = "the zone has no public name servers"
+			}
+			servers[b.zone] = names
+		}
+		for _, c := range b.changes {
+			if !askable(c.after) {
+				left++
+				continue
+			}
+			for _, server := range servers[b.zone] {
+				if silent[server] != "" {
+					continue
+				}
+				if asked == maxQuestions {
+					left++
+					break
+				}
+				asked++
+				got, err := a.question(ctx, server, c.after)
+				switch {
+				case err != nil:
+					silent[server] = err.Error()
+				case !slices.Equal(got, contents(c.after)):
+					return action.WaitFinal(action.StateUnderWay, "name servers", "%s still answers %s with %q", server, c.record, strings.Join(got, " ")), nil
+				default:
+					agree++
+				}
+			}
+		}
+	}
+	seen["nameServers"] = fmt.Sprintf("%d answers as wanted, %d record sets or questions left out", agree, left)
+	if len(silent) > 0 {
+		seen["nameServersUnanswered"] = silent
+	}
+	return d, nil
+}
+
+func (a Swap) question(ctx context.Context, server string, s types.ResourceRecordSet) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTime)
+	defer cancel()
+	return a.Ask(ctx, server, aws.ToString(s.Name), string(s.Type))
+}
+
+// askable reports whether all answers to a name must be this set: no routing
+// policy chooses among several, and Route 53 does not fill in an alias.
+func askable(s types.ResourceRecordSet) bool {
+	return s.SetIdentifier == nil && s.AliasTarget == nil && slices.Contains([]types.RRType{"A", "AAAA", "CNAME"}, s.Type)
+}
+
+func (a Swap) nameServers(ctx context.Context, zone string) ([]string, error) {
+	out, err := a.Route53.GetHostedZone(ctx, &route53.GetHostedZoneInput{Id: aws.String(zone)})
+	if err != nil {
+		return nil, action.Call("reading hosted zone "+zone, err)
+	}
+	if out.DelegationSet == nil || out.HostedZone != nil && out.HostedZone.Config != nil && out.HostedZone.Config.PrivateZone {
+		return nil, nil
+	}
+	return out.DelegationSet.NameServers, nil
+}
+
+// Exchange sends one DNS message to a server and gives its answer.
+type Exchange func(ctx context.Context, server string, query []byte) ([]byte, error)
+
+// NameServers asks name servers by DNS. Without an exchange it goes over the
+// network, to port 53.
+func NameServers(exchange Exchange) Ask {
+	if exchange == nil {
+		exchange = overNetwork
+	}
+	return func(ctx context.Context, server, name, kind string) ([]string, error) {
+		query, err := question(name, kind)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := exchange(ctx, server, query)
+		if err != nil {
+			return nil, err
+		}
+		return answers(query, answer)
+	}
+}
+
+var kinds = map[string]dnsmessage.Type{"A": dnsmessage.TypeA, "AAAA": dnsmessage.TypeAAAA, "CNAME": dnsmessage.TypeCNAME}
+
+// question writes a query without asking for recursion.
+func question(name, kind string) ([]byte, error) {
+	of, err := dnsmessage.NewName(strings.Replace(name, `\052`, "*", 1))
+	if err != nil {
+		return nil, err
+	}
+	m := dnsmessage.Message{
+		Header:    dnsmessage.Header{ID: uint16(rand.Uint32())},
+		Questions: []dnsmessage.Question{{Name: of, Type: kinds[kind], Class: dnsmessage.ClassINET}},
+	}
+	return m.Pack()
+}
+
+// answers reads the values of the type that was asked for.
+func answers(query, answer []byte) ([]string, error) {
+	var asked, m dnsmessage.Message
+	if err := asked.Unpack(query); err != nil {
+		return nil, err
+	}
+	if err := m.Unpack(answer); err != nil {
+		return nil, fmt.Errorf("the answer is no DNS message: %w", err)
+	}
+	switch {
+	case m.ID != asked.ID || !m.Response || len(m.Questions) != 1 || !strings.EqualFold(m.Questions[0].Name.String(), asked.Questions[0].Name.String()):
+		return nil, errors.New("the answer belongs to another question")
+	case m.RCode != dnsmessage.RCodeSuccess && m.RCode != dnsmessage.RCodeNameError:
+		return nil, fmt.Errorf("the answer is %s", m.RCode)
+	case !m.Authoritative:
+		return nil, errors.New("the answer is not authoritative")
+	}
+	var all []string
+	for _, r := range m.Answers {
+		if !strings.EqualFold(r.Header.Name.String(), asked.Questions[0].Name.String()) {
+			continue
+		}
+		switch body := r.Body.(type) {
+		case *dnsmessage.AResource:
+			all = append(all, netip.AddrFrom4(body.A).String())
+		case *dnsmessage.AAAAResource:
+			all = append(all, netip.AddrFrom16(body.AAAA).String())
+		case *dnsmessage.CNAMEResource:
+			all = append(all, normalName(body.CNAME.String()))
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+// overNetwork asks by UDP, and again by TCP where the answer was cut off.
+func overNetwork(ctx context.Context, server string, query []byte) ([]byte, error) {
+	at := net.JoinHostPort(strings.TrimSuffix(server, "."), "53")
+	answer, err := exchange(ctx, "udp", at, query)
+	if err != nil || len(answer) < 3 || answer[2]&0x02 == 0 { // the bit TC
+		return answer, err
+	}
+	framed := binary.BigEndian.AppendUint16(nil, uint16(len(query)))
+	answer, err = exchange(ctx, "tcp", at, append(framed, query...))
+	return answer, err
+}
+
+func exchange(ctx context.Context, network, at string, query []byte) ([]byte, error) {
+	connection, err := new(net.Dialer).DialContext(ctx, network, at)
+	if err != nil {
+		return nil, err
+	}
+	defer connection.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := connection.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := connection.Write(query); err != nil {
+		return nil, err
+	}
+	answer := make([]byte, 1<<16)
+	if network == "udp" {
+		n, err := connection.Read(answer)
+		return answer[:n], err
+	}
+	if _, err := io.ReadFull(connection, answer[:2]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint16(answer[:2])
+	_, err = io.ReadFull(connection, answer[:n])
+	return answer[:n], err
+}

@@ -1,0 +1,286 @@
+package dnsrecord
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/probe"
+)
+
+// ShiftParameters are the parameters of ShiftTraffic.
+type ShiftParameters struct {
+	Zone          string   `param:"required" format:"hosted-zone" doc:"ID of the hosted zone."`
+	Name          string   `param:"required" format:"dns-name" doc:"Name of the weighted record sets."`
+	Type          string   `param:"required" enum:"A,AAAA,CNAME,TXT" doc:"Type of the weighted record sets."`
+	SetIdentifier string   `param:"required" doc:"The set that traffic moves to."`
+	Steps         []string `format:"percent" default:"10,50,100" doc:"Shares of the traffic in percent, rising; the other sets keep their proportion in the rest."`
+	HoldSeconds   int      `min:"0" max:"3600" default:"300" doc:"Seconds from the moment when all name servers have a step to the next step."`
+	Probe         string   `format:"probe-url" doc:"What must answer all the while, over HTTP with the status 200: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, traffic goes back."`
+}
+
+// maxHolds keeps a ramp within the time limit of the action.
+const maxHolds = 90 * 60
+
+// Check finds parameters that contradict each other.
+func (p ShiftParameters) Check() []payload.Issue {
+	var issues []payload.Issue
+	steps := p.percents()
+	if !slices.IsSorted(steps) || len(slices.Compact(slices.Clone(steps))) < len(steps) || steps[0] == 0 {
+		issues = append(issues, payload.Issue{Parameter: "Steps", Message: fmt.Sprintf("the steps %v do not rise", steps), Want: "rising percentages above 0, such as 10,50,100"})
+	}
+	if holds := (len(steps) - 1) * p.HoldSeconds; holds > maxHolds {
+		issues = append(issues, payload.Issue{Parameter: "HoldSeconds", Message: fmt.Sprintf("the holds take %d seconds together", holds), Want: fmt.Sprintf("at most %d", maxHolds)})
+	}
+	return issues
+}
+
+// Identities names the set that traffic moves to.
+func (p ShiftParameters) Identities() []payload.Identity {
+	r := Record{Zone: p.Zone, Name: p.Name, Type: p.Type, SetIdentifier: p.SetIdentifier}
+	return []payload.Identity{{Name: "dns-record/" + p.Zone + "/" + r.String(), Parameter: "Name", Locked: true}}
+}
+
+func (p ShiftParameters) percents() []int {
+	var all []int
+	for _, text := range p.Steps {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			n = 0
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func (p ShiftParameters) group() group { return group{p.Zone, normalName(p.Name), p.Type} }
+
+// ShiftAPI is every call to Route 53 that a shift of traffic makes.
+type ShiftAPI interface {
+	Lister
+	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
+	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
+}
+
+// Prober asks a URL whether it serves; nil means that it does.
+type Prober interface {
+	Probe(ctx context.Context, target string) error
+}
+
+// Shift moves traffic between weighted record sets, in steps.
+type Shift struct {
+	Route53 ShiftAPI
+	Prober  Prober
+}
+
+// NewShift wires the action to AWS.
+func NewShift(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
+	return &action.Adapter[ShiftParameters]{
+		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
+	}
+}
+
+// observe reads the weighted sets of the name.
+func (a Shift) observe(ctx context.Context, p ShiftParameters) ([]types.ResourceRecordSet, error) {
+	g := p.group()
+	all, err := find(ctx, a.Route53, []group{g})
+	if err != nil {
+		return nil, err
+	}
+	sets := all[g]
+	target := false
+	for _, s := range sets {
+		if s.Weight == nil {
+			return nil, action.Errorf(action.Refused, "%s is no weighted record set", g)
+		}
+		target = target || aws.ToString(s.SetIdentifier) == p.SetIdentifier
+	}
+	switch {
+	case len(sets) == 0:
+		return nil, action.Errorf(action.NotFound, "%s is not in hosted zone %s", g, g.zone)
+	case !target:
+		return nil, action.Errorf(action.NotFound, "%s has no set %q", g, p.SetIdentifier)
+	}
+	return sets, nil
+}
+
+// Preflight tells whether the shift could begin now.
+func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters]) (action.Readiness, error) {
+	p := req.Parameters
+	sets, err := a.observe(ctx, p)
+	if err != nil {
+		return action.Readiness{}, err
+	}
+	now := weightsOf(sets)
+	r, err := newRamp(p, now, now)
+	if err != nil {
+		return action.Readiness{}, err
+	}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: action.Evidence{"weights": now}}
+	switch {
+	case r.at == len(r.steps)-1:
+		ready.Observed = action.StateDone
+	case r.at >= 0:
+		ready.Observed = action.StateUnderWay
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%d %% of the traffic are at %s already: the shift goes on from there", r.steps[r.at], p.SetIdentifier)})
+	}
+	if p.Probe != "" {
+		if err := a.Prober.Probe(ctx, p.Probe); err != nil {
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no traffic is moved before it does (%v)", p.Probe, err)})
+		}
+	}
+	return ready, nil
+}
+
+// Reconcile takes the next step of the shift.
+func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters]) (action.Progress, error) {
+	p := req.Parameters
+	sets, err := a.observe(ctx, p)
+	if err != nil {
+		return action.Progress{}, err
+	}
+	now := weightsOf(sets)
+	n, err := readShiftNote(req, now)
+	if err != nil {
+		return action.Progress{}, err
+	}
+	r, err := newRamp(p, n.first, now)
+	if err != nil {
+		return action.Progress{}, err
+	}
+	if n.back == "" && p.Probe != "" {
+		n.probe(a.Prober.Probe(ctx, p.Probe))
+	}
+	n.enter(req, &r)
+	d := decideShift(r, n, nil)
+	if d.Move == action.MoveLook {
+		status, err := status(ctx, a.Route53, n.change)
+		if err != nil {
+			return action.Progress{}, err
+		}
+		if status == statusInSync && n.since.IsZero() {
+			n.since = req.Now
+		}
+		d = decideShift(r, n, &status)
+	}
+	progress, err := d.Progress(n.asked, action.Evidence{"weights": now, "first": n.first})
+	if err != nil {
+		return progress, err
+	}
+	maps.Copy(progress.Memo, n.memo())
+	if d.Move != action.MoveAct {
+		return progress, nil
+	}
+	in := reweigh(p.Zone, sets, r.goal(d.Step), "dr-orchestrator run "+req.Run.ID)
+	out, err := a.Route53.ChangeResourceRecordSets(ctx, in)
+	progress.Final = true
+	if err == nil && out.ChangeInfo != nil {
+		progress.Memo[d.Step+memoChange] = changeID(out.ChangeInfo)
+	}
+	return action.Sent(req, progress, action.Mutation("changing the weights of "+p.group().String()+reasons(err), err))
+}
+
+// reweigh is the call that gives the sets other weights, and nothing else.
+func reweigh(zone string, sets []types.ResourceRecordSet, goal weights, comment string) *route53.ChangeResourceRecordSetsInput {
+	in := &route53.ChangeResourceRecordSetsInput{HostedZoneId: aws.String(zone), ChangeBatch: &types.ChangeBatch{Comment: aws.String(comment)}}
+	for _, s := range sets {
+		to, known := goal[aws.ToString(s.SetIdentifier)]
+		if known && to != aws.ToInt64(s.Weight) {
+			s.Weight = aws.Int64(to)
+			in.ChangeBatch.Changes = append(in.ChangeBatch.Changes, types.Change{Action: types.ChangeActionUpsert, ResourceRecordSet: &s})
+		}
+	}
+	return in
+}
+
+// The notes of a shift.
+const (
+	memoFirst    = "first"    // the weights when this run first looked, as JSON
+	memoFailures = "failures" // how often in a row the target did not answer
+	memoBack     = "back"     // why traffic goes back
+	stepBack     = "back "
+)
+
+// shiftNote is what this run knows of a shift beside what can be observed.
+type shiftNote struct {
+	first    weights
+	noted    bool // the first weights are safe in the memo
+	fresh    bool // this is the first look, and no call of this run may have changed anything
+	began    bool // a call of this run may have changed something
+	failures int
+	back     string
+	decided  bool         // that traffic goes back is safe in the memo
+	asked    action.Asked // of the call that is next
+	key      string       // begins the notes about the call that came last
+	change   string
+	since    time.Time // since when every name server has what that call brought
+	hold     time.Duration
+	now      time.Time
+}
+
+func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote, error) {
+	m := req.Drive.Memo
+	n := &shiftNote{first: now, back: m[memoBack], decided: m[memoBack] != "", hold: time.Duration(req.Parameters.HoldSeconds) * time.Second, now: req.Now}
+	if text := m[memoFirst]; text != "" {
+		n.noted, n.first = true, nil
+		if err := json.Unmarshal([]byte(text), &n.first); err != nil {
+			return nil, action.Errorf(action.Internal, "the weights noted are no weights: %w", err)
+		}
+	}
+	n.failures, _ = strconv.Atoi(m[memoFailures])
+	n.began = req.Drive.Changed != action.ChangeNo
+	n.fresh = !n.noted && !n.began && req.Drive.InterruptedAt == nil
+	return n, nil
+}
+
+// enter fills in the notes about the calls before and after where the ramp is.
+func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
+	if n.back == "" && n.failures >= maxFailures {
+		n.back = fmt.Sprintf("%s did not answer %d times in a row", req.Parameters.Probe, n.failures)
+	}
+	next := r.next()
+	switch {
+	case n.back != "":
+		n.asked, n.key = req.Asked(stepBack), stepBack
+	case next < len(r.steps):
+		n.asked, n.key = req.Asked(r.key(next)), r.key(next)
+	default:
+		n.asked = action.Asked{Now: req.Now}
+	}
+	if n.back == "" && r.at >= 0 {
+		n.key = r.key(r.at)
+	}
+	n.change = req.Drive.Memo[n.key+memoChange]
+	n.since, _ = timeOf(req.Drive.Memo[n.key+memoSince])
+}
+
+func (n *shiftNote) probe(err error) {
+	if n.failures++; err == nil {
+		n.failures = 0
+	}
+}
+
+// memo is what of the notes must come back.
+func (n *shiftNote) memo() map[string]string {
+	first, err := json.Marshal(n.first)
+	if err != nil {
+		return nil // a map of numbers
+	}
+	memo := map[string]string{memoFirst: string(first), memoFailures: strconv.Itoa(n.failures), memoBack: n.back}
+	if !n.since.IsZero() {
+		memo[n.key+memoSince] = n.since.Format(time.RFC3339)
+	}
+	return memo
+}

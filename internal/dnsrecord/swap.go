@@ -1,0 +1,309 @@
+package dnsrecord
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/route53"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/payload"
+)
+
+// SwapParameters are the parameters of SwapDNS.
+type SwapParameters struct {
+	Records          []Record `param:"required" doc:"The record sets to change, of one or more hosted zones. Those of one zone change together."`
+	Requires         []string `json:",omitempty" format:"requirement" doc:"Databases that must take writes in the region of the run before anything is changed: rds-instance/ID, global-cluster/ID."`
+	CheckNameServers bool     `json:",omitempty" doc:"Ask the name servers of the zones, too, and end only when none of them contradicts."`
+}
+
+// maxEntry keeps an entry, with everything that travels with it, within the
+// 256 KiB that Step Functions carries.
+const maxEntry = 180_000
+
+// Check finds parameters that contradict each other.
+func (p SwapParameters) Check() []payload.Issue {
+	var issues []payload.Issue
+	for i, r := range p.Records {
+		issues = append(issues, r.check(func(parameter string) string { return fmt.Sprintf("Records/%d/%s", i, parameter) })...)
+	}
+	if text, err := json.Marshal(p); err == nil && len(text) > maxEntry {
+		issues = append(issues, payload.Issue{Parameter: "Records", Message: fmt.Sprintf("the records take %d bytes", len(text)), Want: fmt.Sprintf("at most %d bytes in one entry: make two of it", maxEntry)})
+	}
+	return issues
+}
+
+// Identities names every record set. One of each zone is locked, for a lock is
+// a call of its own and a thousand would cost minutes: it keeps a second run of
+// the same payload away. Runs that overlap otherwise see each other's changes.
+func (p SwapParameters) Identities() []payload.Identity {
+	first := map[string]int{}
+	all := make([]payload.Identity, len(p.Records))
+	for i, r := range p.Records {
+		all[i] = payload.Identity{Name: "dns-record/" + r.Zone + "/" + r.String(), Parameter: fmt.Sprintf("Records/%d/Name", i)}
+		if at, ok := first[r.Zone]; !ok || all[i].Name < all[at].Name {
+			first[r.Zone] = i
+		}
+	}
+	for _, i := range first {
+		all[i].Locked = true
+	}
+	return all
+}
+
+// API is every call to Route 53 that a change of records makes. The control
+// plane of Route 53 stands in us-east-1, whatever the region of the client.
+type API interface {
+	Lister
+	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
+	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
+	GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error)
+}
+
+// Swap makes record sets read as the payload wants them.
+type Swap struct {
+	Route53   API
+	Databases Databases
+	Ask       Ask
+}
+
+// NewSwap wires the action to AWS.
+func NewSwap(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
+	return &action.Adapter[SwapParameters]{
+		Reconciler: Swap{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Ask: NameServers(f.Exchange)},
+		Secrets:    secrets, Now: now,
+	}
+}
+
+// observe reads what the records are and makes batches of what they are to be.
+func (a Swap) observe(ctx context.Context, records []Record) ([]batch, error) {
+	var groups []group
+	for _, r := range records {
+		groups = append(groups, r.group())
+	}
+	sets, err := find(ctx, a.Route53, groups)
+	if err != nil {
+		return nil, err
+	}
+	return batches(records, sets), nil
+}
+
+// Preflight tells whether the records could be changed now. A requirement that
+// does not hold yet is a warning: an earlier layer may be there to meet it.
+func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters]) (action.Readiness, error) {
+	p := req.Parameters
+	all, err := a.observe(ctx, p.Records)
+	if err != nil {
+		return action.Readiness{}, err
+	}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all)}
+	wanted := 0
+	for _, b := range all {
+		for _, fault := range b.faults {
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.ClassOf(fault), Message: fault.Error()})
+		}
+		if b.wanted() {
+			wanted++
+		}
+	}
+	switch {
+	case wanted == len(all):
+		ready.Observed = action.StateDone
+		return ready, nil
+	case wanted > 0:
+		ready.Observed = action.StateBusy
+	}
+	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	for _, w := range why {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no record is changed before it takes writes there"})
+	}
+	return ready, err
+}
+
+// Reconcile takes the next step of the swap.
+func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters]) (action.Progress, error) {
+	p := req.Parameters
+	all, err := a.observe(ctx, p.Records)
+	if err != nil {
+		return action.Progress{}, err
+	}
+	notes := make([]note, len(all))
+	memo := map[string]string{}
+	for i, b := range all {
+		notes[i] = readNote(req, b)
+		maps.Copy(memo, notes[i].first(b))
+	}
+	decisions := make([]action.Decision, len(all))
+	for i, b := range all {
+		d := decide(b, notes[i], nil)
+		if d.Move == action.MoveLook {
+			status, err := status(ctx, a.Route53, notes[i].change)
+			if err != nil {
+				return action.Progress{}, err
+			}
+			d = decide(b, notes[i], &status)
+			if status == statusInSync && d.Move == action.MoveFinish {
+				memo[b.step+memoSynced] = "yes"
+			}
+		}
+		decisions[i] = d
+		if d.Move == action.MoveWait {
+			waiting, _ := d.Progress(notes[i].asked, nil)
+			maps.Copy(memo, waiting.Memo)
+			maps.Copy(memo, notes[i].propagating(b, d))
+		}
+	}
+	at, d := sum(decisions)
+	if moved(all, notes) && d.Move != action.MoveFinish {
+		d.State = action.StateUnderWay
+	}
+	seen := evidence(all)
+	if d.Move == action.MoveAct {
+		var gate map[string]string
+		if d, gate, err = a.gate(ctx, req, d); err != nil {
+			return action.Progress{}, err
+		}
+		maps.Copy(memo, gate)
+	}
+	if d.Move == action.MoveFinish && p.CheckNameServers {
+		if d, err = a.checkNameServers(ctx, all, seen, d); err != nil {
+			return action.Progress{}, err
+		}
+	}
+	progress, err := d.Progress(notes[at].asked, seen)
+	if err != nil {
+		return progress, err
+	}
+	if d.Move != action.MoveAct {
+		progress.Memo = memo
+		return progress, nil
+	}
+	maps.Copy(memo, progress.Memo)
+	progress.Memo = memo
+	return a.change(ctx, req, all[at], progress)
+}
+
+const (
+	memoUnmet = "unmetSince"
+	// unmetTime is how long a requirement that does not hold is looked at
+	// again: the layer before has proved it, and a describe may show the state
+	// from before.
+	unmetTime = 20 * time.Second
+)
+
+// gate keeps traffic from a side that does not take writes.
+func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d action.Decision) (action.Decision, map[string]string, error) {
+	why, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+	if err != nil {
+		return d, nil, err
+	}
+	since, known := timeOf(req.Drive.Memo[memoUnmet])
+	switch {
+	case len(why) == 0:
+		return d, map[string]string{memoUnmet: ""}, nil
+	case known && req.Now.Sub(since) >= unmetTime:
+		return action.Fail(action.Refused, d.State, "not writable", "no traffic is moved to a side that does not take writes: %s", strings.Join(why, "; ")), nil, nil
+	case !known:
+		since = req.Now
+	}
+	return action.WaitFinal(d.State, "not writable", "%s: looking again before that is believed", strings.Join(why, "; ")),
+		map[string]string{memoUnmet: since.Format(time.RFC3339)}, nil
+}
+
+// change asks for one batch.
+func (a Swap) change(ctx context.Context, req action.Request[SwapParameters], b batch, progress action.Progress) (action.Progress, error) {
+	in := b.input("dr-orchestrator run " + req.Run.ID)
+	out, err := a.Route53.ChangeResourceRecordSets(ctx, in)
+	progress.Message = fmt.Sprintf("%d record sets of hosted zone %s are being changed", len(in.ChangeBatch.Changes), b.zone)
+	progress.Final = true // the next zone need not wait
+	if err == nil && out.ChangeInfo != nil {
+		progress.Memo[b.step+memoChange] = changeID(out.ChangeInfo)
+	}
+	return action.Sent(req, progress, action.Mutation("changing records of hosted zone "+b.zone+reasons(err), err))
+}
+
+// reasons gives what Route 53 has against each change of a batch: its error
+// says only that there is something.
+func reasons(err error) string {
+	if invalid, ok := errors.AsType[*types.InvalidChangeBatch](err); ok && len(invalid.Messages) > 0 {
+		return " (" + strings.Join(invalid.Messages, "; ") + ")"
+	}
+	return ""
+}
+
+// changeReader tells how far a change has spread.
+type changeReader interface {
+	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
+}
+
+// The statuses of a change. Route 53 forgets changes that were lost when its
+// control plane moved, and answers NoSuchChange.
+const (
+	statusPending = "PENDING"
+	statusInSync  = "INSYNC"
+	statusGone    = "unknown"
+)
+
+func changeID(info *types.ChangeInfo) string {
+	return strings.TrimPrefix(aws.ToString(info.Id), "/change/")
+}
+
+func status(ctx context.Context, api changeReader, change string) (string, error) {
+	out, err := api.GetChange(ctx, &route53.GetChangeInput{Id: aws.String(change)})
+	switch {
+	case action.ClassOf(err) == action.NotFound:
+		return statusGone, nil
+	case err != nil:
+		return "", action.Call("asking for the status of change "+change, err)
+	case out.ChangeInfo == nil:
+		return statusPending, nil
+	}
+	return string(out.ChangeInfo.Status), nil
+}
+
+// input is the call that makes a batch read as wanted.
+func (b batch) input(comment string) *route53.ChangeResourceRecordSetsInput {
+	in := &route53.ChangeResourceRecordSetsInput{HostedZoneId: aws.String(b.zone), ChangeBatch: &types.ChangeBatch{Comment: aws.String(comment)}}
+	for _, c := range b.changes {
+		if !same(c.before, c.after) {
+			after := c.after
+			in.ChangeBatch.Changes = append(in.ChangeBatch.Changes, types.Change{Action: types.ChangeActionUpsert, ResourceRecordSet: &after})
+		}
+	}
+	return in
+}
+
+// maxShown is how many record sets evidence tells of one by one.
+const maxShown = 10
+
+func evidence(all []batch) action.Evidence {
+	zones := map[string]int{}
+	var records []string
+	left := 0
+	for _, b := range all {
+		for _, c := range b.changes {
+			zones[b.zone]++
+			if same(c.before, c.after) {
+				continue
+			}
+			if left++; len(records) < maxShown {
+				records = append(records, fmt.Sprintf("%s: %s, to become %s", c.record, shown(c.before), shown(c.after)))
+			}
+		}
+	}
+	e := action.Evidence{"recordsOfZones": zones, "notYetAsWanted": left}
+	if len(records) > 0 {
+		e["changes"] = records
+	}
+	return e
+}

@@ -1,0 +1,435 @@
+package dnsrecord
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"dr-orchestrator/internal/action"
+)
+
+func TestDecide(t *testing.T) {
+	now := simple("db.example", "CNAME", "old.example")
+	to := simple("db.example", "CNAME", "new.example")
+	idle := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: now, after: to}}}
+	done := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: to, after: to}}}
+	refused := batch{zone: "Z1", step: "Z1/0 ", faults: []error{action.Errorf(action.NotFound, "it is not there")}}
+	long, short := noon.Add(-10*time.Minute), noon.Add(-10*time.Second)
+	asked := func(at time.Time) action.Asked { return action.Asked{Requested: at, Now: noon} }
+	pending, synced, gone := statusPending, statusInSync, statusGone
+	for _, tt := range []struct {
+		name   string
+		batch  batch
+		note   note
+		status *string
+		move   action.Move
+		state  action.State
+		class  action.Class
+	}{
+		{"fault", refused, note{}, nil, action.MoveFail, action.StateReady, action.NotFound},
+		{"idle", idle, note{fresh: true}, nil, action.MoveAct, action.StateReady, ""},
+		{"idle as first seen", idle, note{seen: idle.digest()}, nil, action.MoveAct, action.StateReady, ""},
+		{"someone else's change", idle, note{seen: "other"}, nil, action.MoveFail, action.StateReady, action.Refused},
+		{"wanted when first seen, not now", idle, note{seen: seenWanted}, nil, action.MoveFail, action.StateReady, action.Refused},
+		{"changed after our change", idle, note{seen: "other", asked: asked(short)}, nil, action.MoveFail, action.StateUnderWay, action.Conflict},
+		{"call without an answer", idle, note{asked: action.Asked{Unsure: true, Now: noon}}, nil, action.MoveWait, action.StateReady, ""},
+		{"asked, not visible", idle, note{seen: idle.digest(), change: "C1", asked: asked(short)}, nil, action.MoveLook, action.StateUnknown, ""},
+		{"asked, not visible, pending", idle, note{seen: idle.digest(), change: "C1", asked: asked(short)}, &pending, action.MoveWait, action.StateUnderWay, ""},
+		{"asked, never visible", idle, note{seen: idle.digest(), change: "C1", asked: action.Asked{Requested: long, IdleSince: long, Now: noon}}, &synced, action.MoveFail, action.StateReady, action.Terminal},
+		{"asked, lost by Route 53", idle, note{seen: idle.digest(), change: "C1", asked: asked(long)}, &gone, action.MoveAct, action.StateReady, ""},
+		{"asked just now, not known yet", idle, note{seen: idle.digest(), change: "C1", asked: asked(short)}, &gone, action.MoveWait, action.StateUnderWay, ""},
+		{"as wanted before", done, note{seen: seenWanted}, nil, action.MoveFinish, action.StateDone, ""},
+		{"spreading", done, note{change: "C1", asked: asked(short)}, nil, action.MoveLook, action.StateUnknown, ""},
+		{"pending", done, note{change: "C1", asked: asked(short)}, &pending, action.MoveWait, action.StateUnderWay, ""},
+		{"in sync", done, note{change: "C1", asked: asked(short)}, &synced, action.MoveFinish, action.StateDone, ""},
+		{"in sync before", done, note{change: "C1", synced: true, asked: asked(short)}, nil, action.MoveFinish, action.StateDone, ""},
+		{"a status nobody knows", done, note{change: "C1"}, aws.String("ODD"), action.MoveWait, action.StateUnderWay, ""},
+		{"id lost", done, note{asked: asked(short)}, nil, action.MoveWait, action.StateUnderWay, ""},
+		{"id lost, spreading", done, note{since: noon.Add(1 - propagation), asked: asked(short)}, nil, action.MoveWait, action.StateUnderWay, ""},
+		{"id lost, time over", done, note{since: noon.Add(-propagation), asked: asked(long)}, nil, action.MoveFinish, action.StateDone, ""},
+		{"id unknown to Route 53", done, note{change: "C1", asked: asked(short)}, &gone, action.MoveWait, action.StateUnderWay, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := decide(tt.batch, tt.note, tt.status)
+			if d.Move != tt.move || d.State != tt.state || d.Class != tt.class {
+				t.Errorf("%v %s %s (%s), want %v %s %s", d.Move, d.State, d.Class, d.Reason, tt.move, tt.state, tt.class)
+			}
+		})
+	}
+}
+
+func TestSumActsBeforeItWaitsAndFailsBeforeItActs(t *testing.T) {
+	finish, act := action.Finish("", ""), action.Act("a", "")
+	wait, fail := action.Wait(action.StateBusy, "", ""), action.Fail(action.Refused, action.StateReady, "", "no")
+	for _, tt := range []struct {
+		in   []action.Decision
+		at   int
+		move action.Move
+	}{
+		{[]action.Decision{finish, finish}, 0, action.MoveFinish},
+		{[]action.Decision{finish, wait}, 1, action.MoveWait},
+		{[]action.Decision{wait, act, act}, 1, action.MoveAct},
+		{[]action.Decision{wait, act, fail}, 2, action.MoveFail},
+	} {
+		if at, d := sum(tt.in); at != tt.at || d.Move != tt.move {
+			t.Errorf("%v: %d %v, want %d %v", tt.in, at, d.Move, tt.at, tt.move)
+		}
+	}
+}
+
+func TestBatchesKeepToTheLimitsAndSetsOfANameTogether(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		records, bytes int
+		want           []int
+	}{
+		{"at the limit of values", 500, 10, []int{500}},
+		{"over it", 501, 10, []int{500, 1}},
+		{"at the limit of characters", 160, 100, []int{160}},
+		{"over it", 161, 100, []int{160, 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sets := found{}
+			var records []Record
+			for i := range tt.records {
+				name := fmt.Sprintf("n%d.example", i)
+				records = append(records, Record{Zone: "Z1", Name: name, Type: "TXT", Values: []string{strings.Repeat("x", tt.bytes)}})
+				sets[records[i].group()] = []types.ResourceRecordSet{simple(name, "TXT", "old")}
+			}
+			var got []int
+			steps := map[string]bool{}
+			for _, b := range batches(records, sets) {
+				got = append(got, len(b.changes))
+				steps[b.step] = true
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" || len(steps) != len(got) {
+				t.Errorf("batches (-want +got):\n%s with steps %v", diff, steps)
+			}
+		})
+	}
+	// The two sets of a name stand at both ends of the payload.
+	sets := found{{"Z1", "w.example.", "A"}: {weighted("w.example", "a", 1, "192.0.2.1"), weighted("w.example", "b", 0, "192.0.2.2")}}
+	records := []Record{{Zone: "Z1", Name: "w.example", Type: "A", SetIdentifier: "a", Weight: aws.Int(0)}}
+	for i := range 499 {
+		name := fmt.Sprintf("n%d.example", i)
+		records = append(records, Record{Zone: "Z1", Name: name, Type: "A", Values: []string{"192.0.2.9"}})
+		sets[records[i+1].group()] = []types.ResourceRecordSet{simple(name, "A", "192.0.2.8")}
+	}
+	records = append(records, Record{Zone: "Z1", Name: "w.example", Type: "A", SetIdentifier: "b", Weight: aws.Int(1)})
+	all := batches(records, sets)
+	if len(all) != 2 || len(all[0].changes) != 500 || all[0].changes[1].record.SetIdentifier != "b" {
+		t.Errorf("%d batches, the first of %d", len(all), len(all[0].changes))
+	}
+}
+
+func TestFindReadsWholeGroupsWithFewCalls(t *testing.T) {
+	z := &zones{page: 3}
+	for i := range 4 {
+		z.sets = append(z.sets, simple(fmt.Sprintf("a%d.example", i), "A", "192.0.2.1"))
+	}
+	for i := range 5 {
+		z.sets = append(z.sets, weighted("w.example", fmt.Sprint(i), 1, "192.0.2.1"))
+	}
+	z.sets = append(z.sets, simple("x.example", "A", "192.0.2.1"))
+	g := func(name string) group { return group{"Z1", name + ".example.", "A"} }
+	for _, tt := range []struct {
+		groups []group
+		want   map[string]int
+		calls  int
+	}{
+		{[]group{g("a0")}, map[string]int{"a0": 1}, 1},
+		{[]group{g("a0"), g("a2")}, map[string]int{"a0": 1, "a2": 1}, 1},
+		{[]group{g("a3"), g("w")}, map[string]int{"a3": 1, "w": 5}, 3},
+		{[]group{g("w"), g("x")}, map[string]int{"w": 5, "x": 1}, 2},
+		{[]group{g("a1x"), g("a2")}, map[string]int{"a1x": 0, "a2": 1}, 1},
+		{[]group{g("z")}, map[string]int{"z": 0}, 1},
+	} {
+		z.lists = 0
+		got, err := find(t.Context(), z, tt.groups)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, n := range tt.want {
+			if len(got[g(name)]) != n {
+				t.Errorf("%v: %d sets of %s, want %d", tt.groups, len(got[g(name)]), name, n)
+			}
+		}
+		if z.lists != tt.calls {
+			t.Errorf("%v: %d calls, want %d", tt.groups, z.lists, tt.calls)
+		}
+	}
+}
+
+func TestCheckOfARecord(t *testing.T) {
+	yes := true
+	for _, tt := range []struct {
+		name   string
+		record Record
+		want   string // empty: right
+	}{
+		{"values", Record{Type: "CNAME", Values: []string{"a.example"}}, ""},
+		{"nothing", Record{Type: "A", Expect: []string{"192.0.2.1"}}, "nothing is to change"},
+		{"two values of a CNAME", Record{Type: "CNAME", Values: []string{"a.example", "b.example"}}, "one value"},
+		{"alias", Record{Type: "A", AliasTarget: "a.example", AliasZone: "Z1", EvaluateTargetHealth: &yes}, ""},
+		{"alias and values", Record{Type: "A", AliasTarget: "a.example", Values: []string{"192.0.2.1"}}, "values and be an alias"},
+		{"alias and TTL", Record{Type: "A", AliasTarget: "a.example", TTL: aws.Int(1)}, "TTL of its target"},
+		{"weight", Record{Type: "A", SetIdentifier: "a", Weight: aws.Int(0)}, ""},
+		{"weight of no set", Record{Type: "A", Weight: aws.Int(0)}, "no SetIdentifier"},
+		{"two policies", Record{Type: "A", SetIdentifier: "a", Weight: aws.Int(0), Region: "us-west-2"}, "several routing policies"},
+		{"IPv4", Record{Type: "A", Values: []string{"192.0.2.1"}}, ""},
+		{"no IPv4", Record{Type: "A", Values: []string{"2001:db8::1"}}, "no IPv4"},
+		{"IPv6", Record{Type: "AAAA", Values: []string{"2001:db8::1"}}, ""},
+		{"no IPv6", Record{Type: "AAAA", Values: []string{"192.0.2.1"}}, "no IPv6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.record.Zone, tt.record.Name = "Z1", "www.example"
+			issues := SwapParameters{Records: []Record{tt.record}}.Check()
+			if tt.want == "" && len(issues) == 0 {
+				return
+			}
+			if len(issues) != 1 || tt.want == "" || !strings.Contains(issues[0].Message, tt.want) || !strings.HasPrefix(issues[0].Parameter, "Records/0/") {
+				t.Errorf("%+v, want %q", issues, tt.want)
+			}
+		})
+	}
+}
+
+func TestIdentitiesTellRecordsApartAndLockOneOfEachZone(t *testing.T) {
+	p := SwapParameters{Records: []Record{
+		{Zone: "Z1", Name: "b.example", Type: "A"}, {Zone: "Z1", Name: "A.example.", Type: "A"}, {Zone: "Z2", Name: "b.example", Type: "A", SetIdentifier: "s"},
+	}}
+	var all, locked []string
+	for _, id := range p.Identities() {
+		all = append(all, id.Name)
+		if id.Locked {
+			locked = append(locked, id.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"dns-record/Z1/b.example. A", "dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A s"}, all); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A s"}, locked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReconcileMakesOneCallAndKeepsItsID(t *testing.T) {
+	p := SwapParameters{Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
+	for _, tt := range []struct {
+		name   string
+		change error
+		class  action.Class
+		memo   string
+	}{
+		{"taken", nil, "", "C1"},
+		{"throttled", coded("Throttling"), action.Throttled, ""},
+		{"another change is worked on", coded("PriorRequestNotComplete"), action.Throttled, ""},
+		{"no answer", coded("InternalFailure"), action.OutcomeUnknown, ""},
+		{"denied", coded("AccessDenied"), action.Denied, ""},
+		{"refused by Route 53, which may have been shown an old state", &types.InvalidChangeBatch{Messages: []string{"it breaks"}}, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := &zones{page: 300, change: tt.change, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
+			progress, err := Swap{Route53: z}.Reconcile(t.Context(), request(p, action.Drive{}))
+			if len(z.changes) != 1 || (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class {
+				t.Fatalf("%d calls, %v, want %q", len(z.changes), err, tt.class)
+			}
+			if progress.Memo["Z1/0 change"] != tt.memo || progress.Changed != (tt.memo != "") {
+				t.Errorf("memo %v, changed %v", progress.Memo, progress.Changed)
+			}
+			if _, invalid := tt.change.(*types.InvalidChangeBatch); invalid && !strings.Contains(progress.Message, "it breaks") {
+				t.Errorf("%q does not say why", progress.Message)
+			}
+		})
+	}
+}
+
+// databases answers with one instance or one global cluster.
+type databases struct {
+	instance *rdstypes.DBInstance
+	global   *rdstypes.GlobalCluster
+	err      error
+}
+
+func (d databases) DescribeDBInstances(context.Context, *rds.DescribeDBInstancesInput, ...func(*rds.Options)) (*rds.DescribeDBInstancesOutput, error) {
+	out := &rds.DescribeDBInstancesOutput{}
+	if d.instance != nil {
+		out.DBInstances = append(out.DBInstances, *d.instance)
+	}
+	return out, d.err
+}
+
+func (d databases) DescribeGlobalClusters(context.Context, *rds.DescribeGlobalClustersInput, ...func(*rds.Options)) (*rds.DescribeGlobalClustersOutput, error) {
+	out := &rds.DescribeGlobalClustersOutput{}
+	if d.global != nil {
+		out.GlobalClusters = append(out.GlobalClusters, *d.global)
+	}
+	return out, d.err
+}
+
+func TestRequires(t *testing.T) {
+	instance := func(change func(*rdstypes.DBInstance)) databases {
+		i := &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}
+		change(i)
+		return databases{instance: i}
+	}
+	global := func(writer, status string, to *string) databases {
+		g := &rdstypes.GlobalCluster{Status: aws.String(status), GlobalClusterMembers: []rdstypes.GlobalClusterMember{
+			{DBClusterArn: aws.String("arn:aws:rds:eu-west-1:111122223333:cluster:other")},
+			{DBClusterArn: aws.String("arn:aws:rds:" + writer + ":111122223333:cluster:c"), IsWriter: aws.Bool(writer != "")},
+		}}
+		if to != nil {
+			g.FailoverState = &rdstypes.FailoverState{Status: "failing-over", ToDbClusterArn: to}
+		}
+		return databases{global: g}
+	}
+	for _, tt := range []struct {
+		name, requirement string
+		api               databases
+		want              string // empty: it holds
+		class             action.Class
+	}{
+		{"instance writes", "rds-instance/i", instance(func(*rdstypes.DBInstance) {}), "", ""},
+		{"instance backs up", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.DBInstanceStatus = aws.String("backing-up") }), "", ""},
+		{"instance reboots", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.DBInstanceStatus = aws.String("rebooting") }), "is rebooting", ""},
+		{"instance replicates", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.ReadReplicaSourceDBInstanceIdentifier = aws.String("s") }), "is a replica", ""},
+		{"instance replicates a cluster", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.ReadReplicaSourceDBClusterIdentifier = aws.String("s") }), "is a replica", ""},
+		{"instance detaches", "rds-instance/i", instance(func(i *rdstypes.DBInstance) {
+			i.StatusInfos = []rdstypes.DBInstanceStatusInfo{{StatusType: aws.String("read replication")}}
+		}), "still replicates", ""},
+		{"instance of a cluster", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.DBClusterIdentifier = aws.String("c") }), "member of the cluster", ""},
+		{"no instance", "rds-instance/i", databases{}, "", action.NotFound},
+		{"instance not asked", "rds-instance/i", databases{err: coded("InternalFailure")}, "", action.Unreachable},
+		{"writer here", "global-cluster/g", global("us-west-2", "available", nil), "", ""},
+		{"writer elsewhere", "global-cluster/g", global("us-east-1", "available", nil), "has its writer at", ""},
+		{"no writer", "global-cluster/g", global("", "available", nil), "has no writer", ""},
+		{"failing over", "global-cluster/g", global("us-west-2", "available", aws.String("arn")), "is failing-over", ""},
+		{"modifying", "global-cluster/g", global("us-west-2", "modifying", nil), "is modifying", ""},
+		{"no global cluster", "global-cluster/g", databases{}, "", action.NotFound},
+		{"global cluster not asked", "global-cluster/g", databases{err: coded("InternalFailure")}, "", action.Unreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := SwapParameters{Requires: []string{tt.requirement}, Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
+			// Long enough since it first did not hold, so that it is believed.
+			drive := action.Drive{Memo: map[string]string{memoUnmet: noon.Add(-unmetTime).Format(time.RFC3339)}}
+			z := &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
+			_, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, drive))
+			class := tt.class
+			if tt.want != "" {
+				class = action.Refused
+			}
+			switch {
+			case class == "" && (err != nil || len(z.changes) != 1):
+				t.Errorf("%d calls, %v, want one", len(z.changes), err)
+			case class != "" && (action.ClassOf(err) != class || len(z.changes) != 0 || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("%d calls, %v, want %s and none", len(z.changes), err, class)
+			}
+			if tt.want == "" {
+				return
+			}
+			// The first time it is looked at once more.
+			progress, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, action.Drive{}))
+			if err != nil || progress.Memo[memoUnmet] == "" || len(z.changes) != 0 {
+				t.Errorf("at first: %v, memo %v, %d calls", err, progress.Memo, len(z.changes))
+			}
+		})
+	}
+}
+
+// Name servers that agree, contradict, or are silent.
+func TestCheckNameServers(t *testing.T) {
+	p := SwapParameters{CheckNameServers: true, Records: []Record{{Zone: "Z1", Name: "db.example", Type: "A", Values: []string{"192.0.2.1"}}}}
+	for _, tt := range []struct {
+		name    string
+		answers map[string]string
+		private bool
+		status  action.Status
+	}{
+		{"both agree", map[string]string{"ns-1.example": "192.0.2.1", "ns-2.example": "192.0.2.1"}, false, action.Done},
+		{"one contradicts", map[string]string{"ns-1.example": "192.0.2.1", "ns-2.example": "192.0.2.9"}, false, action.InProgress},
+		{"one knows nothing", map[string]string{"ns-1.example": "192.0.2.1", "ns-2.example": ""}, false, action.InProgress},
+		{"one is silent", map[string]string{"ns-1.example": "192.0.2.1"}, false, action.Done},
+		{"one is silent, one contradicts", map[string]string{"ns-2.example": "192.0.2.9"}, false, action.InProgress},
+		{"all are silent", nil, false, action.Done},
+		{"private zone", map[string]string{"ns-1.example": "192.0.2.9"}, true, action.Done},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ask := NameServers(func(_ context.Context, server string, query []byte) ([]byte, error) {
+				value, ok := tt.answers[server]
+				if !ok {
+					return nil, errSilent
+				}
+				return reply(t, query, value), nil
+			})
+			z := &zones{page: 300, private: tt.private, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
+			progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{}))
+			if err != nil || progress.Status != tt.status {
+				t.Fatalf("%s, %v, want %s", progress.Status, err, tt.status)
+			}
+			if _, told := progress.Evidence["nameServersUnanswered"]; tt.status == action.Done && told != (len(tt.answers) < 2) {
+				t.Errorf("evidence %v", progress.Evidence)
+			}
+		})
+	}
+}
+
+func reply(t *testing.T, query []byte, value string) []byte {
+	t.Helper()
+	var m dnsmessage.Message
+	if err := m.Unpack(query); err != nil {
+		t.Fatal(err)
+	}
+	m.Response, m.Authoritative = true, true
+	if value != "" {
+		var a [4]byte
+		for i, part := range strings.Split(value, ".") {
+			fmt.Sscan(part, &a[i])
+		}
+		m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: a}}}
+	}
+	out, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// An answer to another question, or by a server that has no say, is none.
+func TestAnswersThatDoNotCount(t *testing.T) {
+	query, err := question("db.example.", "A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*dnsmessage.Message){
+		"":            func(*dnsmessage.Message) {},
+		"question":    func(m *dnsmessage.Message) { m.Questions[0].Name = dnsmessage.MustNewName("x.example.") },
+		"id":          func(m *dnsmessage.Message) { m.ID++ },
+		"no response": func(m *dnsmessage.Message) { m.Response = false },
+		"hearsay":     func(m *dnsmessage.Message) { m.Authoritative = false },
+		"refused":     func(m *dnsmessage.Message) { m.RCode = dnsmessage.RCodeRefused },
+	} {
+		var m dnsmessage.Message
+		if err := m.Unpack(reply(t, query, "192.0.2.1")); err != nil {
+			t.Fatal(err)
+		}
+		change(&m)
+		answer, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := answers(query, answer)
+		if (err == nil) != (name == "") || name == "" && !slices.Equal(got, []string{"192.0.2.1"}) {
+			t.Errorf("%q: %v, %v", name, got, err)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"dr-orchestrator/internal/report"
+)
+
+// shifted tells whether all callers of the sample go to us-west-2.
+func shifted(e *Estate) bool {
+	z := e.zone(shopZone)
+	east, west := record(e, shopZone, "www.shop.example. A us-east-1"), record(e, shopZone, "www.shop.example. A us-west-2")
+	return z.Published == nil && *east.Weight == 0 && *west.Weight > 0
+}
+
+func shiftPayload(more string) []byte {
+	return []byte(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"ShiftTraffic","resourceName":"Shift","parameters":{
+		"Zone":"` + shopZone + `","Name":"www.shop.example","Type":"A","SetIdentifier":"us-west-2","HoldSeconds":"60",` + more + `}}]}]}`)
+}
+
+const probed = `"Steps":"10,100","Probe":"https://shop.us-west-2.example/health"`
+
+// withShop is an estate whose shop works in us-west-2: its database takes
+// writes there.
+func withShop(e *Estate) *Estate {
+	e.instance("us-west-2", "rds-mysql-instance-usw2").Source = ""
+	e.Apps = append(e.Apps, &App{Region: "us-west-2", URL: "https://shop.us-west-2.example/", Instance: "rds-mysql-instance-usw2", Milliseconds: 40, CertificateDays: 60})
+	return e
+}
+
+func weightsAt(e *Estate) string {
+	var all []string
+	for _, r := range e.zone(shopZone).group("www.shop.example. A") {
+		all = append(all, fmt.Sprintf("%s=%d", r.SetIdentifier, *r.Weight))
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+func TestShiftHoldsBetweenItsSteps(t *testing.T) {
+	result := runLab(t, Options{Payload: sample(t, "failover-shift-traffic.json")})
+	if result.Outcome != report.Succeeded || result.Mutations["route53:ChangeResourceRecordSets"] != 3 || weightsAt(result.Final) != "us-east-1=0 us-west-2=200" {
+		t.Fatalf("%s with %v and %s: %s", result.Outcome, result.Mutations, weightsAt(result.Final), result.Cause)
+	}
+	// Three times a minute to spread, and two minutes of hold after the first
+	// two of them.
+	var at []float64
+	for _, call := range result.Log {
+		if call.Name == "route53:ChangeResourceRecordSets" {
+			at = append(at, call.Time.Sub(Epoch).Seconds())
+		}
+	}
+	for i := 1; i < len(at); i++ {
+		if gap := at[i] - at[i-1]; gap < 180 || gap > 200 {
+			t.Errorf("step %d came %.0f s after the one before, want 180 to 200", i+1, gap)
+		}
+	}
+	untrue(t, result, sample(t, "failover-shift-traffic.json"))
+}
+
+// The others keep their proportion in what is left.
+func TestShiftKeepsTheProportionOfTheOthers(t *testing.T) {
+	estate := DefaultEstate()
+	z := estate.zone(shopZone)
+	record(estate, shopZone, "www.shop.example. A us-east-1").Weight = number(90)
+	z.Records = append(z.Records, &RecordSet{Name: "www.shop.example", Type: "A", SetIdentifier: "eu-west-1", Weight: number(30), TTL: number(60), Values: []RecordValue{"203.0.113.9"}})
+	result := runLab(t, Options{Payload: shiftPayload(`"Steps":"20,60"`), Estate: estate})
+	if got := weightsAt(result.Final); result.Outcome != report.Succeeded || got != "eu-west-1=20 us-east-1=60 us-west-2=120" {
+		t.Errorf("%s with %s: %s", result.Outcome, got, result.Cause)
+	}
+	if r := record(result.Final, shopZone, "www.shop.example. A us-west-2"); r.HealthCheck != "0a1b2c3d-0000-4000-8000-000000000002" || *r.TTL != 60 {
+		t.Errorf("what was not named has changed: %+v", r)
+	}
+}
+
+func TestShiftGoesBackWhenTheTargetFails(t *testing.T) {
+	for _, tt := range []struct {
+		name, faults, weights string
+		outcome               report.Outcome
+		calls                 int
+		cause                 string
+	}{
+		{"always answers", "", "us-east-1=0 us-west-2=200", report.Succeeded, 2, ""},
+		{"misses twice in a row", "error@application:GetPage#9-10", "us-east-1=0 us-west-2=200", report.Succeeded, 2, ""},
+		{"fails in the middle", "error@application:GetPage#9-", "us-east-1=100 us-west-2=0", report.FailedDirty, 2, "traffic is back"},
+		{"fails for a while", "error@application:GetPage#9-11", "us-east-1=100 us-west-2=0", report.FailedDirty, 2, "traffic is back"},
+		{"fails in the middle, the call back is lost", "error@application:GetPage#9-,lost@route53:ChangeResourceRecordSets#2", "us-east-1=100 us-west-2=0", report.FailedDirty, 2, "traffic is back"},
+		{"never answers", "error@application:GetPage", "us-east-1=100 us-west-2=0", report.Refused, 0, "no traffic was moved"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			result := runLab(t, Options{Payload: shiftPayload(probed), Estate: withShop(DefaultEstate()), Faults: faultsOf(t, tt.faults)})
+			if result.Outcome != tt.outcome || weightsAt(result.Final) != tt.weights || total(result.Mutations) != tt.calls || !strings.Contains(result.Cause, tt.cause) {
+				t.Errorf("%s with %s after %v, want %s with %s: %s", result.Outcome, weightsAt(result.Final), result.Mutations, tt.outcome, tt.weights, result.Cause)
+			}
+			untrue(t, result, shiftPayload(probed))
+		})
+	}
+}
+
+func TestWhatAShiftRefuses(t *testing.T) {
+	set := func(weights ...int) func(*Estate) {
+		return func(e *Estate) {
+			record(e, shopZone, "www.shop.example. A us-east-1").Weight = number(weights[0])
+			record(e, shopZone, "www.shop.example. A us-west-2").Weight = number(weights[1])
+		}
+	}
+	for _, tt := range []struct {
+		name, payload string
+		estate        func(*Estate)
+		want          string // in the cause; empty: it succeeds
+	}{
+		{"weighted", `"Steps":"100"`, set(1, 0), ""},
+		{"already there", `"Steps":"100"`, set(0, 1), ""},
+		{"between two steps", `"Steps":"10,100"`, set(70, 30), ""},
+		{"all weights zero", `"Steps":"100"`, set(0, 0), "weight 0"},
+		{"nobody to share with", `"Steps":"50"`, set(0, 100), "has all of the traffic"},
+		{"steps that fall", `"Steps":"50,10"`, set(100, 0), "do not rise"},
+		{"no percentage", `"Steps":"50,101"`, set(100, 0), "percentage"},
+		{"no probe", `"Steps":"100","Probe":"gopher://x"`, set(100, 0), "does not have the right form"},
+		{"no weights", `"Steps":"100"`, func(e *Estate) {
+			for _, r := range e.zone(shopZone).group("www.shop.example. A") {
+				r.Weight, r.Region = nil, r.SetIdentifier
+			}
+		}, "no weighted record set"},
+		{"no such set", `"Steps":"100"`, func(e *Estate) {
+			record(e, shopZone, "www.shop.example. A us-west-2").SetIdentifier = "mars"
+		}, `no set "us-west-2"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			estate := DefaultEstate()
+			tt.estate(estate)
+			result := runLab(t, Options{Payload: shiftPayload(tt.payload), Estate: estate})
+			if tt.want == "" {
+				if result.Outcome != report.Succeeded || !shifted(result.Final) {
+					t.Errorf("%s with %s: %s", result.Outcome, weightsAt(result.Final), result.Cause)
+				}
+				return
+			}
+			if result.Outcome != report.Refused && result.Outcome != report.FailedClean || total(result.Mutations) != 0 || !strings.Contains(result.Cause, tt.want) {
+				t.Errorf("%s with %v, want nothing done for %q: %s", result.Outcome, result.Mutations, tt.want, result.Cause)
+			}
+		})
+	}
+}
+
+// Every single fault of a shift in two steps.
+func TestEveryFaultOfAShiftEndsInTheTruth(t *testing.T) {
+	payload := []byte(strings.Replace(string(shiftPayload(`"Steps":"50,100"`)), `"HoldSeconds":"60"`, `"HoldSeconds":"0"`, 1))
+	specs := everyFaultOn(t, slowed(30), payload)
+	t.Logf("%d runs", len(specs))
+	sweepOn(t, slowed(30), payload, specs)
+}
+
+// The same with a target that fails after the first step: whatever breaks
+// besides, a run that says that traffic is back has brought it back.
+func TestEveryFaultOfAShiftThatGoesBackEndsInTheTruth(t *testing.T) {
+	payload := []byte(strings.Replace(string(shiftPayload(probed)), `"HoldSeconds":"60"`, `"HoldSeconds":"30"`, 1))
+	for _, spec := range everyFaultOn(t, withShop(slowed(30)), payload) {
+		if !strings.Contains(spec, "route53:") {
+			continue
+		}
+		spec = "error@application:GetPage#6-," + spec
+		result := runLab(t, Options{Payload: payload, Estate: withShop(slowed(30)), Faults: faultsOf(t, spec)})
+		for _, lie := range lies(result, payload, blinding(faultsOf(t, spec))) {
+			t.Errorf("%s: %s: %s", spec, result.Outcome, lie)
+		}
+		// A list that shows the start for ever is all the evidence that there is.
+		blind := strings.HasSuffix(spec, "stale@route53:ListResourceRecordSets#2-")
+		if !blind && strings.Contains(result.Cause, "traffic is back") && weightsAt(result.Final) != "us-east-1=100 us-west-2=0" {
+			t.Errorf("%s: %s, with %s", spec, result.Cause, weightsAt(result.Final))
+		}
+		if result.Outcome == report.Succeeded {
+			t.Errorf("%s: it succeeds with a target that fails", spec)
+		}
+	}
+}
