@@ -41,7 +41,7 @@ var defaultDurations = map[string]float64{
 
 func seconds(v float64) *float64 { return &v }
 
-// DefaultEstate is what the demo fails over: an RDS replica, two Aurora global
+// DefaultEstate is what the demo fails over: RDS replicas, two Aurora global
 // databases and an ElastiCache global datastore, between us-east-1 and
 // us-west-2, with the CloudFormation exports that the stacks of the Python
 // sample make.
@@ -58,6 +58,7 @@ func DefaultEstate() *Estate {
 		e.Durations[name] = duration
 	}
 	e.addReplica("rds-mysql-instance", "mysql", "8.0.42", primary, recovery)
+	e.addReplica("rds-postgres-instance", "postgres", "16.8", primary, recovery)
 	e.addReplica("rds-oracle-instance", "oracle-ee", "19.0.0.0.ru-2026-01.rur-2026-01.r1", primary, recovery)
 	oracle := e.instance(recovery, "rds-oracle-instance-usw2")
 	oracle.Retention, oracle.ReplicaMode = 7, "mounted" // a switchover wants backups on the replica
