@@ -122,6 +122,18 @@ destroy: synth ## Remove both stacks; refuses while an execution runs
 	cd infra && $(GO) run ./stacks unprotect
 	cd infra && $(CDK) destroy --all $(DESTROY_FLAGS)
 
+# A region that cannot be reached keeps the other one from nothing.
+PREFIX ?= dr-orchestrator
+STORED := $(filter-out payloads/schema.json,$(wildcard payloads/*.json))
+.PHONY: payloads
+payloads: bin/drctl ## Store payloads/*.json in the buckets of both regions: ACCOUNT=... PRIMARY=... SECONDARY=...
+	@test -n "$(ACCOUNT)" && test -n "$(PRIMARY)$(SECONDARY)" || { echo 'say ACCOUNT=..., PRIMARY=REGION and SECONDARY=REGION'; exit 2; }
+	@for file in $(STORED); do bin/drctl validate "$$file" || exit; done
+	@missed=; for region in $(PRIMARY) $(SECONDARY); do \
+	for file in $(STORED); do \
+	aws s3 cp --only-show-errors --region "$$region" "$$file" "s3://$(PREFIX)-$(ACCOUNT)-$$region/$$file" || { missed="$$missed $$region"; break; }; done; done; \
+	test -z "$$missed" || { echo "not stored in:$$missed"; exit 1; }; echo 'stored in: $(PRIMARY) $(SECONDARY)'
+
 .PHONY: deploy-check
 deploy-check: functions infra/node_modules ## Deploy both regions into a simulated account and read them back
 	PATH="$(CURDIR)/infra/node_modules/.bin:$$PATH" $(GO) test -count=1 -v -tags pytools -run TestDeploy ./infra/deploycheck

@@ -51,7 +51,7 @@ func cycles(t testing.TB) []cycle {
 		for _, old := range []string{"kept", "deleted"} {
 			first := back
 			if old == "deleted" {
-				first = []byte(strings.Replace(string(back), `"OldPrimary": "Keep"`, `"OldPrimary": "Delete", "LiftDeletionProtection": "true"`, 1))
+				first = thatDeletes(back)
 			}
 			all = append(all, cycle{"RDS " + engine + ", old primary " + old, []leg{
 				failover(over),
@@ -72,12 +72,20 @@ func cycles(t testing.TB) []cycle {
 			}, of},
 			cycle{"Aurora " + engine.name + ", detached", []leg{
 				failover(detach), in(east, "failback", back, true), in(east, "switchback", again, true), in(west, "failback the other way", back, false),
+			}, of},
+			cycle{"Aurora " + engine.name + ", detached, old primary deleted", []leg{
+				failover(detach), in(east, "failback", thatDeletes(back), true), in(east, "switchback", again, true), in(west, "failback the other way", back, false),
 			}, of})
 	}
 	return append(all, cycle{"ElastiCache", []leg{
 		failover(sample(t, "failover-elasticache.json")), in(east, "failback", sample(t, "failback-elasticache.json"), false),
 		in(east, "switchback", sample(t, "switchback-elasticache.json"), true), in(west, "failback the other way", sample(t, "failback-elasticache.json"), false),
 	}, nil})
+}
+
+// thatDeletes is a failback that does not keep the old primary.
+func thatDeletes(back []byte) []byte {
+	return []byte(strings.Replace(string(back), `"OldPrimary": "Keep"`, `"OldPrimary": "Delete", "LiftDeletionProtection": "true"`, 1))
 }
 
 // shape is an estate as data, but for what a cycle rightly leaves behind: old
@@ -175,8 +183,10 @@ func promised(r report.Record) []string {
 		for _, x := range layer.Resources {
 			for key, value := range x.Evidence {
 				if text, ok := value.(string); ok && strings.Contains(strings.ToLower(key), "snapshot") {
-					name, _, _ := strings.Cut(text, " ") // its status may follow
-					all = append(all, name)
+					for one := range strings.SplitSeq(text, ", ") {
+						name, _, _ := strings.Cut(one, " ") // its status may follow
+						all = append(all, name)
+					}
 				}
 			}
 		}
