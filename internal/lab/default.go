@@ -108,7 +108,7 @@ func (e *Estate) addReplica(name, engine, version, primary, recovery string) {
 			"-identifier": id(region), "-global-arn": fmt.Sprintf("arn:aws:rds:%s:%s:db:%s", region, e.Account, id(region)),
 			"-source-identifier": id(other), "-SourceRegion": other, "-MultiAZ": "true", "-DBInstanceClass": "db.m5.large",
 			"-DBSubnetGroup": name + "-subnets", "-DBSecurityGroup": "sg-0a1b2c3d4e5f60001", "-KmsKeyId": e.key(region),
-			"-IsolationSecurityGroup": isolationGroup, "-DBPortNumber": "3788", "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
+			"-IsolationSecurityGroup": isolationGroup, "-source-isolation-security-group": isolationGroup, "-DBPortNumber": "3788", "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
 		})
 	}
 }

@@ -271,6 +271,7 @@ func TestPrepareSamples(t *testing.T) {
 		"!Import rds-mysql-instance-source-identifier":                "orders",
 		"!Import rds-mysql-instance-SourceRegion":                     "us-east-1",
 		"!Import rds-mysql-instance-IsolationSecurityGroup":           "sg-0123456789abcdef0",
+		"!Import rds-mysql-instance-source-isolation-security-group":  "sg-0123456789abcdef0",
 		"!Import rds-oracle-instance-identifier":                      "orders",
 		"!Import rds-oracle-instance-global-arn":                      replicaARN,
 		"!Import rds-oracle-instance-SourceRegion":                    "us-east-1",
