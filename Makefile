@@ -9,7 +9,7 @@ ARCH      ?= arm64
 PACKAGES  := ./cmd/... ./functions/... ./internal/... ./statemachine/...
 # Exhaustive sweeps run without the race detector: they are long, and what they
 # run is covered with it by the other tests.
-SWEEPS    := TestEveryFault|TestRandomFaults|TestWhatTheOrchestratorAdds
+SWEEPS    := TestEveryFault|TestEveryStop|TestRandomFaults|TestWhatTheOrchestratorAdds
 PAYLOAD   ?= payloads/failover-three-databases.json
 
 .PHONY: help

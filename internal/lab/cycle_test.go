@@ -313,7 +313,7 @@ const mostStops = 150
 
 // A cycle that is stopped at a state or an API call of any of its legs, and
 // carried on with by the same payload, ends the same: kept old primaries too.
-func TestACycleStoppedAnywhereEndsTheSame(t *testing.T) {
+func TestEveryStopOfACycleEndsTheSame(t *testing.T) {
 	for _, c := range cycles(t) {
 		if c.name != "RDS mysql, old primary kept" && c.name != "Aurora mysql, detached" {
 			continue
