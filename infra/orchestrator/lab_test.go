@@ -49,10 +49,13 @@ func scenarios(t *testing.T) []scenario {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// A fence that may be given up would hide what it lacks.
+		text = with(t, text, "Required", "true", "FenceOldPrimary")
 		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
 		name := filepath.Base(sample)
 		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil, 0, ""})
-		limited := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica", "SwitchoverRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
+		// What is fenced first lets a replica of PostgreSQL show up to five minutes.
+		limited := with(t, text, "MaxReplicaLagSeconds", "600", "PromoteRDSReadReplica", "SwitchoverRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
 		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left, 0, ""})
 		if strings.Contains(string(text), "SwitchoverRDSReadReplica") {
 			continue // who was promoted has nobody to change places with

@@ -54,9 +54,11 @@ func TestBinaries(t *testing.T) {
 			if diff := cmp.Diff(once, result.Mutations); diff != "" {
 				t.Error(diff)
 			}
-			// Functions judge by the machine's clock and not by their own.
-			if lag := result.Record.Layers[0].Resources[0].LagSeconds; lag == nil || *lag != 2 {
-				t.Errorf("the lag seen before the promotion: %v, want 2 s", lag)
+			// Functions judge by the machine's clock and not by their own. What an
+			// invocation saw that ended without an answer, nobody knows.
+			lag, lost := result.Record.Layers[0].Resources[0].LagSeconds, strings.Contains(tt.name, "killed")
+			if lost != (lag == nil) || lag != nil && *lag != 2 {
+				t.Errorf("the lag seen before the promotion: %v, want 2 s, or none where the answer was lost (%t)", lag, lost)
 			}
 			if result.Record.DurationSeconds > result.DurationSeconds {
 				t.Errorf("the report says %g s of a run of %g s", result.Record.DurationSeconds, result.DurationSeconds)

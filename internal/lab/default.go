@@ -42,7 +42,7 @@ var defaultDurations = map[string]float64{
 
 func seconds(v float64) *float64 { return &v }
 
-// DefaultEstate is what the demo fails over: an RDS replica, two Aurora global
+// DefaultEstate is what the demo fails over: RDS replicas, two Aurora global
 // databases and an ElastiCache global datastore, between us-east-1 and
 // us-west-2, and the zone whose records lead to them, with the CloudFormation
 // exports that the stacks of the Python sample make.
@@ -59,6 +59,7 @@ func DefaultEstate() *Estate {
 		e.Durations[name] = duration
 	}
 	e.addReplica("rds-mysql-instance", "mysql", "8.0.42", primary, recovery)
+	e.addReplica("rds-postgres-instance", "postgres", "16.8", primary, recovery)
 	e.addReplica("rds-oracle-instance", "oracle-ee", "19.0.0.0.ru-2026-01.rur-2026-01.r1", primary, recovery)
 	oracle := e.instance(recovery, "rds-oracle-instance-usw2")
 	oracle.Retention, oracle.ReplicaMode = 7, "mounted" // a switchover wants backups on the replica
@@ -109,7 +110,7 @@ func (e *Estate) addReplica(name, engine, version, primary, recovery string) {
 			"-identifier": id(region), "-global-arn": fmt.Sprintf("arn:aws:rds:%s:%s:db:%s", region, e.Account, id(region)),
 			"-source-identifier": id(other), "-SourceRegion": other, "-MultiAZ": "true", "-DBInstanceClass": "db.m5.large",
 			"-DBSubnetGroup": name + "-subnets", "-DBSecurityGroup": "sg-0a1b2c3d4e5f60001", "-KmsKeyId": e.key(region),
-			"-IsolationSecurityGroup": isolationGroup, "-DBPortNumber": "3788", "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
+			"-IsolationSecurityGroup": isolationGroup, "-source-isolation-security-group": isolationGroup, "-DBPortNumber": "3788", "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",
 		})
 	}
 }

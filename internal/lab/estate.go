@@ -42,10 +42,13 @@ type Estate struct {
 	Keys map[string]string `json:"keys,omitempty"`
 	// DescribesPerSecond is how many reads each of RDS, ElastiCache and
 	// CloudWatch answers in a region; 0: any number.
-	DescribesPerSecond int                 `json:"describesPerSecond,omitempty"`
-	ClosedGroups       []string            `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
-	SubnetGroups       map[string][]string `json:"subnetGroups,omitempty"`         // region, names
-	InstanceQuota      int                 `json:"dbInstanceQuota,omitempty"`      // of each region; 0: AWS's own default
+	DescribesPerSecond int      `json:"describesPerSecond,omitempty"`
+	ClosedGroups       []string `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
+	// SilentWhenIsolated says that closed security groups of a primary cut its
+	// replicas off, too; AWS does not document whether they do.
+	SilentWhenIsolated bool                `json:"replicationSilentWhenIsolated,omitempty"`
+	SubnetGroups       map[string][]string `json:"subnetGroups,omitempty"`    // region, names
+	InstanceQuota      int                 `json:"dbInstanceQuota,omitempty"` // of each region; 0: AWS's own default
 	RoutingClusters    []*RoutingCluster   `json:"routingClusters,omitempty"`
 	Apps               []*App              `json:"apps,omitempty"`
 	Alarms             []*Alarm            `json:"alarms,omitempty"`

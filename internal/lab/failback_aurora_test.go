@@ -338,7 +338,7 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 				e.Clusters = append(e.Clusters, &Cluster{Region: east, ID: fmt.Sprintf("other-%d", n), Status: "available"})
 			}
 		}, "40 of 40 DB clusters", report.FailedClean},
-		{"no room for an instance", "", func(e *Estate) { e.InstanceQuota, _ = (&Account{Estate: e}).instances(east) }, "4 of 4 DB instances", report.FailedClean},
+		{"no room for an instance", "", func(e *Estate) { e.InstanceQuota, _ = (&Account{Estate: e}).instances(east) }, "5 of 5 DB instances", report.FailedClean},
 		{"the instance's name is taken", "", func(e *Estate) { e.instance(east, "dbcluster-01-use1-instance-1").Cluster = "billing" }, "an instance of the cluster billing", report.FailedClean},
 		{"another operation", "", func(e *Estate) {
 			e.global("dr-globaldb-cluster-mysql").Failover = &FailoverState{Status: "failing-over", To: "arn:elsewhere"}

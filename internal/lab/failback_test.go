@@ -170,6 +170,10 @@ func TestFailbackLeavesAloneWhatIsNotProved(t *testing.T) {
 	replicaOf := func(e *Estate, of *Instance, region, id string) {
 		e.Instances = append(e.Instances, &Instance{Region: region, ID: id, Engine: "mysql", EngineVersion: "8.0", Status: "available", Source: e.instanceARN(of), Replication: "replicating"})
 	}
+	// Runs of these tests start at Epoch, which names the snapshot that one takes.
+	snapshotOf := func(e *Estate, i *Instance, status string, created time.Time) {
+		e.Snapshots = append(e.Snapshots, &Snapshot{Region: east, ID: i.ID + "-final-" + Epoch.Format("20060102150405"), Instance: i.ID, Status: status, InstanceCreated: created, Taken: Epoch})
+	}
 	both := []map[string]string{{}, deletes}
 	onlyDelete := []map[string]string{deletes}
 	for _, tt := range []struct {
@@ -202,6 +206,9 @@ func TestFailbackLeavesAloneWhatIsNotProved(t *testing.T) {
 		{"its backups reach further", func(e *Estate) { source(e).Restorable = Epoch.Add(-time.Hour) }, onlyDelete, "", report.Refused, "what is newer"},
 		{"nobody knows how far its backups reach", func(e *Estate) { old(e).Retention = 0 }, onlyDelete, "", report.Refused, "LatestRestorableTime"},
 		{"it is protected", func(*Estate) {}, []map[string]string{{"OldPrimary": "Delete"}}, "", report.Refused, "LiftDeletionProtection"},
+		{"its snapshot has failed", func(e *Estate) { snapshotOf(e, old(e), "failed", old(e).Created) }, onlyDelete, "", report.Refused, "without a complete one"},
+		{"its snapshot is of what had the name before", func(e *Estate) { snapshotOf(e, old(e), "available", old(e).Created.Add(-time.Hour)) }, onlyDelete, "", report.Refused, "is not one of"},
+		{"nobody knows what its snapshot is of", func(e *Estate) { snapshotOf(e, old(e), "available", time.Time{}) }, onlyDelete, "", report.Refused, "is not one of"},
 		{"no subnet group", func(e *Estate) { e.SubnetGroups = nil }, both, "", report.FailedClean, "rds-mysql-instance-subnets"},
 		{"no room", func(e *Estate) { e.InstanceQuota, _ = (&Account{Estate: e}).instances(east) }, both[:1], "", report.FailedClean, "DB instances are in use"},
 	} {

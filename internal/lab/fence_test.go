@@ -284,7 +284,7 @@ func faultsOfActions(t *testing.T, payload []byte) []string {
 // Who takes writes in the default estate, and what ends that.
 func TestServing(t *testing.T) {
 	all := []string{
-		fencedPrimary, "arn:aws:rds:us-east-1:111122223333:db:rds-oracle-instance-use1",
+		fencedPrimary, "arn:aws:rds:us-east-1:111122223333:db:rds-postgres-instance-use1", "arn:aws:rds:us-east-1:111122223333:db:rds-oracle-instance-use1",
 		"arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-01", "arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-postgres-01",
 	}
 	closed := Network{SecurityGroups: []string{isolationGroup}}
@@ -301,11 +301,11 @@ func TestServing(t *testing.T) {
 			e.instanceOf(fencedPrimary).SecurityGroups = []string{isolationGroup, "sg-0a000000"}
 		}, ""},
 		{"a replica", func(e *Estate) { e.instanceOf(fencedPrimary).Source = servingReplica }, all[0]},
-		{"a cluster isolated", func(e *Estate) { e.cluster(all[2]).Network = closed }, all[2]},
+		{"a cluster isolated", func(e *Estate) { e.cluster(all[3]).Network = closed }, all[3]},
 		{"a cluster's writer rebooting", func(e *Estate) {
 			e.instance("us-east-1", "dbcluster-01-use1-instance-1").Status = "rebooting"
-		}, all[2]},
-		{"a secondary", func(e *Estate) { e.global("dr-globaldb-cluster-mysql").Members[0].Writer = false }, all[2]},
+		}, all[3]},
+		{"a secondary", func(e *Estate) { e.global("dr-globaldb-cluster-mysql").Members[0].Writer = false }, all[3]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := DefaultEstate()

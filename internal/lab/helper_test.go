@@ -138,7 +138,7 @@ func lies(result Result, payload []byte, blind bool) []string {
 	changed := len(result.Begun) > 0
 	switch result.Outcome {
 	case report.Succeeded:
-		for what, reached := range goals(result.Final) {
+		for what, reached := range goals(result.Final, string(payload)) {
 			if strings.Contains(string(payload), what) && !reached {
 				lie("Succeeded, and %s is not at its goal", what)
 			}
@@ -182,11 +182,18 @@ func lies(result Result, payload []byte, blind bool) []string {
 
 // goals tells of the things in the sample payloads, by the resource type that
 // moves them, whether the estate has them where the samples want them.
-func goals(e *Estate) map[string]bool {
-	i := e.instance("us-west-2", "rds-mysql-instance-usw2")
-	g := e.global("dr-globaldb-cluster-mysql")
+func goals(e *Estate, payload string) map[string]bool {
+	replica, global, cluster := "rds-mysql-instance", "dr-globaldb-cluster-mysql", "dbcluster"
+	if strings.Contains(payload, "rds-postgres-instance") {
+		replica = "rds-postgres-instance"
+	}
+	if strings.Contains(payload, "dr-globaldb-cluster-postgres") {
+		global, cluster = "dr-globaldb-cluster-postgres", "dbcluster-postgres"
+	}
+	i := e.instance("us-west-2", replica+"-usw2")
+	g := e.global(global)
 	d := e.datastore("ldgnf-demo-redis-global-datastore")
-	target := e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02")
+	target := e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:" + cluster + "-02")
 	writes := true
 	for _, m := range g.Members {
 		if m.ARN == e.clusterARN(target) {
@@ -200,7 +207,7 @@ func goals(e *Estate) map[string]bool {
 	fresh, old := e.instance("us-west-2", "rds-oracle-instance-usw2"), e.instance("us-east-1", "rds-oracle-instance-use1")
 	return withTraffic(e, map[string]bool{
 		"SwitchoverRDSReadReplica":   fresh.Source == "" && old.Source == e.instanceARN(fresh) && fresh.Status == "available" && old.Status == "available",
-		`"Required": "true"`:         !slices.Contains(e.Serving(), "arn:aws:rds:us-east-1:111122223333:db:rds-mysql-instance-use1"),
+		`"Required": "true"`:         !slices.Contains(e.Serving(), "arn:aws:rds:us-east-1:111122223333:db:"+replica+"-use1"),
 		"SwapDNS":                    swapped(e),
 		"ShiftTraffic":               shifted(e),
 		"PromoteRDSReadReplica":      i.Source == "" && i.Status == "available" && i.Retention > 0,

@@ -127,7 +127,7 @@ func TestListsHavePagesAndFilters(t *testing.T) {
 				return 0, nil, err
 			}
 			return len(out.DBInstances), out.Marker, nil
-		}, []int{100, 100, 44}},
+		}, []int{100, 100, 45}},
 		{"DescribeDBClusters", func(m *string, n *int32) (int, *string, error) {
 			out, err := db.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{Marker: m, MaxRecords: n})
 			if err != nil {

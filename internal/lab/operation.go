@@ -108,6 +108,7 @@ var scripts = map[string][]step{
 					d.Members[i].Role = "PRIMARY"
 				}
 			}
+			e.followPrimary(d)
 		}},
 		{share: 1, apply: func(e *Estate, op *Operation) { e.datastore(op.Target).Status = "available" }},
 	},

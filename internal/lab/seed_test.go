@@ -48,7 +48,7 @@ func TestTrafficMovesWithoutTheLostRegion(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			result := runLab(t, Options{Payload: tt.payload, Faults: dead})
-			if result.Outcome != report.Succeeded || !goals(result.Final)[tt.goal] {
+			if result.Outcome != report.Succeeded || !goals(result.Final, string(tt.payload))[tt.goal] {
 				t.Errorf("%s: %s", result.Outcome, result.Cause)
 			}
 		})

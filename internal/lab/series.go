@@ -1,12 +1,14 @@
 package lab
 
+import "time"
+
 // series gives what CloudWatch knows in a region: lags, which are published
 // where the replica is and end when it becomes a primary.
 func (a *Account) series(region string) []series {
 	var all []series
 	for _, i := range a.Estate.Instances {
 		if i.Region == region && i.LagSeconds != nil {
-			all = append(all, series{"AWS/RDS", "ReplicaLag", map[string]string{"DBInstanceIdentifier": i.ID}, *i.LagSeconds, secondsOf(i.LagAge)})
+			all = append(all, series{"AWS/RDS", "ReplicaLag", map[string]string{"DBInstanceIdentifier": i.ID}, a.replicaLag(i), secondsOf(i.LagAge)})
 		}
 	}
 	for _, c := range a.Estate.Clusters {
@@ -30,6 +32,42 @@ func (a *Account) series(region string) []series {
 		}
 	}
 	return all
+}
+
+// replicaLag is what an RDS replica shows. One whose source takes no writes
+// catches up, and then shows what its engine does when nothing happens: nothing
+// on MySQL; on PostgreSQL the time since it last replayed something, which with
+// an idle source goes up to five minutes again and again (RDS user guide).
+func (a *Account) replicaLag(i *Instance) float64 {
+	const idle = 5 * time.Minute
+	source := a.Estate.instanceOf(i.Source)
+	if source == nil || a.Estate.reached(source.Network) || *i.LagSeconds < 0 {
+		return *i.LagSeconds
+	}
+	now, postgres := a.clock.Now(), i.Engine == "postgres"
+	switch {
+	case a.Estate.SilentWhenIsolated && postgres:
+		return now.Sub(Epoch.Add(-time.Hour)).Seconds()
+	case a.Estate.SilentWhenIsolated:
+		return -1
+	case postgres:
+		return now.Sub(now.Truncate(idle)).Seconds()
+	}
+	return 0
+}
+
+// followPrimary gives a lag to the members of a datastore that follow, and to
+// no other.
+func (e *Estate) followPrimary(d *Datastore) {
+	for _, g := range e.Groups {
+		switch {
+		case g.Datastore != d.ID:
+		case !e.secondary(g):
+			g.LagSeconds = nil
+		case g.LagSeconds == nil:
+			g.LagSeconds = seconds(0.6)
+		}
+	}
 }
 
 // ofCluster is the lag of a secondary cluster. Each engine has a metric of its

@@ -127,7 +127,7 @@ func TestServeSpeaksEveryProtocol(t *testing.T) {
 			t.Errorf("%s: global clusters %+v, %v", region, globals, err)
 		}
 		instances, err := rds.NewFromConfig(config(region)).DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{})
-		if err != nil || len(instances.DBInstances) != 4 {
+		if err != nil || len(instances.DBInstances) != 5 {
 			t.Errorf("%s: instances %v", region, err)
 		}
 		groups, err := elasticache.NewFromConfig(config(region)).DescribeGlobalReplicationGroups(ctx, &elasticache.DescribeGlobalReplicationGroupsInput{})

@@ -30,7 +30,7 @@ type Parameters struct {
 	ReplicaIdentifier    string `param:"required" format:"replica" doc:"Identifier of the DB instance, DB cluster or replication group in the region of the run."`
 	MaxReplicaLagSeconds *int   `param:"required" min:"0" doc:"The most that the replica may be behind."`
 	AcceptUnknownLag     bool   `doc:"Go ahead where the lag is not known. One that is known still counts."`
-	Wait                 bool   `doc:"Wait until the lag is within the limit, instead of refusing at once. With a limit of 0 it must be measured after the check began."`
+	Wait                 bool   `doc:"Wait until the lag is within the limit, instead of refusing at once. With a limit of 0 it must be measured after the check began; of PostgreSQL, everything from before that must have been replayed."`
 }
 
 func (p Parameters) limit() lag.Limit {
@@ -77,7 +77,16 @@ const (
 // before a check that waits for a lag of nothing, so a datapoint from before
 // began may tell of a moment at which they still went on. A datapoint bears
 // the beginning of its minute, so one that is later was measured wholly after.
-func decide(p Parameters, r lag.Reading, began time.Time) action.Decision {
+//
+// A replica of PostgreSQL shows the time since the last transaction that it
+// replayed. Where nobody writes that is no lag, and it does not stay at nothing:
+// it goes up to five minutes again and again (RDS user guide, "Monitoring read
+// replication"). So there a wait for a lag of nothing asks what that time says:
+// whether something from after began was replayed, and with it all before it.
+func decide(p Parameters, r lag.Reading, began time.Time, postgres bool) action.Decision {
+	if replayed := r.At.Add(-r.Lag); postgres && p.Wait && *p.MaxReplicaLagSeconds == 0 && r.Known && r.Lag > 0 && replayed.After(began) {
+		return action.Finish(phaseWithin, "at %s the replica had replayed everything up to %s, which is after %s, when this check began", clock(r.At), clock(replayed), clock(began))
+	}
 	err := p.limit().Gate(r)
 	passing := action.Passing(action.ClassOf(err))
 	switch {
@@ -138,7 +147,7 @@ func (c Check) Reconcile(ctx context.Context, req action.Request[Parameters]) (a
 	}
 	r, evidence := s.reading, s.evidence
 	evident(evidence, r, req.Now)
-	d := decide(req.Parameters, r, req.Drive.StartedAt)
+	d := decide(req.Parameters, r, req.Drive.StartedAt, s.postgres)
 	progress, err := d.Progress(action.Asked{Now: req.Now}, evidence)
 	progress.Memo = nil // no call is made, so there is nothing to remember of one
 	progress.Lag = r.Seconds()

@@ -273,3 +273,41 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
+
+// An idle source of PostgreSQL lets the lag go up to five minutes and back: the
+// wait for a lag of nothing asks whether something from after its beginning was
+// replayed. No other limit, engine or check asks that.
+func TestWaitForAnIdlePostgreSQL(t *testing.T) {
+	began := noon.Add(-10 * time.Minute)
+	stands := lag.Reading{Why: "no fresh datapoint", Lag: 4 * time.Minute, At: noon.Add(-5 * time.Minute)}
+	for _, tt := range []struct {
+		name    string
+		engine  string
+		limit   int
+		wait    bool
+		reading lag.Reading
+		status  action.Status
+		class   action.Class
+	}{
+		{"replayed up to after it began", "postgres", 0, true, lag.Reading{Known: true, Lag: 4*time.Minute + 59*time.Second, At: noon.Add(-5 * time.Minute)}, action.Done, ""},
+		{"replayed up to when it began", "postgres", 0, true, lag.Reading{Known: true, Lag: 5 * time.Minute, At: noon.Add(-5 * time.Minute)}, action.InProgress, ""},
+		{"replayed up to before it began", "postgres", 0, true, lag.Reading{Known: true, Lag: time.Hour, At: noon}, action.InProgress, ""},
+		{"nothing behind, since it began", "postgres", 0, true, lag.Reading{Known: true, At: noon}, action.Done, ""},
+		{"nothing behind, from before it began", "postgres", 0, true, lag.Reading{Known: true, At: began}, action.InProgress, ""},
+		{"not known", "postgres", 0, true, stands, action.InProgress, ""},
+		{"another limit counts as it stands", "postgres", 60, true, lag.Reading{Known: true, Lag: 2 * time.Minute, At: noon}, action.InProgress, ""},
+		{"a check that does not wait", "postgres", 0, false, lag.Reading{Known: true, Lag: 2 * time.Minute, At: noon}, "", action.Refused},
+		{"another engine", "mysql", 0, true, lag.Reading{Known: true, Lag: 2 * time.Minute, At: noon}, action.InProgress, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db := replica("replicating")
+			db.Engine = aws.String(tt.engine)
+			p := Parameters{ReplicaKind: KindRDS, ReplicaIdentifier: "orders", MaxReplicaLagSeconds: aws.Int(tt.limit), Wait: tt.wait}
+			var answer action.Answer
+			class, message := invoke(t, &account{instance: db, reading: tt.reading}, p, &action.Drive{StartedAt: began, Changed: action.ChangeNo}, &answer)
+			if answer.Status != tt.status || class != tt.class {
+				t.Errorf("%q %s (%s%s), want %q %s", answer.Status, class, answer.Message, message, tt.status, tt.class)
+			}
+		})
+	}
+}

@@ -33,6 +33,7 @@ type seen struct {
 	reading  lag.Reading
 	evidence action.Evidence
 	itself   string
+	postgres bool // it is a replica of RDS for PostgreSQL
 }
 
 // read looks at the replica and reads its lag. That there is no such replica is
@@ -77,7 +78,10 @@ func (c Check) ofInstance(ctx context.Context, id, region string, now time.Time,
 		return seen{evidence: e, itself: id + " is no replica: it was promoted before, or never was one"}, nil
 	}
 	e["replication"] = replication
-	return seen{reading: lag.OfRunning(ctx, c.Lags, aws.ToString(db.DBInstanceIdentifier), replication, now), evidence: e}, nil
+	return seen{
+		reading:  lag.OfRunning(ctx, c.Lags, aws.ToString(db.DBInstanceIdentifier), replication, now),
+		evidence: e, postgres: aws.ToString(db.Engine) == "postgres",
+	}, nil
 }
 
 func (c Check) ofCluster(ctx context.Context, p Parameters, region string, now time.Time, e action.Evidence) (seen, error) {

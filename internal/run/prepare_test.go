@@ -271,6 +271,7 @@ func TestPrepareSamples(t *testing.T) {
 		"!Import rds-mysql-instance-source-identifier":                "orders",
 		"!Import rds-mysql-instance-SourceRegion":                     "us-east-1",
 		"!Import rds-mysql-instance-IsolationSecurityGroup":           "sg-0123456789abcdef0",
+		"!Import rds-mysql-instance-source-isolation-security-group":  "sg-0123456789abcdef0",
 		"!Import rds-oracle-instance-identifier":                      "orders",
 		"!Import rds-oracle-instance-global-arn":                      replicaARN,
 		"!Import rds-oracle-instance-SourceRegion":                    "us-east-1",
@@ -293,6 +294,11 @@ func TestPrepareSamples(t *testing.T) {
 		"!Import dr-routing-control":           "arn:aws:route53-recovery-control::111122223333:controlpanel/p/routingcontrol/west",
 		"!Import dr-routing-other-control":     "arn:aws:route53-recovery-control::111122223333:controlpanel/p/routingcontrol/east",
 	}
+	for name, text := range texts { // the estate has the same of PostgreSQL
+		texts[strings.Replace(name, "-mysql", "-postgres", 1)] = text
+	}
+	texts["!Import dr-globaldb-cluster-mysql-RDSMonitoringRole"] = texts["!Import rds-mysql-instance-RDSMonitoringRole"]
+	texts["!Import dr-globaldb-cluster-postgres-RDSMonitoringRole"] = texts["!Import rds-mysql-instance-RDSMonitoringRole"]
 	prepared := 0
 	for _, file := range files {
 		body, err := os.ReadFile(file)
