@@ -29,7 +29,7 @@ var regions = map[string]string{"primary": "us-east-1", "secondary": "us-west-2"
 
 const configuration = `account: "` + account + `"
 primary: {region: us-east-1}
-secondary: {region: us-west-2, trigger: {enabled: true}}
+secondary: {region: us-west-2, triggers: [{name: by-hand, on: request, payload: orders}]}
 `
 
 type object = map[string]any

@@ -50,7 +50,7 @@ func functions() []function {
 		f.doc = strings.TrimSpace(f.doc + " " + e.Doc)
 		byName[e.Function] = f
 	}
-	for name, statements := range steps {
+	for name, statements := range stepStatements {
 		byName[name] = function{name: name, doc: stepDocs[name], statements: statements, isStep: true}
 	}
 	for state, name := range statemachine.Steps {

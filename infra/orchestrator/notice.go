@@ -35,8 +35,7 @@ func (o *Orchestrator) topic() awssns.Topic {
 	return topic
 }
 
-// deadLetters keeps the events that should have started a failover and could
-// not be delivered.
+// deadLetters keeps the events that rules could not deliver.
 func (o *Orchestrator) deadLetters() awssqs.Queue {
 	encryption := awssqs.QueueEncryption_SQS_MANAGED
 	if o.key != nil {
@@ -47,7 +46,7 @@ func (o *Orchestrator) deadLetters() awssqs.Queue {
 		Encryption: encryption, EncryptionMasterKey: o.key,
 		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
 	})
-	suppress(queue, "AwsSolutions-SQS3", "it is the dead-letter queue itself, of the rule that starts the failover")
+	suppress(queue, "AwsSolutions-SQS3", "it is the dead-letter queue itself, of the rules")
 	return queue
 }
 
@@ -72,7 +71,7 @@ func (o *Orchestrator) alarms(topic awssns.Topic, queue awssqs.Queue) {
 				Label: jsii.String("executions that did not succeed"), Period: awscdk.Duration_Minutes(jsii.Number(1)),
 			}))
 	}
-	o.alarm(topic, "event-undelivered", "An event that should have started a failover is in the dead-letter queue.",
+	o.alarm(topic, "event-undelivered", "An event that should have started a failover, or closed a run, is in the dead-letter queue.",
 		queue.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{
 			Statistic: awscloudwatch.Stats_MAXIMUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
 		}))

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"dr-orchestrator/infra/config"
-	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -47,20 +47,22 @@ func New(stack awscdk.Stack, c *config.Config, region config.Region, build strin
 
 	environment := map[string]*string{
 		"RUN_BUCKET": bucket.BucketName(), "FUNCTION_PREFIX": jsii.String(c.Prefix + "-"), "NOTICE_TOPIC": topic.TopicArn(),
-		"LOCK_TABLE": locks.TableName(),
+		"LOCK_TABLE": locks.TableName(), "MACHINE_PREFIX": jsii.String(o.at.machineARN("")),
 	}
 	arns := map[string]*string{}
 	for _, f := range functions() {
 		switch {
 		case f.name == statemachine.CloseRun:
 			o.closing(o.function(f, environment), queue)
+		case f.name == steps.GuardTrigger:
+			o.triggers(o.function(f, environment), queue)
 		case f.isStep:
 			arns[f.name] = o.function(f, environment).FunctionArn()
 		default:
 			o.function(f, nil)
 		}
 	}
-	o.trigger(o.machines(arns)[catalog.Failover], queue)
+	o.machines(arns)
 	o.alarms(topic, queue)
 	if region.VPC != nil {
 		o.endpoints()

@@ -11,6 +11,7 @@ import (
 
 	"dr-orchestrator/infra/config"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -142,9 +143,9 @@ const (
 	ofRuns    = "the bucket's documents are named after executions"
 )
 
-// steps holds what each function of the run itself may do. Beside the
+// stepStatements holds what each function of the run itself may do. Beside the
 // placeholders of the catalog, ${Prefix} begins every name.
-var steps = map[string][]catalog.Statement{
+var stepStatements = map[string][]catalog.Statement{
 	"prepare-run": {
 		{Actions: []string{"s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		{Actions: []string{"s3:GetObject"}, Resources: []string{runBucket + "/payloads/*"}, Reason: "stored payloads are named by whoever stores them"},
@@ -190,7 +191,28 @@ var steps = map[string][]catalog.Statement{
 		},
 		tellEvents, tellPeople,
 	},
+	steps.GuardTrigger: {
+		{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"*"}, Reason: "only who may describe all alarms is told of composite ones (CloudWatch API reference, DescribeAlarms)"},
+		{Actions: []string{"dynamodb:GetItem", "dynamodb:PutItem"}, Resources: []string{lockTable}},
+		{Actions: []string{"states:StartExecution"}, Resources: []string{failover}},
+		{Actions: []string{"states:ListExecutions"}, Resources: []string{failover, failback}},
+		{
+			Actions: []string{"states:DescribeExecution"}, Resources: []string{"arn:${Partition}:states:${Region}:${Account}:execution:${Prefix}-*"},
+			Reason: "executions are named when they are started",
+		},
+		tellEvents, tellPeople,
+	},
 }
+
+// The machines. IAM compares the ARN of the machine, whichever alias is started
+// (Step Functions developer guide, "Authorization for versions and aliases").
+const (
+	failover = "arn:${Partition}:states:${Region}:${Account}:stateMachine:${Prefix}-" + catalog.Failover
+	failback = "arn:${Partition}:states:${Region}:${Account}:stateMachine:${Prefix}-" + catalog.Failback
+)
+
+// ofRules are the functions that rules call, and no machine.
+var ofRules = map[string]bool{statemachine.CloseRun: true, steps.GuardTrigger: true}
 
 const lockTable = "arn:${Partition}:dynamodb:${Region}:${Account}:table/${Prefix}-locks"
 
@@ -201,7 +223,10 @@ var (
 )
 
 // stepDocs say what the steps do that the machine does not call.
-var stepDocs = map[string]string{statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way and gives the locks up."}
+var stepDocs = map[string]string{
+	statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way and gives the locks up.",
+	steps.GuardTrigger:    "Decides whether an event starts a failover, and says why.",
+}
 
 const asNamed = "the references entry of the configuration names them"
 

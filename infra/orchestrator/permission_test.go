@@ -10,9 +10,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/lock"
 	"dr-orchestrator/internal/resolve"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -52,25 +54,30 @@ var called = map[string][]string{
 	"record-report":    {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish"},
 	statemachine.CloseRun: {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish", "dynamodb:DeleteItem",
 		"states:DescribeExecution", "states:GetExecutionHistory", "states:ListExecutions", "states:ListMapRuns"},
+	steps.GuardTrigger: {"cloudwatch:DescribeAlarms", "dynamodb:GetItem", "dynamodb:PutItem", "states:StartExecution", "states:ListExecutions", "states:DescribeExecution",
+		"events:PutEvents", "sns:Publish"},
 }
 
 // The methods of the steps' interfaces are the actions of their roles.
 func TestStepsCallWhatTheirRolesHold(t *testing.T) {
 	inCode := map[string]bool{}
-	for service, api := range map[string]reflect.Type{
-		"s3": reflect.TypeFor[run.Objects](), "events": reflect.TypeFor[run.Events](), "sns": reflect.TypeFor[run.Notices](),
-		"dynamodb": reflect.TypeFor[lock.Table](), "states": reflect.TypeFor[run.Executions](),
-		"cloudformation": reflect.TypeFor[resolve.Exports](), "ssm": reflect.TypeFor[resolve.Parameters](), "secretsmanager": reflect.TypeFor[resolve.Secrets](),
+	for service, apis := range map[string][]reflect.Type{
+		"s3": {reflect.TypeFor[run.Objects]()}, "events": {reflect.TypeFor[run.Events]()}, "sns": {reflect.TypeFor[run.Notices]()},
+		"dynamodb": {reflect.TypeFor[lock.Table](), reflect.TypeFor[guard.Table]()}, "cloudwatch": {reflect.TypeFor[guard.Alarms]()},
+		"states":         {reflect.TypeFor[run.Executions](), reflect.TypeFor[guard.Executions]()},
+		"cloudformation": {reflect.TypeFor[resolve.Exports]()}, "ssm": {reflect.TypeFor[resolve.Parameters]()}, "secretsmanager": {reflect.TypeFor[resolve.Secrets]()},
 	} {
-		for i := range api.NumMethod() {
-			inCode[service+":"+api.Method(i).Name] = true
+		for _, api := range apis {
+			for i := range api.NumMethod() {
+				inCode[service+":"+api.Method(i).Name] = true
+			}
 		}
 	}
 	inRoles := map[string]bool{}
 	for _, statement := range plainReferences(full(t).References) {
 		inRoles[statement.Actions[0]] = true
 	}
-	for _, statements := range steps {
+	for _, statements := range stepStatements {
 		for _, s := range statements {
 			for _, a := range s.Actions {
 				inRoles[a] = true
@@ -103,7 +110,7 @@ func TestRolesHoldTheCatalogsActions(t *testing.T) {
 				t.Errorf("%s shares its role", id)
 			}
 			used[roleID] = true
-			_, isStep := steps[name]
+			_, isStep := stepStatements[name]
 			want := slices.Concat(expected[name], common)
 			if prefixOf(tpl) == "recovery" {
 				want = append(want, networkInterfaces.Actions...)
@@ -191,8 +198,8 @@ func TestMachineRole(t *testing.T) {
 		}
 		var functions []string
 		for _, f := range tpl.of(t, "AWS::Lambda::Function") {
-			if strings.HasSuffix(f.Properties["FunctionName"].(string), "-"+statemachine.CloseRun) {
-				continue // a rule calls it
+			if _, name, _ := strings.Cut(f.Properties["FunctionName"].(string), prefixOf(tpl)+"-"); ofRules[name] {
+				continue
 			}
 			functions = append(functions, "arn:aws:lambda:us-west-2:"+account+":function:"+f.Properties["FunctionName"].(string))
 		}

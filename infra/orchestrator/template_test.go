@@ -12,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -23,7 +25,7 @@ func TestFunctionsAreThoseOfTheTable(t *testing.T) {
 	for _, e := range catalog.Entries {
 		expected = append(expected, e.Function)
 	}
-	for step := range steps {
+	for step := range steps.All {
 		expected = append(expected, step)
 	}
 	slices.Sort(expected)
@@ -61,17 +63,17 @@ func prefixOf(tpl template) string {
 
 func TestStepsHavePermissions(t *testing.T) {
 	for _, name := range statemachine.Steps {
-		if len(steps[name]) == 0 {
+		if len(stepStatements[name]) == 0 {
 			t.Errorf("%s is a step of the definition and has no statements", name)
 		}
 	}
-	for name := range steps {
-		if _, ok := run.Steps[name]; !ok {
+	for name := range stepStatements {
+		if _, ok := steps.All[name]; !ok {
 			t.Errorf("there are statements for %s, which is no step", name)
 		}
 	}
-	if len(steps) != len(run.Steps) {
-		t.Errorf("there are statements for %d steps, and there are %d", len(steps), len(run.Steps))
+	if len(stepStatements) != len(steps.All) {
+		t.Errorf("there are statements for %d steps, and there are %d", len(stepStatements), len(steps.All))
 	}
 }
 
@@ -265,38 +267,44 @@ func TestOnlyTLS(t *testing.T) {
 	})
 }
 
-func TestTrigger(t *testing.T) {
-	each(t, func(t *testing.T, tpl template) {
-		p := tpl.rule(t, "-start-failover")
-		configured := prefixOf(tpl) == "recovery" && strings.Contains(tpl.path, "secondary")
-		if configured {
-			want(t, "rule", p, "State", "ENABLED")
-			want(t, "rule", p, "EventPattern", object{"source": []string{"aws.health"}, "detail": object{"service": []string{"RDS"}, "eventTypeCategory": []string{"issue"}}})
-			var input struct{ StatePayload []any }
-			if err := json.Unmarshal([]byte(at(p, "Targets.0.Input").(string)), &input); err != nil || len(input.StatePayload) == 0 {
-				t.Errorf("the input is no payload: %v", err)
+// Each trigger has a rule that hands it to the guard together with the event,
+// and one on alarms has another that has the guard look again.
+func TestTriggers(t *testing.T) {
+	c := full(t)
+	tpl := synthesized(t, "full").secondary
+	if len(c.Secondary.Triggers) < 4 {
+		t.Fatalf("the full configuration has %d triggers", len(c.Secondary.Triggers))
+	}
+	for _, trigger := range c.Secondary.Triggers {
+		rules := []object{tpl.rule(t, "-trigger-"+trigger.Name)}
+		want(t, trigger.Name, rules[0], "EventPattern", trigger.Pattern("recovery"))
+		if trigger.On == guard.OnAlarm {
+			again := tpl.rule(t, "-trigger-again-"+trigger.Name)
+			want(t, trigger.Name, again, "ScheduleExpression", "rate(1 minute)")
+			rules = append(rules, again)
+		}
+		for _, p := range rules {
+			if targets := p["Targets"].([]any); len(targets) != 1 || at(targets[0], "DeadLetterConfig.Arn") == nil {
+				t.Errorf("%s: the targets are %s", p["Name"], text(targets))
 			}
-		} else {
-			want(t, "rule", p, "State", "DISABLED")
-			want(t, "rule", p, "EventPattern", object{"source": []string{prefixOf(tpl) + ".operator"}, "detail-type": []string{"Start Failover"}})
-			want(t, "rule", p, "Targets.0.InputPath", "$.detail")
-		}
-		// CloudFormation and cfn-lint accept any key, and a wrong one never matches.
-		known := []string{"account", "detail", "detail-type", "id", "region", "resources", "source", "time", "version"}
-		for key := range p["EventPattern"].(object) {
-			if !slices.Contains(known, key) {
-				t.Errorf("the pattern matches %q, which no event has", key)
+			target, _ := at(p, "Targets.0.Arn.Fn::GetAtt.0").(string)
+			if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+steps.GuardTrigger) {
+				t.Errorf("%s: the target is %s", p["Name"], name)
+			}
+			checkTransformer(t, at(p, "Targets.0.InputTransformer"))
+			input, _ := at(p, "Targets.0.Input").(string)
+			if input == "" {
+				input = strings.ReplaceAll(at(p, "Targets.0.InputTransformer.InputTemplate").(string), "<aws.events.event.json>", "null")
+			}
+			var in guard.Input
+			if err := json.Unmarshal([]byte(input), &in); err != nil || text(in.Trigger) != text(trigger) {
+				t.Errorf("%s: the guard gets %s: %v", p["Name"], input, err)
 			}
 		}
-		target, _ := at(p, "Targets.0.Arn").(string)
-		if !strings.HasSuffix(target, ":stateMachine:"+prefixOf(tpl)+"-failover:"+Alias) {
-			t.Errorf("the target is %q: want the alias of the failover", target)
-		}
-		if at(p, "Targets.0.DeadLetterConfig.Arn") == nil || at(p, "Targets.0.RoleArn") == nil {
-			t.Error("the target has no dead-letter queue or no role")
-		}
-		checkTransformer(t, at(p, "Targets.0.InputTransformer"))
-	})
+	}
+	if source := text(tpl.permission(t, steps.GuardTrigger)["SourceArn"]); !strings.HasSuffix(source, `rule/recovery-trigger-*"`) {
+		t.Errorf("%s may invoke the guard", source)
+	}
 }
 
 // A machine that was stopped runs no state: the rule on the end of executions
@@ -320,7 +328,7 @@ func TestClosing(t *testing.T) {
 		if err := json.Unmarshal([]byte(input), &event); err != nil || event.Execution != "arn" {
 			t.Errorf("the function gets %s: %v", input, err)
 		}
-		permission := tpl.one(t, "AWS::Lambda::Permission").Properties
+		permission := tpl.permission(t, statemachine.CloseRun)
 		want(t, "permission", permission, "Principal", "events.amazonaws.com")
 		if source := text(permission["SourceArn"]); !strings.Contains(source, "rule/"+prefixOf(tpl)+"-close-run") {
 			t.Errorf("%s may invoke the function", source)
@@ -420,13 +428,11 @@ func TestRegionsKnowNothingOfEachOther(t *testing.T) {
 					t.Errorf("%s: a reference leads out of the stack: %s", filepath.Base(tpl.path), way)
 				}
 			}
-			// What a payload names may be in the other region; code and names may not.
-			stripped := strings.ReplaceAll(tpl.text, text(at(tpl.rule(t, "-start-failover"), "Targets.0.Input")), "")
 			other := secondary
 			if strings.Contains(tpl.path, "secondary") {
 				other = primary
 			}
-			if strings.Contains(stripped, `"`+other+`"`) || strings.Contains(stripped, "."+other+".") {
+			if strings.Contains(tpl.text, `"`+other+`"`) || strings.Contains(tpl.text, "."+other+".") {
 				t.Errorf("%s: names %s", filepath.Base(tpl.path), other)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/replica"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -40,7 +41,7 @@ func TestFoldersRowsAndSamplesAreOneSet(t *testing.T) {
 	for _, e := range catalog.Entries {
 		functions = append(functions, e.Function)
 	}
-	for step := range run.Steps {
+	for step := range steps.All {
 		functions = append(functions, step)
 	}
 	slices.Sort(functions)

@@ -39,6 +39,12 @@ type Account struct {
 	runs      *executions
 	events    []Event
 	notices   []string
+
+	rules       []Rule
+	undelivered []error
+	messages    []Notice
+	alarms      []*Alarm
+	endpoints   map[string]bool
 }
 
 // LoggedCall is one API call that got through to the account.
@@ -102,7 +108,7 @@ var services = map[string]handler{}
 
 func init() {
 	for _, some := range []map[string]handler{rdsService, elastiCacheService, cloudFormationService, systemsService, secretsService,
-		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService} {
+		metricsService, alarmService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -114,6 +120,7 @@ func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account
 	a := &Account{
 		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), faults: newFaults(spec),
 		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, invoked: map[string]int{}, items: map[string]map[string]any{},
+		endpoints: map[string]bool{},
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))

@@ -142,6 +142,7 @@ func (b *binaries) take(ctx context.Context, region, name string) (*lambdaruntim
 		Name: FunctionPrefix + name, Path: bootstrap.Path(b.folder, name), Region: region,
 		Env: map[string]string{
 			"AWS_ENDPOINT_URL": b.endpoint, "RUN_BUCKET": a.Bucket(region), "FUNCTION_PREFIX": FunctionPrefix, "NOTICE_TOPIC": a.topic(region), "LOCK_TABLE": lockTable,
+			"MACHINE_PREFIX": a.machineARN(region, FunctionPrefix),
 		},
 	})
 }

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"dr-orchestrator/internal/action"
@@ -81,22 +79,9 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 		return Reported{}, err
 	}
 	out := Reported{Report: Location{Bucket: r.Store.Bucket, Key: ReportKey(in.Execution.ID, in.Execution.StartTime)}}
-	detail, err := json.Marshal(map[string]any{
-		"version": 1, "execution": in.Execution.ID, "outcome": record.Outcome, "durationSeconds": record.DurationSeconds, "report": out.Report,
-	})
-	if err != nil {
-		return Reported{}, err
-	}
 	undelivered := []string{}
-	sent, err := r.Events.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
-		Source: aws.String(EventSource), DetailType: aws.String("Run Ended"), Detail: aws.String(string(detail)),
-		Resources: []string{in.Execution.ID}, Time: aws.Time(record.EndedAt),
-	}}})
-	switch {
-	case err != nil:
+	if err := Send(ctx, r.Events, endings(record, out.Report)...); err != nil {
 		undelivered = append(undelivered, "the event: "+err.Error())
-	case sent.FailedEntryCount > 0:
-		undelivered = append(undelivered, "the event: EventBridge did not take it")
 	}
 	out.Undelivered = bounded(undelivered)
 	if r.Topic == "" {
@@ -111,14 +96,17 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 	return out, nil
 }
 
-// subject keeps to what SNS takes: less than 100 ASCII characters.
-func subject(what, name string) string {
+func subject(what, name string) string { return Subject(fmt.Sprintf("%s: recovery %s", what, name)) }
+
+// Subject keeps a text to what SNS takes as the subject of a message: less
+// than 100 ASCII characters.
+func Subject(text string) string {
 	s := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, fmt.Sprintf("%s: recovery %s", what, name))
+	}, text)
 	return s[:min(len(s), 99)]
 }
 

@@ -26,6 +26,7 @@ type Environment struct {
 	FunctionPrefix string // begins the name of every function
 	Topic          string // ARN of the SNS topic for messages; empty: none
 	LockTable      string // name of the DynamoDB table of locks
+	MachinePrefix  string // begins the ARN of every state machine
 }
 
 // Deployed makes a step with what its deployment tells it in environment
@@ -34,7 +35,7 @@ func Deployed(newStep func(*client.Factory, Environment, func() time.Time) lambd
 	return func(f *client.Factory) lambda.Handler {
 		return newStep(f, Environment{
 			Bucket: os.Getenv("RUN_BUCKET"), FunctionPrefix: os.Getenv("FUNCTION_PREFIX"), Topic: os.Getenv("NOTICE_TOPIC"),
-			LockTable: os.Getenv("LOCK_TABLE"),
+			LockTable: os.Getenv("LOCK_TABLE"), MachinePrefix: os.Getenv("MACHINE_PREFIX"),
 		}, time.Now)
 	}
 }
