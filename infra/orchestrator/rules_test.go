@@ -151,7 +151,10 @@ func playAs(t *testing.T, policies lab.Policies, story func(a alarmed)) alarmed 
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "something-else", State: lab.AlarmOK})
 	a.SetEndpoint("https://orders.example.com/", false)
 	a.SetEndpoint("https://status.example.com/", true)
-	clock.Run(func() { story(a) })
+	clock.Run(func() {
+		clock.Sleep(10 * time.Second) // off the minute, at which the schedules call
+		story(a)
+	})
 	return a
 }
 

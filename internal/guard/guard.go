@@ -136,6 +136,9 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 		if told.Execution, started = g.start(ctx, t, s.Subject); started != nil {
 			told.Action, told.Reason = Notify, StartFailed
 			told.Why += "; and the run could not be started: " + started.Error()
+			if again && facts.Last == StartFailed {
+				return nil, nil // told before; the next look tries again
+			}
 		}
 	}
 	var kept error

@@ -262,7 +262,7 @@ func (g Guard) runs(ctx context.Context, machine string, after time.Time) ([]Run
 			if !running && !aws.ToTime(e.StartDate).After(after) {
 				continue
 			}
-			plan, err := g.isPlan(ctx, e)
+			plan, err := IsPlan(ctx, g.Executions, aws.ToString(e.ExecutionArn), aws.ToString(e.Name))
 			if err != nil {
 				return all, err
 			}
@@ -281,15 +281,20 @@ func (g Guard) runs(ctx context.Context, machine string, after time.Time) ([]Run
 // longestRun is the longest time limit of a run (package payload).
 const longestRun = 7 * 24 * time.Hour
 
-// isPlan reports an execution that changes nothing: the check of a stored
+// Describer tells of one execution.
+type Describer interface {
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+}
+
+// IsPlan reports an execution that changes nothing: the check of a stored
 // payload, known by its name, or one whose input says so.
-func (g Guard) isPlan(ctx context.Context, e sfntypes.ExecutionListItem) (bool, error) {
-	if strings.HasPrefix(aws.ToString(e.Name), run.ReadinessPrefix) {
+func IsPlan(ctx context.Context, executions Describer, arn, name string) (bool, error) {
+	if strings.HasPrefix(name, run.ReadinessPrefix) {
 		return true, nil
 	}
-	d, err := g.Executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: e.ExecutionArn})
+	d, err := executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(arn)})
 	if err != nil {
-		return false, action.Call("looking at the run "+aws.ToString(e.Name), err)
+		return false, action.Call("looking at the run "+name, err)
 	}
 	var in struct{ Options struct{ Mode string } }
 	return json.Unmarshal([]byte(aws.ToString(d.Input)), &in) == nil && in.Options.Mode == "plan", nil

@@ -76,7 +76,8 @@ func (a *Account) resources(c *Call) []string {
 	case "states:ListExecutions":
 		return []string{c.Params.str("stateMachineArn") + c.Params.str("mapRunArn")}
 	case "states:StartExecution":
-		machine, _, _ := strings.Cut(lastName(c.Params.str("stateMachineArn")), ":") // IAM knows no alias
+		_, name, _ := strings.Cut(c.Params.str("stateMachineArn"), ":stateMachine:")
+		machine, _, _ := strings.Cut(name, ":") // IAM knows no alias
 		return []string{a.machineARN(c.Region, machine)}
 	case "sns:Publish":
 		return []string{c.Params.str("TopicArn")}
