@@ -330,6 +330,12 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			a.Deliver(recovery, []byte(event))
 			a.wait(1)
 		}, []string{"by-hand: ignore, late"}, 0, ""},
+		{"a run that is stopped", func(a alarmed) {
+			a.Send(recovery, "dr-orchestrator.operator", guard.RequestDetailType, map[string]any{"trigger": "by-hand"})
+			a.wait(1.5)
+			a.Stop(a.Executions()[0])
+			a.wait(5)
+		}, []string{"by-hand: start, wanted"}, 1, "FailedDirty"},
 		{"two requests at once", func(a alarmed) {
 			a.Send(recovery, "dr-orchestrator.operator", guard.RequestDetailType, map[string]any{"trigger": "by-hand"})
 			a.wait(0.5)
@@ -360,9 +366,11 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			}
 		})
 	}
-	for action := range policyOf(t, roleOf(t, withTriggers(t), steps.GuardTrigger)) {
-		if !used[lab.Use{Function: steps.GuardTrigger, Action: action}] && !slices.Contains(common, action) {
-			t.Errorf("no story needs %s", action)
+	for name, p := range policiesOf(t, withTriggers(t)) {
+		for _, action := range p.Actions() {
+			if ofStories(name) && !used[lab.Use{Function: name, Action: action}] && !slices.Contains(common, action) {
+				t.Errorf("no story needs %s in the role of %s", action, name)
+			}
 		}
 	}
 }

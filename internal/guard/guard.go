@@ -197,7 +197,7 @@ func input(t Trigger) string {
 // other did.
 func (g Guard) tell(ctx context.Context, d Told, isNew bool) error {
 	slog.InfoContext(ctx, "guard decision", "trigger", d.Trigger, "action", d.Action, "reason", d.Reason, "why", d.Why, "subject", d.Subject, "execution", d.Execution)
-	missed := run.Send(ctx, g.Events, run.Entry{DetailType: run.EventGuardDecision, Detail: d, Resource: d.Execution, Time: g.Now()})
+	missed := action.Call("sending the event", run.Send(ctx, g.Events, run.Entry{DetailType: run.EventGuardDecision, Detail: d, Resource: d.Execution, Time: g.Now()}))
 	if g.Topic == "" || !isNew || d.Action == Ignore || d.Action == Wait {
 		return missed
 	}

@@ -146,6 +146,9 @@ func (a *Account) Start(region, machine, name string, input []byte) (*Execution,
 	return a.runs.start(region, MachineName(machine)+":"+liveAlias, name, input)
 }
 
+// Stop ends an execution, as StopExecution does.
+func (a *Account) Stop(e *Execution) { a.runs.stop(e, "Stopped", "stopped in the lab") }
+
 // Table is the table of locks of a region, for whoever is no function.
 func (a *Account) Table(region string) *dynamodb.Client {
 	return dynamodb.New(dynamodb.Options{Region: region, HTTPClient: transport{a}, Credentials: credentials.NewStaticCredentialsProvider("LAB", "LAB", "")})

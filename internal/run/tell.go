@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -59,19 +58,16 @@ func Send(ctx context.Context, events Events, entries ...Entry) error {
 		}
 		all = append(all, entry)
 	}
-	var failed []error
 	for len(all) > 0 {
 		n := min(len(all), entriesPerCall)
 		sent, err := events.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: all[:n]})
-		if err == nil && sent.FailedEntryCount > 0 {
-			err = action.Errorf(action.Unreachable, "EventBridge did not take %d of %d events", sent.FailedEntryCount, n)
-		}
-		if err != nil {
-			// The next ones would meet the same, and a run waits meanwhile.
-			failed = append(failed, action.Call("sending events", err))
-			break
+		switch {
+		case err != nil: // the next ones would meet the same, and a run waits meanwhile
+			return err
+		case sent.FailedEntryCount > 0:
+			return action.Errorf(action.Unreachable, "EventBridge did not take it")
 		}
 		all = all[n:]
 	}
-	return errors.Join(failed...)
+	return nil
 }
