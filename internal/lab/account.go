@@ -5,6 +5,7 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -45,6 +46,7 @@ type Account struct {
 	messages    []Notice
 	alarms      []*Alarm
 	endpoints   map[string]bool
+	metrics     bytes.Buffer // what functions have written in the embedded format
 }
 
 // LoggedCall is one API call that got through to the account.

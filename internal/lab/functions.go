@@ -84,7 +84,7 @@ func (f *functions) handler(region, name string) (lambda.Handler, bool) {
 
 func (f *functions) build(factory *client.Factory, region, name string) lambda.Handler {
 	a := f.account
-	env := run.Environment{Bucket: a.Bucket(region), FunctionPrefix: FunctionPrefix, Topic: a.topic(region), LockTable: lockTable, MachinePrefix: a.machineARN(region, FunctionPrefix)}
+	env := run.Environment{Bucket: a.Bucket(region), FunctionPrefix: FunctionPrefix, Topic: a.topic(region), LockTable: lockTable, MachinePrefix: a.machineARN(region, FunctionPrefix), Metrics: &a.metrics}
 	if name == steps.GuardTrigger {
 		return guard.NewWith(factory, env, a.clock.Now, prober{a})
 	}

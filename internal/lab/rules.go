@@ -116,6 +116,9 @@ func (a *Account) Undelivered() []error { return a.undelivered }
 // Events gives the events that the functions have sent.
 func (a *Account) Events() []Event { return a.events }
 
+// Metrics gives the lines of metrics that functions have written.
+func (a *Account) Metrics() string { return a.metrics.String() }
+
 // Notice is a message to people.
 type Notice struct{ Subject, Message string }
 

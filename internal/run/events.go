@@ -1,8 +1,12 @@
 package run
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"time"
 
 	"dr-orchestrator/internal/action"
@@ -101,17 +105,75 @@ func endings(record report.Record, at Location) []Entry {
 // brief keeps a text small enough for an event: EventBridge takes 256 KiB in a
 // call.
 func brief(text string) string {
-	const most = 2000
+	const most = 1000
 	if len(text) <= most {
 		return text
 	}
 	return fmt.Sprintf("%.*s…", most, text)
 }
 
-// untold notes an event that could not be sent. Nothing fails for it: the
-// report counts.
-func untold(what string, err error) {
-	if err != nil {
-		slog.Warn("an event was not sent", "event", what, "error", err.Error())
+// brieflyFor is how long a run in progress waits for EventBridge.
+const brieflyFor = 5 * time.Second
+
+// tellBriefly sends events of a run that goes on. Nothing waits long for them,
+// and nothing fails: the report counts.
+func tellBriefly(ctx context.Context, events Events, what string, entries ...Entry) {
+	ctx, cancel := context.WithTimeout(ctx, brieflyFor)
+	defer cancel()
+	if err := Send(ctx, events, entries...); err != nil {
+		slog.WarnContext(ctx, "an event was not sent", "event", what, "error", err.Error())
 	}
+}
+
+// began is the event of the start of a run.
+func began(plan Plan) Entry {
+	r := plan.Run
+	detail := RunStarted{Version: EventVersion, Execution: r.Execution, Machine: r.Machine, Region: r.Region, Mode: plan.Mode, Source: plan.Source,
+		Disaster: r.Disaster, Layers: len(plan.Layers), StartedAt: r.StartedAt.UTC()}
+	for _, layer := range plan.Layers {
+		detail.Resources += len(layer.Resources)
+	}
+	return Entry{DetailType: EventRunStarted, Detail: detail, Resource: r.Execution, Time: r.StartedAt}
+}
+
+// mostTold is how many resources of a layer have an event of their own. A
+// larger layer is told of by its failures first, and by its numbers.
+const mostTold = 49
+
+// layerEvents are the events of the end of a layer: its own, and those of its
+// resources.
+func layerEvents(in LayerInput, out LayerOutcome, items []Item, now time.Time) []Entry {
+	ended := LayerEnded{Version: EventVersion, Execution: in.Run.Execution, Machine: in.Run.Machine, Region: in.Run.Region, Layer: in.Layer.Layer,
+		Outcome: out.Outcome, Changed: out.Changed, Resources: in.Layer.Count, Cause: brief(out.Cause)}
+	failedFirst := slices.Clone(items)
+	slices.SortStableFunc(failedFirst, func(a, b Item) int {
+		return cmp.Compare(truth(a.Status == report.Done), truth(b.Status == report.Done))
+	})
+	var all []Entry
+	for _, item := range failedFirst {
+		if item.Status == report.Done {
+			ended.Done++
+		}
+		if len(all) < mostTold {
+			all = append(all, Entry{DetailType: EventResourceEnded, Detail: resourceEnded(in, item), Resource: in.Run.Execution, Time: now})
+		}
+	}
+	ended.Told = len(all)
+	return append([]Entry{{DetailType: EventLayerEnded, Detail: ended, Resource: in.Run.Execution, Time: now}}, all...)
+}
+
+func resourceEnded(in LayerInput, item Item) ResourceEnded {
+	out := ResourceEnded{Version: EventVersion, Execution: in.Run.Execution, Machine: in.Run.Machine, Region: in.Run.Region, Layer: in.Layer.Layer,
+		Index: item.Index, ResourceName: item.Name, Status: item.Status, Changed: item.Changed, Message: brief(item.Message)}
+	if !item.StartedAt.IsZero() && item.EndedAt.After(item.StartedAt) {
+		out.DurationSeconds = item.EndedAt.Sub(item.StartedAt).Seconds()
+	}
+	if lag, err := strconv.ParseFloat(item.Memo[action.MemoLag], 64); err == nil {
+		out.LagSeconds = &lag
+	}
+	if item.Failure != nil {
+		e := item.Failure.read()
+		out.ErrorClass, out.Message = e.Class, brief(e.Message)
+	}
+	return out
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/emf"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
 )
@@ -59,6 +61,10 @@ type Reporter struct {
 	Notices Notices
 	Topic   string // ARN; empty: no message is sent
 	Now     func() time.Time
+	// Deployment is its name as the metrics carry it, and Metrics where they are
+	// written; nil: nowhere.
+	Deployment string
+	Metrics    io.Writer
 }
 
 // EventSource is the source of every event that this product sends.
@@ -83,8 +89,9 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 	if err := Send(ctx, r.Events, endings(record, out.Report)...); err != nil {
 		undelivered = append(undelivered, "the event: "+err.Error())
 	}
+	undelivered = append(undelivered, r.measure(ctx, in, record, out.Report)...)
 	out.Undelivered = bounded(undelivered)
-	if r.Topic == "" {
+	if r.Topic == "" || isCheck(in.Execution.Name) {
 		return out, nil
 	}
 	if _, err := r.Notices.Publish(ctx, &sns.PublishInput{
@@ -94,6 +101,25 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 		out.Undelivered = bounded(append(undelivered, "the message: "+err.Error()))
 	}
 	return out, nil
+}
+
+// measure writes the metrics of the end of a run, and judges the check of a
+// stored payload. It gives what did not go out.
+func (r Reporter) measure(ctx context.Context, in ReportInput, record report.Record, at Location) []string {
+	var lost []string
+	lines := planMetrics
+	if record.Mode != "plan" && !isCheck(in.Execution.Name) {
+		lines = runMetrics
+	}
+	if err := emf.Write(r.Metrics, lines(r.Deployment, record)...); err != nil {
+		lost = append(lost, "the metrics: "+err.Error())
+	}
+	if isCheck(in.Execution.Name) {
+		if err := r.judgeCheck(ctx, in, record, at); err != nil {
+			lost = append(lost, "the readiness: "+err.Error())
+		}
+	}
+	return lost
 }
 
 func subject(what, name string) string { return Subject(fmt.Sprintf("%s: recovery %s", what, name)) }
