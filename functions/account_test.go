@@ -20,6 +20,7 @@ import (
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/planwatch"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/run"
 )
@@ -181,6 +182,7 @@ var stepEvents = map[string]struct {
 	"close-run": {"decision", "closed", func(t *testing.T, a account) any {
 		return run.CloseInput{Execution: a.stopped(t)}
 	}},
+	"check-plans": {"started", "[]", func(*testing.T, account) any { return planwatch.Input{} }},
 	"guard-trigger": {"decisions", "[map[", func(*testing.T, account) any {
 		trigger := guard.Trigger{Name: "by-hand", On: guard.OnRequest, Payload: "orders"}
 		event := map[string]any{"id": "1", "time": time.Now().UTC(), "detail": map[string]any{"trigger": "by-hand"}}

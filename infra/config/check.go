@@ -63,6 +63,10 @@ func (c *Config) Check(facts Facts) error {
 	if !slices.Contains(retentions, c.LogRetentionDays) {
 		k.add("logRetentionDays: %d: want one of %s", c.LogRetentionDays, list(retentions))
 	}
+	// CloudWatch judges what comes less often than once a day as missing.
+	if c.CheckPlansMinutes < 5 || c.CheckPlansMinutes > mostCheckMinutes {
+		k.add("checkPlansMinutes: %d: want 5 to %d", c.CheckPlansMinutes, mostCheckMinutes)
+	}
 	for i, address := range c.Notify {
 		if a, err := mail.ParseAddress(address); err != nil || a.Address != address {
 			k.add("notify[%d]: %q is not an e-mail address", i, address)
@@ -150,6 +154,10 @@ func (k *checker) ids(at, prefix string, ids []string) {
 		}
 	}
 }
+
+// mostCheckMinutes keeps two checks within a day, which is as far as an alarm
+// looks back.
+const mostCheckMinutes = 11 * 60
 
 // mostTriggers is how many triggers a region can have: each has two rules, and
 // an account has room for 100 on the default bus of a region.

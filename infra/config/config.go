@@ -22,6 +22,7 @@ type Config struct {
 	Primary             Region              `yaml:"primary"`
 	Secondary           Region              `yaml:"secondary"`
 	LogRetentionDays    int                 `yaml:"logRetentionDays"`
+	CheckPlansMinutes   int                 `yaml:"checkPlansMinutes"`
 	Notify              []string            `yaml:"notify"`
 	PermissionsBoundary string              `yaml:"permissionsBoundary"`
 	Tags                map[string]string   `yaml:"tags"`
@@ -80,7 +81,7 @@ func Read(path string) (*Config, error) {
 // Parse decodes the text of a configuration, with the defaults put in. Its
 // error is Problems; the configuration beside it holds what could be read.
 func Parse(text []byte) (*Config, error) {
-	c := &Config{Prefix: "dr-orchestrator", LogRetentionDays: 90}
+	c := &Config{Prefix: "dr-orchestrator", LogRetentionDays: 90, CheckPlansMinutes: 30}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	err := d.Decode(c)

@@ -74,6 +74,9 @@ func TestCheck(t *testing.T) {
 		{"several at once", "account: x\nprefix: X\nprimary: {region: nowhere}\nlogRetentionDays: 2\nnotify: [nobody]", []string{
 			"account", "prefix", `no region "nowhere"`, "secondary.region: is missing", "logRetentionDays: 2", "notify[0]"}},
 		{"a prefix that is long", right + "prefix: a23456789012345678901234567890", []string{"prefix"}},
+		{"checks every minute", right + "checkPlansMinutes: 1", []string{"checkPlansMinutes: 1: want 5"}},
+		{"checks twice a day", right + "checkPlansMinutes: 660", nil},
+		{"checks every day", right + "checkPlansMinutes: 1440", []string{"checkPlansMinutes: 1440"}},
 		{"a retention that is known", right + "logRetentionDays: 3653", nil},
 		{"an address with a name", right + "notify: [Me <me@example.com>]", []string{"notify[0]"}},
 		{"a boundary by name", right + "permissionsBoundary: dr-boundary", nil},

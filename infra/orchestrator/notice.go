@@ -65,7 +65,7 @@ func (o *Orchestrator) alarms(topic awssns.Topic, queue awssqs.Queue) {
 				Statistic:     awscloudwatch.Stats_SUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
 			})
 		}
-		o.alarm(topic, name+"-ended-badly", "A "+name+" did not succeed: see its execution and its report.",
+		o.alarm(topic, name+"-ended-badly", "A "+name+", or a plan of one, did not succeed: see its execution and its report.",
 			awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 				Expression: jsii.String("FILL(" + strings.Join(ids, ", 0) + FILL(") + ", 0)"), UsingMetrics: &metrics,
 				Label: jsii.String("executions that did not succeed"), Period: awscdk.Duration_Minutes(jsii.Number(1)),
@@ -77,12 +77,18 @@ func (o *Orchestrator) alarms(topic awssns.Topic, queue awssqs.Queue) {
 		}))
 }
 
+// alarm rings as soon as a metric is above zero.
 func (o *Orchestrator) alarm(topic awssns.Topic, id, description string, metric awscloudwatch.IMetric) {
-	alarm := awscloudwatch.NewAlarm(o.construct, jsii.String(id), &awscloudwatch.AlarmProps{
-		AlarmName: jsii.String(o.at.prefix + "-" + id), AlarmDescription: jsii.String(description), Metric: metric,
-		Threshold: jsii.Number(0), EvaluationPeriods: jsii.Number(1),
+	o.alarmOn(topic, id, description, &awscloudwatch.AlarmProps{
+		Metric: metric, Threshold: jsii.Number(0), EvaluationPeriods: jsii.Number(1),
 		ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
 		TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
 	})
+}
+
+func (o *Orchestrator) alarmOn(topic awssns.Topic, id, description string, props *awscloudwatch.AlarmProps) {
+	props.AlarmName, props.AlarmDescription = jsii.String(o.at.prefix+"-"+id), jsii.String(description)
+	alarm := awscloudwatch.NewAlarm(o.construct, jsii.String(id), props)
 	alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(topic))
+	o.rings = append(o.rings, alarm)
 }

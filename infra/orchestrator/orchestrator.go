@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -26,7 +27,8 @@ type Orchestrator struct {
 	region    config.Region
 	build     string
 	at        place
-	key       awskms.IKey // nil: AWS's own keys
+	key       awskms.IKey                         // nil: AWS's own keys
+	rings     []interfacesawscloudwatch.IAlarmRef // every alarm
 }
 
 // New makes the construct in a stack. build is the folder with a folder for
@@ -56,6 +58,8 @@ func New(stack awscdk.Stack, c *config.Config, region config.Region, build strin
 			o.closing(o.function(f, environment), queue)
 		case f.name == steps.GuardTrigger:
 			o.triggers(o.function(f, environment), queue)
+		case f.name == steps.CheckPlans:
+			o.checking(o.function(f, environment), queue)
 		case f.isStep:
 			arns[f.name] = o.function(f, environment).FunctionArn()
 		default:
@@ -64,6 +68,9 @@ func New(stack awscdk.Stack, c *config.Config, region config.Region, build strin
 	}
 	o.machines(arns)
 	o.alarms(topic, queue)
+	o.readinessAlarms(topic)
+	o.functionAlarms(topic)
+	o.dashboard()
 	if region.VPC != nil {
 		o.endpoints()
 	}

@@ -11,6 +11,7 @@ import (
 
 	"dr-orchestrator/infra/config"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/run"
 	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
@@ -149,6 +150,7 @@ var stepStatements = map[string][]catalog.Statement{
 	"prepare-run": {
 		{Actions: []string{"s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		{Actions: []string{"s3:GetObject"}, Resources: []string{runBucket + "/payloads/*"}, Reason: "stored payloads are named by whoever stores them"},
+		toldMissing, tellEvents,
 		{
 			Actions: []string{"ssm:GetParameters"}, Resources: []string{"arn:${Partition}:ssm:${Region}:${Account}:parameter/${Prefix}/payloads/*"},
 			Reason: "stored payloads are named by whoever stores them",
@@ -172,13 +174,15 @@ var stepStatements = map[string][]catalog.Statement{
 	},
 	"record-layer": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
+		tellEvents,
 	},
 	"record-report": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
-		tellEvents, tellPeople,
+		toldMissing, tellEvents, tellPeople,
 	},
 	statemachine.CloseRun: {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
+		toldMissing,
 		{Actions: []string{"dynamodb:DeleteItem"}, Resources: []string{lockTable}},
 		{
 			Actions:   []string{"states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns"},
@@ -202,7 +206,21 @@ var stepStatements = map[string][]catalog.Statement{
 		},
 		tellEvents, tellPeople,
 	},
+	steps.CheckPlans: {
+		toldMissing,
+		{Actions: []string{"s3:GetObject"}, Resources: []string{runBucket + "/" + run.ReadinessFolder + "*"}, Reason: "stored payloads are named by whoever stores them"},
+		{Actions: []string{"states:ListExecutions", "states:StartExecution"}, Resources: []string{failover}},
+		{
+			Actions:   []string{"elasticache:DescribeGlobalReplicationGroups", "rds:DescribeDBInstances", "rds:DescribeGlobalClusters"},
+			Resources: []string{"*"}, Reason: "it looks for databases that nothing names",
+		},
+		tellEvents,
+	},
 }
+
+// toldMissing is what it takes to be told that an object is not there: S3
+// answers who may not list the bucket that access is denied.
+var toldMissing = catalog.Statement{Actions: []string{"s3:ListBucket"}, Resources: []string{runBucket}}
 
 // The machines. IAM compares the ARN of the machine, whichever alias is started
 // (Step Functions developer guide, "Authorization for versions and aliases").
@@ -212,7 +230,7 @@ const (
 )
 
 // ofRules are the functions that rules call, and no machine.
-var ofRules = map[string]bool{statemachine.CloseRun: true, steps.GuardTrigger: true}
+var ofRules = map[string]bool{statemachine.CloseRun: true, steps.GuardTrigger: true, steps.CheckPlans: true}
 
 const lockTable = "arn:${Partition}:dynamodb:${Region}:${Account}:table/${Prefix}-locks"
 
@@ -226,6 +244,7 @@ var (
 var stepDocs = map[string]string{
 	statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way and gives the locks up.",
 	steps.GuardTrigger:    "Decides whether an event starts a failover, and says why.",
+	steps.CheckPlans:      "Has every stored payload planned, and looks for databases that stand in none.",
 }
 
 const asNamed = "the references entry of the configuration names them"

@@ -12,6 +12,7 @@ import (
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/lock"
+	"dr-orchestrator/internal/planwatch"
 	"dr-orchestrator/internal/resolve"
 	"dr-orchestrator/internal/run"
 	"dr-orchestrator/internal/steps"
@@ -46,14 +47,16 @@ var common = []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTele
 
 // called is what the code of each step calls.
 var called = map[string][]string{
-	"prepare-run":      {"s3:GetObject", "s3:PutObject", "ssm:GetParameters", "cloudformation:ListExports"},
+	"prepare-run":      {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "ssm:GetParameters", "cloudformation:ListExports", "events:PutEvents"},
 	"record-readiness": {"s3:GetObject", "s3:PutObject"},
 	"request-approval": {"s3:GetObject", "events:PutEvents", "sns:Publish"},
 	"set-locks":        {"s3:GetObject", "dynamodb:PutItem", "dynamodb:DeleteItem", "states:DescribeExecution"},
-	"record-layer":     {"s3:GetObject", "s3:PutObject"},
-	"record-report":    {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish"},
-	statemachine.CloseRun: {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish", "dynamodb:DeleteItem",
+	"record-layer":     {"s3:GetObject", "s3:PutObject", "events:PutEvents"},
+	"record-report":    {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "events:PutEvents", "sns:Publish"},
+	statemachine.CloseRun: {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "events:PutEvents", "sns:Publish", "dynamodb:DeleteItem",
 		"states:DescribeExecution", "states:GetExecutionHistory", "states:ListExecutions", "states:ListMapRuns"},
+	steps.CheckPlans: {"s3:GetObject", "s3:ListBucket", "states:ListExecutions", "states:StartExecution", "events:PutEvents",
+		"elasticache:DescribeGlobalReplicationGroups", "rds:DescribeDBInstances", "rds:DescribeGlobalClusters"},
 	steps.GuardTrigger: {"cloudwatch:DescribeAlarms", "dynamodb:GetItem", "dynamodb:PutItem", "states:StartExecution", "states:ListExecutions", "states:DescribeExecution",
 		"events:PutEvents", "sns:Publish"},
 }
@@ -62,14 +65,19 @@ var called = map[string][]string{
 func TestStepsCallWhatTheirRolesHold(t *testing.T) {
 	inCode := map[string]bool{}
 	for service, apis := range map[string][]reflect.Type{
-		"s3": {reflect.TypeFor[run.Objects]()}, "events": {reflect.TypeFor[run.Events]()}, "sns": {reflect.TypeFor[run.Notices]()},
+		"s3": {reflect.TypeFor[run.Objects](), reflect.TypeFor[planwatch.Objects]()}, "rds": {reflect.TypeFor[planwatch.Databases]()}, "elasticache": {reflect.TypeFor[planwatch.Caches]()},
+		"events": {reflect.TypeFor[run.Events]()}, "sns": {reflect.TypeFor[run.Notices]()},
 		"dynamodb": {reflect.TypeFor[lock.Table](), reflect.TypeFor[guard.Table]()}, "cloudwatch": {reflect.TypeFor[guard.Alarms]()},
-		"states":         {reflect.TypeFor[run.Executions](), reflect.TypeFor[guard.Executions]()},
+		"states":         {reflect.TypeFor[run.Executions](), reflect.TypeFor[guard.Executions](), reflect.TypeFor[planwatch.Executions]()},
 		"cloudformation": {reflect.TypeFor[resolve.Exports]()}, "ssm": {reflect.TypeFor[resolve.Parameters]()}, "secretsmanager": {reflect.TypeFor[resolve.Secrets]()},
 	} {
 		for _, api := range apis {
 			for i := range api.NumMethod() {
-				inCode[service+":"+api.Method(i).Name] = true
+				name := api.Method(i).Name
+				if name == "ListObjectsV2" {
+					name = "ListBucket" // as IAM calls it
+				}
+				inCode[service+":"+name] = true
 			}
 		}
 	}

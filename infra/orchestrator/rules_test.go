@@ -114,9 +114,9 @@ func withTriggers(t *testing.T) template {
 
 // play runs a story in a lab that has the rules and the roles of the template.
 // Everything has to be delivered.
-func play(t *testing.T, story func(a alarmed)) alarmed {
+func play(t *testing.T, story func(a alarmed), functions ...string) alarmed {
 	t.Helper()
-	a := playAs(t, policiesOf(t, withTriggers(t)), story)
+	a := playAs(t, policiesOf(t, withTriggers(t)), story, functions...)
 	for _, err := range a.Undelivered() {
 		t.Error(err)
 	}
@@ -124,8 +124,11 @@ func play(t *testing.T, story func(a alarmed)) alarmed {
 }
 
 // playAs is play with policies of its own.
-func playAs(t *testing.T, policies lab.Policies, story func(a alarmed)) alarmed {
+func playAs(t *testing.T, policies lab.Policies, story func(a alarmed), functions ...string) alarmed {
 	t.Helper()
+	if len(functions) == 0 {
+		functions = []string{steps.GuardTrigger}
+	}
 	tpl := withTriggers(t)
 	log.SetOutput(io.Discard)
 	before := slog.Default()
@@ -139,11 +142,11 @@ func playAs(t *testing.T, policies lab.Policies, story func(a alarmed)) alarmed 
 	if err != nil {
 		t.Fatal(err)
 	}
-	estate.Payloads = map[string]json.RawMessage{"orders": text}
+	estate.Payloads = map[string]json.RawMessage{"orders": with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica")}
 	clock := lab.NewClock(lab.Epoch)
 	a := alarmed{lab.NewAccount(estate, clock, 1, nil), t, clock}
 	a.Enforce(policies)
-	if err := a.AddRules(rulesOf(t, tpl, steps.GuardTrigger)...); err != nil {
+	if err := a.AddRules(rulesOf(t, tpl, functions...)...); err != nil {
 		t.Fatal(err)
 	}
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "orders-unreachable", Composite: true, State: lab.AlarmOK})
@@ -366,12 +369,94 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			}
 		})
 	}
-	for name, p := range policiesOf(t, withTriggers(t)) {
-		for _, action := range p.Actions() {
-			if ofStories(name) && !used[lab.Use{Function: name, Action: action}] && !slices.Contains(common, action) {
-				t.Errorf("no story needs %s in the role of %s", action, name)
+	t.Run("every permission is needed", func(t *testing.T) {
+		for use := range readinessStory(t).Used() {
+			used[use] = true
+		}
+		for name, p := range policiesOf(t, withTriggers(t)) {
+			for _, action := range p.Actions() {
+				if use := (lab.Use{Function: name, Action: action}); ofStories(use) && !used[use] && !slices.Contains(common, action) {
+					t.Errorf("no story needs %v", use)
+				}
 			}
 		}
+	})
+}
+
+// readinessStory is a day of checks: a plan that is ready, a lag that breaks
+// its limit, and goes down again. A database stands in no payload.
+func readinessStory(t *testing.T) alarmed {
+	t.Helper()
+	return play(t, func(a alarmed) {
+		var replica *lab.Instance
+		for _, i := range a.Estate.Instances {
+			if i.Source != "" {
+				replica = i
+			}
+		}
+		lag := func(seconds float64) { replica.LagSeconds = &seconds }
+		a.wait(70)
+		lag(1000)
+		a.wait(60)
+		lag(1)
+		a.wait(60)
+	}, steps.CheckPlans)
+}
+
+// The checks of an hour are runs that change nothing, people are told once
+// when a plan is no longer ready and once when it is again, and what stands in
+// no payload is told of.
+func TestReadiness(t *testing.T) {
+	a := readinessStory(t)
+	var told []string
+	for _, e := range a.Events() {
+		switch e.DetailType {
+		case run.EventReadinessChanged:
+			var d run.ReadinessChanged
+			if err := json.Unmarshal([]byte(e.Detail), &d); err != nil {
+				t.Fatal(err)
+			}
+			told = append(told, fmt.Sprintf("%s: %v", d.Payload, d.Ready))
+			if d.Ready == strings.Contains(d.Cause, "lag") {
+				t.Errorf("ready: %v, because %q", d.Ready, d.Cause)
+			}
+		case run.EventUncovered:
+			told = append(told, e.Detail)
+		}
+	}
+	uncovered := `{"version":1,"region":"us-west-2","count":1,"resources":["global-cluster/dr-globaldb-cluster-postgres"]}`
+	// What the checks have seen is known at the next one.
+	if diff := cmp.Diff([]string{"orders: true", uncovered, uncovered, "orders: false", uncovered, uncovered, "orders: true", uncovered}, told); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	var subjects []string
+	for _, n := range a.Notices() {
+		subjects = append(subjects, n.Subject)
+	}
+	if diff := cmp.Diff([]string{"NOT ready: the plan orders", "Ready again: the plan orders"}, subjects); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+	if n := len(a.Executions()); n != 6 {
+		t.Errorf("%d checks in 190 minutes", n)
+	}
+	if m := a.Mutations(); len(m) > 0 {
+		t.Errorf("the checks have changed something: %v", m)
+	}
+	ready := 0
+	for _, line := range strings.Split(strings.TrimSpace(a.Metrics()), "\n") {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		if v, ok := m[run.MetricPlanReady].(float64); ok {
+			ready += int(v)
+		}
+		if _, ok := m[run.MetricRunFailed]; ok {
+			t.Errorf("a check counts as a run: %s", line)
+		}
+	}
+	if ready != 4 {
+		t.Errorf("%d checks say that the plan is ready, want 4", ready)
 	}
 }
 

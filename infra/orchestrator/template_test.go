@@ -354,8 +354,16 @@ func checkTransformer(t *testing.T, transformer any) {
 func TestNotices(t *testing.T) {
 	each(t, func(t *testing.T, tpl template) {
 		alarms := tpl.of(t, "AWS::CloudWatch::Alarm")
-		if len(alarms) != 3 {
-			t.Errorf("there are %d alarms", len(alarms))
+		var names []string
+		for _, a := range alarms {
+			name, _ := a.Properties["AlarmName"].(string)
+			names = append(names, strings.TrimPrefix(name, prefixOf(tpl)+"-"))
+		}
+		slices.Sort(names)
+		expected := []string{"event-undelivered", "failback-ended-badly", "failover-ended-badly", "functions-failed-1", "functions-failed-2",
+			"functions-throttled-1", "functions-throttled-2", "plan-not-ready", "plans-unchecked"}
+		if diff := cmp.Diff(expected, names); diff != "" {
+			t.Errorf("alarms (-want +template):\n%s", diff)
 		}
 		for id, a := range alarms {
 			if len(at(a.Properties, "AlarmActions").([]any)) != 1 {

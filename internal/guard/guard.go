@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/emf"
 	"dr-orchestrator/internal/run"
 )
 
@@ -71,6 +73,8 @@ type Guard struct {
 	Notices    run.Notices
 	Prober     Prober
 	Now        func() time.Time
+	Deployment string
+	Metrics    io.Writer // nil: none are written
 }
 
 // New wires the guard to AWS.
@@ -84,7 +88,7 @@ func NewWith(f *client.Factory, env run.Environment, now func() time.Time, p Pro
 	g := Guard{
 		Region: f.Region, Machines: env.MachinePrefix, Topic: env.Topic, Memory: Memory{Table: dynamodb.NewFromConfig(cfg), Name: env.LockTable},
 		Alarms: cloudwatch.NewFromConfig(cfg), Executions: sfn.NewFromConfig(cfg), Events: eventbridge.NewFromConfig(cfg), Notices: sns.NewFromConfig(cfg),
-		Prober: p, Now: now,
+		Prober: p, Now: now, Deployment: env.Deployment(), Metrics: env.Metrics,
 	}
 	return action.Step[Input, Output](g.Decide)
 }
@@ -197,6 +201,13 @@ func input(t Trigger) string {
 // other did.
 func (g Guard) tell(ctx context.Context, d Told, isNew bool) error {
 	slog.InfoContext(ctx, "guard decision", "trigger", d.Trigger, "action", d.Action, "reason", d.Reason, "why", d.Why, "subject", d.Subject, "execution", d.Execution)
+	if err := emf.Write(g.Metrics, emf.Line{
+		Namespace: run.MetricNamespace, Time: g.Now(), Sets: [][]string{{run.DimensionDeployment, run.DimensionTrigger, run.DimensionAction}},
+		Values:  map[string]string{run.DimensionDeployment: g.Deployment, run.DimensionTrigger: d.Trigger, run.DimensionAction: string(d.Action), "reason": string(d.Reason)},
+		Metrics: []emf.Metric{{Name: run.MetricDecisions, Unit: emf.Count, Value: 1}},
+	}); err != nil {
+		slog.WarnContext(ctx, "the metrics were not written", "error", err.Error())
+	}
 	missed := action.Call("sending the event", run.Send(ctx, g.Events, run.Entry{DetailType: run.EventGuardDecision, Detail: d, Resource: d.Execution, Time: g.Now()}))
 	if g.Topic == "" || !isNew || d.Action == Ignore || d.Action == Wait {
 		return missed

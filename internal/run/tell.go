@@ -24,6 +24,7 @@ const (
 	EventApprovalRequested = "Approval Requested"
 	EventGuardDecision     = "Guard Decision"
 	EventReadinessChanged  = "Readiness Changed"
+	EventUncovered         = "Estate Uncovered"
 )
 
 // EventVersion is the version of the details of all events. A member that is

@@ -10,18 +10,22 @@ import (
 
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/guard"
+	"dr-orchestrator/internal/planwatch"
 	"dr-orchestrator/internal/run"
 )
 
 // New makes a function.
 type New = func(*client.Factory, run.Environment, func() time.Time) lambda.Handler
 
-// GuardTrigger is the function that decides about triggers.
-const GuardTrigger = "guard-trigger"
+// The functions that no machine calls, beside statemachine.CloseRun.
+const (
+	GuardTrigger = "guard-trigger" // decides about triggers
+	CheckPlans   = "check-plans"   // has the stored payloads planned
+)
 
 // All is every function that is no action, by its folder.
 var All = func() map[string]New {
-	all := map[string]New{GuardTrigger: guard.New}
+	all := map[string]New{GuardTrigger: guard.New, CheckPlans: planwatch.New}
 	maps.Copy(all, run.Steps)
 	return all
 }()
