@@ -58,10 +58,11 @@ type LoggedCall struct {
 
 // Event is one event that was put on EventBridge.
 type Event struct {
-	Region     string `json:"region"`
-	Source     string `json:"source"`
-	DetailType string `json:"detailType"`
-	Detail     string `json:"detail"`
+	Region     string   `json:"region"`
+	Source     string   `json:"source"`
+	DetailType string   `json:"detailType"`
+	Detail     string   `json:"detail"`
+	Resources  []string `json:"resources,omitempty"`
 }
 
 // Call is one AWS API call as the account sees it.

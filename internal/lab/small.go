@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -172,10 +173,14 @@ var eventService = map[string]handler{"events:PutEvents": func(a *Account, c *Ca
 		event.Source, _ = e["Source"].(string)
 		event.DetailType, _ = e["DetailType"].(string)
 		event.Detail, _ = e["Detail"].(string)
+		resources, _ := e["Resources"].([]any)
+		for _, r := range resources {
+			event.Resources = append(event.Resources, fmt.Sprint(r))
+		}
 		a.events = append(a.events, event)
 		ids = append(ids, map[string]string{"EventId": a.id()})
 		if len(a.rules) > 0 {
-			a.Send(c.Region, event.Source, event.DetailType, json.RawMessage(event.Detail))
+			a.Deliver(c.Region, a.event(c.Region, event.Source, event.DetailType, json.RawMessage(event.Detail), event.Resources))
 		}
 	}
 	return map[string]any{"FailedEntryCount": 0, "Entries": ids}, nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"dr-orchestrator/internal/action"
@@ -93,6 +94,9 @@ const ReadinessPrefix = "readiness-"
 // endings are the events of the end of a run.
 func endings(record report.Record, at Location) []Entry {
 	r := record.Run
+	if parts := strings.Split(r.Execution, ":"); r.Region == "" && len(parts) > 6 { // the run came to write no plan
+		r.Region, r.Machine = parts[3], parts[6][strings.LastIndex(parts[6], "-")+1:]
+	}
 	detail := RunEnded{Version: EventVersion, Execution: r.Execution, Machine: r.Machine, Region: r.Region, Mode: record.Mode, Outcome: record.Outcome,
 		Cause: brief(record.Cause), DurationSeconds: record.DurationSeconds, Report: at}
 	all := []Entry{{DetailType: EventRunEnded, Detail: detail, Resource: r.Execution, Time: record.EndedAt}}
