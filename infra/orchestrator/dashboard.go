@@ -18,6 +18,9 @@ func (o *Orchestrator) dashboard() {
 	dashboard := awscloudwatch.NewDashboard(o.construct, jsii.String("dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName: jsii.String(o.at.prefix), DefaultInterval: awscdk.Duration_Days(jsii.Number(7)), PeriodOverride: awscloudwatch.PeriodOverride_INHERIT,
 	})
+	for name := range o.config.Tags { // CDK puts them on, and not every region knows them there
+		awscdk.Tags_Of(dashboard).Remove(jsii.String(name), nil)
+	}
 	dashboard.AddWidgets(awscloudwatch.NewTextWidget(&awscloudwatch.TextWidgetProps{Markdown: jsii.String(o.heading()), Width: jsii.Number(24), Height: jsii.Number(3)}))
 	dashboard.AddWidgets(awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
 		Title: jsii.String("Alarms"), Alarms: &o.rings, Width: jsii.Number(24), Height: jsii.Number(3),

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -488,6 +489,90 @@ func TestStackPolicyProtectsTheData(t *testing.T) {
 			for id := range tpl.of(t, kind) {
 				if !strings.Contains(string(policy), `"LogicalResourceId/`+id+`"`) {
 					t.Errorf("stack-policy.json does not protect %s", id)
+				}
+			}
+		}
+	})
+}
+
+// The dashboard shows every alarm, and metrics by the names that functions
+// write them under. Its body is JSON.
+func TestDashboard(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		p := tpl.one(t, "AWS::CloudWatch::Dashboard").Properties
+		want(t, "dashboard", p, "DashboardName", prefixOf(tpl))
+		var body strings.Builder
+		parts := at(p, "DashboardBody.Fn::Join.1")
+		if parts == nil {
+			parts = []any{p["DashboardBody"]}
+		}
+		for _, part := range parts.([]any) {
+			s, isText := part.(string)
+			if !isText {
+				s = text(at(part, "Fn::GetAtt.0"))
+				s = strings.Trim(s, `"`)
+			}
+			body.WriteString(s)
+		}
+		var board struct {
+			Widgets []struct {
+				Type       string
+				Properties object
+			}
+		}
+		if err := json.Unmarshal([]byte(body.String()), &board); err != nil {
+			t.Fatalf("%v\n%s", err, body.String())
+		}
+		for id := range tpl.of(t, "AWS::CloudWatch::Alarm") {
+			if !strings.Contains(body.String(), id) {
+				t.Errorf("the alarm %s is not on it", id)
+			}
+		}
+		for _, metric := range []string{run.MetricPlanReady, run.MetricLag, run.MetricRecoveryTime, run.MetricRecoveryPoint, run.MetricAddedTime, run.MetricDecisions, run.MetricUncovered, run.MetricRunFailed} {
+			if !strings.Contains(body.String(), metric) {
+				t.Errorf("%s is not on it", metric)
+			}
+		}
+		if len(board.Widgets) < 9 {
+			t.Errorf("it has %d widgets", len(board.Widgets))
+		}
+		groups := tpl.of(t, "AWS::Logs::LogGroup")
+		for _, name := range []string{"record-report", statemachine.CloseRun} {
+			found := false
+			for _, g := range groups {
+				found = found || g.Properties["LogGroupName"] == "/aws/lambda/"+prefixOf(tpl)+"-"+name
+			}
+			if !found || !strings.Contains(body.String(), "/aws/lambda/"+prefixOf(tpl)+"-"+name) {
+				t.Errorf("the log of %s is not on it", name)
+			}
+		}
+	})
+}
+
+// The schedule of the checks is the configured one, and the alarm that rings
+// when they do not take place is patient enough for it.
+func TestChecking(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		minutes := 30
+		if prefixOf(tpl) == "recovery" {
+			minutes = 60
+		}
+		p := tpl.rule(t, "-check-plans")
+		want(t, "rule", p, "ScheduleExpression", fmt.Sprintf("rate(%d minutes)", minutes))
+		want(t, "rule", p, "Targets.0.Input", "{}")
+		target, _ := at(p, "Targets.0.Arn.Fn::GetAtt.0").(string)
+		if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+steps.CheckPlans) {
+			t.Errorf("the target is %s", name)
+		}
+		if source := text(tpl.permission(t, steps.CheckPlans)["SourceArn"]); !strings.Contains(source, "rule/"+prefixOf(tpl)+"-check-plans") {
+			t.Errorf("%s may invoke the function", source)
+		}
+		for _, a := range tpl.of(t, "AWS::CloudWatch::Alarm") {
+			if name, _ := a.Properties["AlarmName"].(string); strings.HasSuffix(name, "-plans-unchecked") {
+				want(t, name, a.Properties, "TreatMissingData", "breaching")
+				want(t, name, a.Properties, "EvaluationPeriods", 2)
+				if period, _ := a.Properties["Period"].(float64); int(period) <= minutes*60 || int(period)%60 != 0 || period*2 > 86400 {
+					t.Errorf("%s: the period is %g s", name, period)
 				}
 			}
 		}

@@ -6,6 +6,7 @@ package planwatch
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func (c Checker) Check(ctx context.Context, _ Input) (Output, error) {
 	}
 	var failed []error
 	for _, name := range names {
-		if slices.ContainsFunc(busy, func(e string) bool { return strings.HasPrefix(e, prefix(name)) }) {
+		if slices.ContainsFunc(busy, func(e string) bool { return isCheckOf(name, e) }) {
 			out.Running = append(out.Running, name)
 			continue
 		}
@@ -169,10 +170,28 @@ func (c Checker) running(ctx context.Context) ([]string, error) {
 // unnamed is what the name of an execution cannot hold.
 var unnamed = regexp.MustCompile(`[^0-9A-Za-z_-]`)
 
-// prefix begins the names of the checks of a payload.
+// longestName leaves room, in the 80 characters of a name, for what stands
+// around that of the payload.
+const longestName = 40
+
+// prefix begins the names of the checks of a payload, and of no other: the time
+// follows it.
 func prefix(payload string) string {
 	name := unnamed.ReplaceAllString(payload, "_")
-	return run.ReadinessPrefix + name[:min(len(name), 50)] + "-"
+	name = name[:min(len(name), longestName)]
+	if name != payload {
+		name += fmt.Sprintf("-%x", sha256.Sum256([]byte(payload)))[:9]
+	}
+	return run.ReadinessPrefix + name + "-"
+}
+
+// checkTime is the time at the end of the name of a check.
+const checkTime = "20060102T1504"
+
+// isCheckOf reports the name of a check of a payload.
+func isCheckOf(payload, execution string) bool {
+	rest, ok := strings.CutPrefix(execution, prefix(payload))
+	return ok && len(rest) == len(checkTime)
 }
 
 func (c Checker) start(ctx context.Context, payload string) error {
@@ -181,7 +200,7 @@ func (c Checker) start(ctx context.Context, payload string) error {
 		return fmt.Errorf("the check of %s: %w", payload, err)
 	}
 	_, err = c.Executions.StartExecution(ctx, &sfn.StartExecutionInput{
-		StateMachineArn: aws.String(c.Machine + liveAlias), Input: aws.String(string(input)), Name: aws.String(prefix(payload) + c.Now().UTC().Format("20060102T1504")),
+		StateMachineArn: aws.String(c.Machine + liveAlias), Input: aws.String(string(input)), Name: aws.String(prefix(payload) + c.Now().UTC().Format(checkTime)),
 	})
 	var exists *types.ExecutionAlreadyExists
 	if errors.As(err, &exists) {
