@@ -38,12 +38,12 @@ func (o *Orchestrator) dashboard() {
 		o.search("Time added by the orchestrator (s)", run.MetricAddedTime, "Maximum", run.DimensionDeployment+","+run.DimensionMachine, "PROP('Dim."+run.DimensionMachine+"')"),
 		o.search("Decisions of the guard", run.MetricDecisions, "Sum", run.DimensionDeployment+","+run.DimensionTrigger+","+run.DimensionAction, "CONCAT(PROP('Dim."+run.DimensionTrigger+"'), ' ', PROP('Dim."+run.DimensionAction+"'))"),
 		awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
-			Title: jsii.String("Databases that stand in no stored payload"), Width: jsii.Number(8),
+			Title: jsii.String("Databases that stand in no stored payload"), Region: jsii.String(o.at.region), Width: jsii.Number(8),
 			Left: &[]awscloudwatch.IMetric{o.metric(run.MetricUncovered, "Maximum", o.checkPeriod())},
 		}),
 	)
 	dashboard.AddWidgets(awscloudwatch.NewLogQueryWidget(&awscloudwatch.LogQueryWidgetProps{
-		Title: jsii.String("Last runs"), Width: jsii.Number(24), Height: jsii.Number(6), View: awscloudwatch.LogQueryVisualizationType_TABLE,
+		Title: jsii.String("Last runs"), Region: jsii.String(o.at.region), Width: jsii.Number(24), Height: jsii.Number(6), View: awscloudwatch.LogQueryVisualizationType_TABLE,
 		LogGroupNames: jsii.Strings("/aws/lambda/"+o.at.prefix+"-record-report", "/aws/lambda/"+o.at.prefix+"-"+statemachine.CloseRun),
 		QueryLines: jsii.Strings(
 			"filter ispresent("+run.MetricRunFailed+") and ispresent(execution)",
@@ -57,7 +57,7 @@ func (o *Orchestrator) search(title, metric, statistic, dimensions, label string
 	period := awscdk.Duration_Minutes(jsii.Number(5))
 	expression := fmt.Sprintf(`SEARCH('{%s,%s} MetricName="%s" %s="%s"', '%s', 300)`, run.MetricNamespace, dimensions, metric, run.DimensionDeployment, o.at.prefix, statistic)
 	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
-		Title: jsii.String(title), Width: jsii.Number(8), Period: period, LiveData: jsii.Bool(true),
+		Title: jsii.String(title), Region: jsii.String(o.at.region), Width: jsii.Number(8), Period: period, LiveData: jsii.Bool(true),
 		Left: &[]awscloudwatch.IMetric{awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 			Expression: jsii.String(expression), Label: jsii.String("${" + label + "}"), UsingMetrics: &map[string]awscloudwatch.IMetric{}, Period: period,
 		})},

@@ -90,5 +90,6 @@ func (o *Orchestrator) alarmOn(topic awssns.Topic, id, description string, props
 	props.AlarmName, props.AlarmDescription = jsii.String(o.at.prefix+"-"+id), jsii.String(description)
 	alarm := awscloudwatch.NewAlarm(o.construct, jsii.String(id), props)
 	alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(topic))
-	o.rings = append(o.rings, alarm)
+	// By its ARN, so that the dashboard binds to nothing.
+	o.rings = append(o.rings, awscloudwatch.Alarm_FromAlarmArn(o.construct, jsii.String(id+"-shown"), jsii.String(o.at.arn("cloudwatch", "alarm:"+o.at.prefix+"-"+id))))
 }
