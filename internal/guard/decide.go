@@ -101,6 +101,9 @@ func decide(t Trigger, f Facts, now time.Time) Decision {
 		return Decision{Ignore, NotRed, fmt.Sprintf("%s: it was red for %s, and has to be for %s", s.What, short(s.Lasted), short(t.seenFor()))}
 	case !s.Red:
 		return Decision{Ignore, NotRed, s.What}
+	case f.Started != "" && !f.Last.final() && age <= t.seenFor()+t.maxAge():
+		// By an invocation of the guard that did not come to tell of it.
+		return Decision{starts(t), Wanted, s.What + "; a run was started for this"}
 	case f.Started != "":
 		return Decision{Ignore, Duplicate, "a run was started for this already: " + f.Started}
 	case f.Last.final():
@@ -134,6 +137,14 @@ func decide(t Trigger, f Facts, now time.Time) Decision {
 		return Decision{Start, Wanted, why}
 	}
 	return Decision{Notify, Wanted, why + "; the mode is notify: a person starts the run"}
+}
+
+// starts is what starting a run is called in the mode of a trigger.
+func starts(t Trigger) Action {
+	if t.Mode == ModeApprove {
+		return Ask
+	}
+	return Start
 }
 
 // standing gives the run that keeps another one from starting: one that runs,

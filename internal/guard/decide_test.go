@@ -63,7 +63,9 @@ func TestDecide(t *testing.T) {
 		{"just young enough", nil, since(20), Start, Wanted, ""},
 		{"too old", nil, since(20.01), Ignore, Late, "nothing is started after 20m"},
 
-		{"started already", nil, func(f *Facts) { f.Started = "arn:run" }, Ignore, Duplicate, "arn:run"},
+		{"started already", nil, func(f *Facts) { f.Started, f.Last = "arn:run", Wanted }, Ignore, Duplicate, "arn:run"},
+		{"started already, and nobody was told", nil, func(f *Facts) { f.Started = "arn:run" }, Start, Wanted, "a run was started for this"},
+		{"started already with approval, and nobody was told", mode(ModeApprove), func(f *Facts) { f.Started, f.Last = "arn:run", TooShort }, Ask, Wanted, ""},
 		{"started already, and red for long", nil, func(f *Facts) { f.Started = "arn:run"; f.Subject.Since = ago(100) }, Ignore, Duplicate, "arn:run"},
 		{"decided already", nil, func(f *Facts) { f.Last = Wanted }, Ignore, Duplicate, "wanted"},
 		{"given up already", nil, func(f *Facts) { f.Last = Late }, Ignore, Duplicate, "late"},
@@ -110,7 +112,7 @@ func TestDecide(t *testing.T) {
 func TestEachDoubtAloneKeepsFromStarting(t *testing.T) {
 	doubts := []func(*Facts){
 		func(f *Facts) { f.Subject.Red = false }, func(f *Facts) { f.Subject.Since = ago(1) }, func(f *Facts) { f.Subject.Since = ago(30) },
-		func(f *Facts) { f.Started = "arn" }, func(f *Facts) { f.Last = Wanted }, func(f *Facts) { f.Downtime = &Downtime{Until: now.Add(time.Hour)} },
+		func(f *Facts) { f.Last = Wanted }, func(f *Facts) { f.Downtime = &Downtime{Until: now.Add(time.Hour)} },
 		func(f *Facts) { f.Unseen = []string{"x"} }, func(f *Facts) { f.Runs = []Run{{Running: true}} }, func(f *Facts) { f.Confirmation.Confirmed = false },
 	}
 	for set := 1; set < 1<<len(doubts); set++ {

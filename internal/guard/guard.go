@@ -136,7 +136,7 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 		Action: d.Action, Reason: d.Reason, Why: d.Why, Subject: s.ID, Since: s.Since.UTC(), Execution: facts.Started,
 	}
 	var started error
-	if d.Action == Start || d.Action == Ask {
+	if (d.Action == Start || d.Action == Ask) && facts.Started == "" {
 		if told.Execution, started = g.start(ctx, t, s.Subject); started != nil {
 			told.Action, told.Reason = Notify, StartFailed
 			told.Why += "; and the run could not be started: " + started.Error()
@@ -145,16 +145,18 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 			}
 		}
 	}
-	var kept error
-	if s.Red && told.Reason != Duplicate && told.Reason != facts.Last {
-		kept = g.Memory.remember(ctx, t.Name, s.ID, told.Reason, g.Now())
+	isNew := told.Reason != facts.Last && told.Reason != Duplicate
+	if err := g.tell(ctx, told, isNew); err != nil {
+		return &told, errors.Join(started, err)
 	}
-	// A run that was started is known by its name: that nothing was noted of it
-	// is no loss.
-	if started == nil && told.Execution != "" {
-		kept = nil
+	// Only what was told is noted, so that nothing is noted and not told. What
+	// was not noted is told once more at the next look.
+	if s.Red && isNew {
+		if err := g.Memory.remember(ctx, t.Name, s.ID, told.Reason, g.Now()); err != nil {
+			slog.WarnContext(ctx, "the decision was not noted", "error", err.Error())
+		}
 	}
-	return &told, errors.Join(started, kept, g.tell(ctx, told, told.Reason != facts.Last))
+	return &told, started
 }
 
 // name is the name of the run of a subject: with it, whatever is delivered

@@ -133,10 +133,11 @@ func sweep(t *testing.T, payload []byte, specs []string) {
 }
 
 // blinding reports whether faults kill a function again and again, or swallow
-// the results of a layer or keep them from being read, without end: nothing that
-// was seen of its resources gets through any more.
+// the results of a layer or keep them from being read, without end, as the death
+// of the region does in which they stand: nothing that was seen of its resources
+// gets through any more.
 func blinding(faults Faults) bool {
 	return slices.ContainsFunc(faults, func(f Fault) bool {
-		return f.To == 0 && (f.Kind == Kill || f.Target == "states:WriteResults" || f.Target == "function:record-layer")
+		return f.To == 0 && (f.Kind == Kill || f.Target == "states:WriteResults" || f.Target == "function:record-layer" || f.Target == "region:us-west-2")
 	})
 }
