@@ -88,7 +88,9 @@ func TestGuardUnderEachFault(t *testing.T) {
 		}
 		told := slices.ContainsFunc(a.Events(), func(e Event) bool {
 			return e.DetailType == run.EventGuardDecision && strings.Contains(e.Detail, ":execution:dr-orchestrator-failover:trigger-orders-")
-		}) || slices.ContainsFunc(a.Notices(), func(n Notice) bool { return strings.Contains(n.Message, ":execution:dr-orchestrator-failover:trigger-orders-") })
+		}) || slices.ContainsFunc(a.Notices(), func(n Notice) bool {
+			return strings.Contains(n.Message, ":execution:dr-orchestrator-failover:trigger-orders-")
+		})
 		if !told {
 			t.Errorf("%s: nobody is told that a run was started", spec)
 		}

@@ -116,6 +116,19 @@ func brief(text string) string {
 	return fmt.Sprintf("%.*s…", most, text)
 }
 
+// whatNext gives whoever reads the message of the end of a run the commands
+// that go on from there.
+func whatNext(execution string, record report.Record, at Location) string {
+	text := fmt.Sprintf("\n%s\n\nReport:\n  aws s3 cp s3://%s/%s -\n", execution, at.Bucket, at.Key)
+	if record.Mode == "plan" {
+		return text
+	}
+	if record.Outcome != report.Succeeded {
+		text += "\nThe same payload carries on:\n  drctl resume " + execution + "\n"
+	}
+	return text + "\nLet triggers count again:\n  drctl acknowledge " + execution + "\n"
+}
+
 // brieflyFor is how long a run in progress waits for EventBridge.
 const brieflyFor = 5 * time.Second
 

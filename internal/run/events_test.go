@@ -99,6 +99,33 @@ func TestEndings(t *testing.T) {
 	}
 }
 
+// The message of an end leads on: to the report, and to what can be done.
+func TestWhatNext(t *testing.T) {
+	for _, tt := range []struct {
+		mode    string
+		outcome report.Outcome
+		want    []string
+		not     []string
+	}{
+		{"run", report.Succeeded, []string{"drctl acknowledge arn"}, []string{"resume"}},
+		{"run", report.FailedDirty, []string{"drctl resume arn", "drctl acknowledge arn"}, nil},
+		{"run", report.Refused, []string{"drctl resume arn"}, nil},
+		{"plan", report.Refused, nil, []string{"resume", "acknowledge"}},
+	} {
+		got := whatNext("arn", report.Record{Mode: tt.mode, Outcome: tt.outcome}, Location{"b", "k"})
+		for _, part := range append(tt.want, "\narn\n", "aws s3 cp s3://b/k -") {
+			if !strings.Contains(got, part) {
+				t.Errorf("%s, %s: %q is not in %s", tt.mode, tt.outcome, part, got)
+			}
+		}
+		for _, part := range tt.not {
+			if strings.Contains(got, part) {
+				t.Errorf("%s, %s: %q is in %s", tt.mode, tt.outcome, part, got)
+			}
+		}
+	}
+}
+
 func TestAdded(t *testing.T) {
 	begin := time.Date(2026, 1, 5, 3, 0, 0, 0, time.UTC)
 	spans := func(all ...[2]int) report.Record {

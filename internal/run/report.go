@@ -96,7 +96,7 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 	}
 	if _, err := r.Notices.Publish(ctx, &sns.PublishInput{
 		TopicArn: aws.String(r.Topic), Subject: aws.String(subject(string(record.Outcome), in.Execution.Name)),
-		Message: aws.String(record.Text()),
+		Message: aws.String(record.Text() + whatNext(in.Execution.ID, record, out.Report)),
 	}); err != nil {
 		out.Undelivered = bounded(append(undelivered, "the message: "+err.Error()))
 	}
