@@ -5,16 +5,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
 func TestNetwork(t *testing.T) {
-	status := http.StatusOK
+	var status atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if status == 0 {
+		if status.Load() == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		w.WriteHeader(status)
+		w.WriteHeader(int(status.Load()))
 	}))
 	defer server.Close()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
@@ -28,7 +29,7 @@ func TestNetwork(t *testing.T) {
 	tcp := strings.Replace(server.URL, "http", "tcp", 1)
 	for _, tt := range []struct {
 		name, at         string
-		status           int
+		status           int64
 		answered, silent bool
 	}{
 		{"it serves", server.URL, 200, true, false},
@@ -44,7 +45,7 @@ func TestNetwork(t *testing.T) {
 		{"a certificate of nobody", secure.URL, 200, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			status = tt.status
+			status.Store(tt.status)
 			got := Network{}.Probe(t.Context(), tt.at)
 			if got.Answered != tt.answered || got.Silent != tt.silent || !strings.HasPrefix(got.Told, tt.at) {
 				t.Errorf("%+v", got)

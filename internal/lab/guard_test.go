@@ -58,7 +58,7 @@ func guarded(t testing.TB, spec string) *Account {
 
 // Whatever goes wrong at whichever call of the guard: one run is started, and
 // what was decided about it is told.
-func TestGuardUnderEachFault(t *testing.T) {
+func TestEveryFaultOfTheGuard(t *testing.T) {
 	calm := guarded(t, "")
 	if len(calm.Executions()) != 1 {
 		t.Fatalf("%d runs without a fault", len(calm.Executions()))
