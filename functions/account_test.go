@@ -18,7 +18,9 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/lab"
+	"dr-orchestrator/internal/planwatch"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/run"
 )
@@ -31,6 +33,7 @@ const (
 	region    = "us-west-2"
 	bucket    = "dr-orchestrator-111122223333-us-west-2"
 	execution = "contract"
+	machines  = "arn:aws:states:us-west-2:111122223333:stateMachine:dr-orchestrator-"
 	arn       = "arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:contract"
 )
 
@@ -154,9 +157,9 @@ func prepareInput(t *testing.T, sample, machine string) run.PrepareInput {
 // sample is the payload of the steps, which are the same for all.
 const sample = "failover-replica-and-cache.json"
 
-// steps are the events of the functions that are no action, and a field by
+// stepEvents are the events of the functions that are no action, and a field by
 // which success is told.
-var steps = map[string]struct {
+var stepEvents = map[string]struct {
 	field, want string
 	event       func(*testing.T, account) any
 }{
@@ -178,6 +181,12 @@ var steps = map[string]struct {
 	}},
 	"close-run": {"decision", "closed", func(t *testing.T, a account) any {
 		return run.CloseInput{Execution: a.stopped(t)}
+	}},
+	"check-plans": {"started", "[]", func(*testing.T, account) any { return planwatch.Input{} }},
+	"guard-trigger": {"decisions", "[map[", func(*testing.T, account) any {
+		trigger := guard.Trigger{Name: "by-hand", On: guard.OnRequest, Payload: "orders"}
+		event := map[string]any{"id": "1", "time": time.Now().UTC(), "detail": map[string]any{"trigger": "by-hand"}}
+		return map[string]any{"trigger": trigger, "event": event}
 	}},
 	"set-locks": {"decision", "go", func(t *testing.T, a account) any {
 		return run.LocksInput{Run: a.plan(t, sample, catalog.Failover).Run}
@@ -211,7 +220,7 @@ func resources(plan run.Plan) []action.Resource {
 // of its row in the catalog.
 func (a account) event(t *testing.T, function string) any {
 	t.Helper()
-	if step, ok := steps[function]; ok {
+	if step, ok := stepEvents[function]; ok {
 		return step.event(t, a)
 	}
 	for _, e := range catalog.Entries {

@@ -44,20 +44,22 @@ type streams struct {
 }
 
 type commands struct {
-	Lab        labCommands       `cmd:"" help:"The embedded lab: a simulated AWS account with two regions."`
-	Validate   validateCommand   `cmd:"" help:"Check a StatePayload, all problems at once. Touches nothing."`
-	Schema     schemaCommand     `cmd:"" help:"Print the JSON Schema of a StatePayload, for editors."`
-	Plan       planCommand       `cmd:"" help:"Look at everything a payload names, in AWS, and change nothing."`
-	Start      startCommand      `cmd:"" help:"Start a run in AWS."`
-	Watch      watchCommand      `cmd:"" help:"Watch a run until its end."`
-	List       listCommand       `cmd:"" help:"List the last runs."`
-	Report     reportCommand     `cmd:"" help:"Show the report of a run that ended."`
-	Stop       stopCommand       `cmd:"" help:"Stop a run."`
-	Resume     resumeCommand     `cmd:"" help:"Start the payload of a run that ended again."`
-	Approve    approveCommand    `cmd:"" help:"Let a run go on that waits for an approval."`
-	Decline    declineCommand    `cmd:"" help:"End a run that waits for an approval."`
-	Completion completionCommand `cmd:"" help:"Print the completion of a shell."`
-	Reference  referenceCommand  `cmd:"" help:"Print the reference of all resource types and options, in Markdown."`
+	Lab         labCommands        `cmd:"" help:"The embedded lab: a simulated AWS account with two regions."`
+	Validate    validateCommand    `cmd:"" help:"Check a StatePayload, all problems at once. Touches nothing."`
+	Schema      schemaCommand      `cmd:"" help:"Print the JSON Schema of a StatePayload, for editors."`
+	Plan        planCommand        `cmd:"" help:"Look at everything a payload names, in AWS, and change nothing."`
+	Start       startCommand       `cmd:"" help:"Start a run in AWS."`
+	Watch       watchCommand       `cmd:"" help:"Watch a run until its end."`
+	List        listCommand        `cmd:"" help:"List the last runs."`
+	Report      reportCommand      `cmd:"" help:"Show the report of a run that ended."`
+	Stop        stopCommand        `cmd:"" help:"Stop a run."`
+	Resume      resumeCommand      `cmd:"" help:"Start the payload of a run that ended again."`
+	Approve     approveCommand     `cmd:"" help:"Let a run go on that waits for an approval."`
+	Decline     declineCommand     `cmd:"" help:"End a run that waits for an approval."`
+	Acknowledge acknowledgeCommand `cmd:"" help:"End the time after a run in which no trigger starts another one."`
+	Downtime    downtimeCommand    `cmd:"" help:"Declare a maintenance, during which no trigger starts anything."`
+	Completion  completionCommand  `cmd:"" help:"Print the completion of a shell."`
+	Reference   referenceCommand   `cmd:"" help:"Print the reference of all resource types and options, in Markdown."`
 }
 
 type labCommands struct {

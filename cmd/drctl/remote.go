@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -25,6 +26,7 @@ import (
 
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/run"
@@ -90,8 +92,14 @@ type remote struct {
 	tokens     tokens
 	reports    reports
 	callers    callers
+	table      guard.Table
 	clock      clock
 	flags      string // to be given again to a command that goes on from here
+}
+
+// memory is what a person leaves for the guard of a deployment.
+func (f remoteFlags) memory(r *remote, name string) guard.Memory {
+	return guard.Memory{Table: r.table, Name: name + "-locks"}
 }
 
 // interruptible ends when the operator gives up waiting.
@@ -130,6 +138,7 @@ func (f remoteFlags) connect(ctx context.Context, region string, c clock) (*remo
 	}
 	machines := sfn.NewFromConfig(cfg)
 	r.executions, r.lists, r.mapRuns, r.tokens, r.callers = machines, machines, machines, machines, sts.NewFromConfig(cfg)
+	r.table = dynamodb.NewFromConfig(cfg)
 	r.reports = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = cfg.BaseEndpoint != nil
 		o.DisableLogOutputChecksumValidationSkipped = true
@@ -211,12 +220,18 @@ type machineFlags struct {
 }
 
 func (f machineFlags) arn(ctx context.Context, r *remote) (string, error) {
+	machine, err := f.unaliased(ctx, r)
+	return machine + alias, err
+}
+
+// unaliased is the machine itself, which executions are listed of.
+func (f machineFlags) unaliased(ctx context.Context, r *remote) (string, error) {
 	who, err := r.caller(ctx)
 	if err != nil {
 		return "", err
 	}
 	return arn.ARN{Partition: who.Partition, Service: "states", Region: r.region, AccountID: who.AccountID,
-		Resource: "stateMachine:" + f.Name + "-" + f.Machine + alias}.String(), nil
+		Resource: "stateMachine:" + f.Name + "-" + f.Machine}.String(), nil
 }
 
 // readPayload reads a payload and checks all that can be checked here.

@@ -9,10 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"dr-orchestrator/internal/catalog"
-	"dr-orchestrator/internal/payload"
-	"dr-orchestrator/internal/run"
 )
 
 // Facts is what a configuration is checked against.
@@ -38,13 +34,6 @@ const hexID = `[0-9a-f]{8}([0-9a-f]{9})?`
 
 // retentions are the periods that CloudWatch Logs accepts (PutRetentionPolicy).
 var retentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
-
-// patternKeys are the fields of an event that a pattern can match. EventBridge
-// takes any other name too, and then never matches.
-var patternKeys = []string{"account", "detail", "detail-type", "id", "region", "resources", "source", "time", "version"}
-
-// maxInput is how long the constant input of a rule's target may be.
-const maxInput = 8192
 
 // checker collects problems.
 type checker struct {
@@ -73,6 +62,10 @@ func (c *Config) Check(facts Facts) error {
 	}
 	if !slices.Contains(retentions, c.LogRetentionDays) {
 		k.add("logRetentionDays: %d: want one of %s", c.LogRetentionDays, list(retentions))
+	}
+	// CloudWatch judges what comes less often than once a day as missing.
+	if c.CheckPlansMinutes < 5 || c.CheckPlansMinutes > mostCheckMinutes {
+		k.add("checkPlansMinutes: %d: want 5 to %d", c.CheckPlansMinutes, mostCheckMinutes)
 	}
 	for i, address := range c.Notify {
 		if a, err := mail.ParseAddress(address); err != nil || a.Address != address {
@@ -122,7 +115,7 @@ func (k *checker) region(s side) {
 	if r.VPC != nil {
 		k.vpc(s.name+".vpc", r.VPC)
 	}
-	k.trigger(s.name+".trigger", r.Trigger)
+	k.triggers(s.name+".triggers", r)
 }
 
 func (k *checker) vpc(at string, v *VPC) {
@@ -171,59 +164,31 @@ func (k *checker) ids(at, prefix string, ids []string) {
 	}
 }
 
-func (k *checker) trigger(at string, t Trigger) {
-	for _, key := range sorted(t.Pattern) {
-		if !slices.Contains(patternKeys, key) {
-			k.add("%s.pattern: an event has no field %q: want one of %s", at, key, list(patternKeys))
+// mostCheckMinutes keeps two checks within a day, which is as far as an alarm
+// looks back.
+const mostCheckMinutes = 11 * 60
+
+// mostTriggers is how many triggers a region can have: each has two rules, and
+// an account has room for 100 on the default bus of a region.
+const mostTriggers = 30
+
+func (k *checker) triggers(at string, r *Region) {
+	if len(r.Triggers) > mostTriggers {
+		k.add("%s: %d: want at most %d", at, len(r.Triggers), mostTriggers)
+	}
+	seen := map[string]bool{}
+	for i, t := range r.Triggers {
+		where := fmt.Sprintf("%s[%d]", at, i)
+		for _, problem := range t.Check() {
+			k.add("%s.%s", where, problem)
 		}
-	}
-	if len(t.Pattern) > 0 && t.Pattern["source"] == nil {
-		k.add("%s.pattern: has no source, so that it would match events of every kind", at)
-	}
-	k.leaves(at+".pattern", t.Pattern)
-	if sources, _ := t.Pattern["source"].([]any); slices.ContainsFunc(sources, ownSource) {
-		k.add("%s.pattern.source: would match the events that a run itself sends: each end would begin the next run", at)
-	}
-	if t.Payload == "" {
-		return
-	}
-	if len(t.Input) > maxInput {
-		k.add("%s.payload: %s has %d bytes: a rule can hold %d", at, t.Payload, len(t.Input), maxInput)
-	}
-	if t.Input == "" {
-		return // that it could not be read has been said
-	}
-	if _, problems := payload.Parse([]byte(t.Input), catalog.Types(), catalog.Failover); len(problems) > 0 {
-		k.add("%s.payload: %s: %s", at, t.Payload, strings.ReplaceAll(problems.Error(), "\n", "; "))
-	}
-}
-
-// ownSource reports whether a matcher takes the source of this product's own
-// events.
-func ownSource(matcher any) bool {
-	if m, ok := matcher.(map[string]any); ok {
-		prefix, ok := m["prefix"].(string)
-		return ok && strings.HasPrefix(run.EventSource, prefix)
-	}
-	return matcher == run.EventSource
-}
-
-// leaves wants a list wherever a pattern matches a value: EventBridge refuses
-// a bare one, but only at the deployment.
-func (k *checker) leaves(at string, pattern map[string]any) {
-	for _, key := range sorted(pattern) {
-		switch v := pattern[key].(type) {
-		case map[string]any:
-			if len(v) == 0 {
-				k.add("%s.%s: is empty and matches nothing", at, key)
-			}
-			k.leaves(at+"."+key, v)
-		case []any:
-			if len(v) == 0 {
-				k.add("%s.%s: an empty list matches nothing", at, key)
-			}
-		default:
-			k.add("%s.%s: want a list of values", at, key)
+		if seen[t.Name] {
+			k.add("%s.name: there is another trigger %q", where, t.Name)
+		}
+		seen[t.Name] = true
+		// Without a way out of the VPC every endpoint is silent.
+		if r.VPC != nil && t.Confirm != nil && t.Confirm.Endpoint != "" && t.Confirm.Reference == "" {
+			k.add("%s.confirm.reference: is missing: in a VPC, the guard's own silence has to be told from that of the endpoint", where)
 		}
 	}
 }

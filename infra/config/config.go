@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"dr-orchestrator/internal/guard"
 )
 
 // Config is what config.yaml says; the comments there explain each entry.
@@ -21,6 +22,7 @@ type Config struct {
 	Primary             Region              `yaml:"primary"`
 	Secondary           Region              `yaml:"secondary"`
 	LogRetentionDays    int                 `yaml:"logRetentionDays"`
+	CheckPlansMinutes   int                 `yaml:"checkPlansMinutes"`
 	Notify              []string            `yaml:"notify"`
 	PermissionsBoundary string              `yaml:"permissionsBoundary"`
 	Tags                map[string]string   `yaml:"tags"`
@@ -31,10 +33,10 @@ type Config struct {
 
 // Region is one side of the deployment.
 type Region struct {
-	Name    string  `yaml:"region"`
-	Key     string  `yaml:"key"`
-	VPC     *VPC    `yaml:"vpc"`
-	Trigger Trigger `yaml:"trigger"`
+	Name     string          `yaml:"region"`
+	Key      string          `yaml:"key"`
+	VPC      *VPC            `yaml:"vpc"`
+	Triggers []guard.Trigger `yaml:"triggers"`
 }
 
 // VPC is where the functions of a region run, when not in Lambda's own.
@@ -62,15 +64,6 @@ var NoEndpoint = map[string]string{
 	"route53-recovery-cluster": "the endpoints of a cluster are in five regions",
 }
 
-// Trigger is the rule that starts a failover.
-type Trigger struct {
-	Enabled bool           `yaml:"enabled"`
-	Pattern map[string]any `yaml:"pattern"`
-	Payload string         `yaml:"payload"`
-	// Input is the text of the file that Payload names.
-	Input string `yaml:"-"`
-}
-
 // References are name patterns of what payloads may refer to.
 type References struct {
 	Parameters       []string `yaml:"parameters"`
@@ -87,39 +80,19 @@ func (p Problems) Error() string {
 	return fmt.Sprintf("the configuration has %d problem(s):\n  - %s", len(p), strings.Join(p, "\n  - "))
 }
 
-// Read reads a configuration file. The files that it names are read, too,
-// relative to it. The result may still be wrong: see Check.
+// Read reads a configuration file. The result may still be wrong: see Check.
 func Read(path string) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, Problems{err.Error()}
 	}
-	c, err := Parse(text)
-	var problems Problems
-	if err != nil && !errors.As(err, &problems) {
-		return nil, err
-	}
-	for _, side := range c.sides() {
-		t := &side.region.Trigger
-		if t.Payload == "" {
-			continue
-		}
-		input, err := os.ReadFile(filepath.Join(filepath.Dir(path), t.Payload))
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s.trigger.payload: %v", side.name, err))
-		}
-		t.Input = string(input)
-	}
-	if len(problems) > 0 {
-		return c, problems
-	}
-	return c, nil
+	return Parse(text)
 }
 
 // Parse decodes the text of a configuration, with the defaults put in. Its
 // error is Problems; the configuration beside it holds what could be read.
 func Parse(text []byte) (*Config, error) {
-	c := &Config{Prefix: "dr-orchestrator", LogRetentionDays: 90}
+	c := &Config{Prefix: "dr-orchestrator", LogRetentionDays: 90, CheckPlansMinutes: 30}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	err := d.Decode(c)
@@ -133,6 +106,11 @@ func Parse(text []byte) (*Config, error) {
 	}
 	if d.Decode(&yaml.Node{}) != io.EOF {
 		return c, Problems{"something follows the configuration: one document is read"}
+	}
+	for _, s := range c.sides() {
+		for i, t := range s.region.Triggers {
+			s.region.Triggers[i] = t.Normal()
+		}
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,6 +74,9 @@ func TestCheck(t *testing.T) {
 		{"several at once", "account: x\nprefix: X\nprimary: {region: nowhere}\nlogRetentionDays: 2\nnotify: [nobody]", []string{
 			"account", "prefix", `no region "nowhere"`, "secondary.region: is missing", "logRetentionDays: 2", "notify[0]"}},
 		{"a prefix that is long", right + "prefix: a23456789012345678901234567890", []string{"prefix"}},
+		{"checks every minute", right + "checkPlansMinutes: 1", []string{"checkPlansMinutes: 1: want 5"}},
+		{"checks twice a day", right + "checkPlansMinutes: 660", nil},
+		{"checks every day", right + "checkPlansMinutes: 1440", []string{"checkPlansMinutes: 1440"}},
 		{"a retention that is known", right + "logRetentionDays: 3653", nil},
 		{"an address with a name", right + "notify: [Me <me@example.com>]", []string{"notify[0]"}},
 		{"a boundary by name", right + "permissionsBoundary: dr-boundary", nil},
@@ -103,12 +107,13 @@ func TestCheck(t *testing.T) {
 		{"an endpoint that is none", replaceSecondary("\n  region: us-west-2\n" + vpc + ", endpoints: {rds: yes-please, s3: nat, route53: nat}}"), []string{"secondary.vpc.endpoints.rds"}},
 		{"a VPC of nothing", replaceSecondary("{region: us-west-2, vpc: {endpoints: {rds: nat, s3: nat, route53: nat}}}"), []string{
 			"secondary.vpc.id", "secondary.vpc.subnets: is missing", "secondary.vpc.securityGroups: is missing"}},
-		{"a trigger", replaceSecondary("{region: us-west-2, trigger: {enabled: true, pattern: {source: [x], detail: {a: {b: [c]}}}}}"), nil},
-		{"a trigger on a field that no event has", replaceSecondary("{region: us-west-2, trigger: {pattern: {source: [x], detailType: [y]}}}"), []string{`no field "detailType"`}},
-		{"a trigger on anything", replaceSecondary("{region: us-west-2, trigger: {pattern: {detail-type: [y]}}}"), []string{"has no source"}},
-		{"a trigger on a bare value", replaceSecondary("{region: us-west-2, trigger: {pattern: {source: x}}}"), []string{"pattern.source: want a list"}},
-		{"a trigger on nothing", replaceSecondary("{region: us-west-2, trigger: {pattern: {source: []}}}"), []string{"matches nothing"}},
-		{"a trigger without its file", replaceSecondary("{region: us-west-2, trigger: {payload: none.json}}"), []string{"secondary.trigger.payload"}},
+		{"a trigger", triggers("{name: orders, on: request, payload: orders}"), nil},
+		{"a trigger with a name that nobody knows", triggers("{name: orders, on: request, payload: orders, colour: red}"), []string{"field colour not found"}},
+		{"a trigger that is wrong", triggers("{name: orders, on: alarm, payload: orders, mode: automatic}"), []string{"secondary.triggers[0].alarms: want either", "secondary.triggers[0].confirm: is missing"}},
+		{"two triggers of a name", triggers("{name: orders, on: request, payload: a}, {name: orders, on: request, payload: b}"), []string{"secondary.triggers[1].name: there is another"}},
+		{"many triggers", triggers(many(31)), []string{"secondary.triggers: 31: want at most 30"}},
+		{"a second look out of a VPC", strings.Replace(triggers("{name: orders, on: request, payload: a, confirm: {endpoint: 'https://x'}}"), "region: us-west-2", "region: us-west-2\n"+vpc+", endpoints: {rds: nat, s3: nat, route53: nat}}", 1), []string{"confirm.reference: is missing"}},
+		{"a second look out of a VPC that is compared", strings.Replace(triggers("{name: orders, on: request, payload: a, confirm: {endpoint: 'https://x', reference: 'https://y'}}"), "region: us-west-2", "region: us-west-2\n"+vpc+", endpoints: {rds: nat, s3: nat, route53: nat}}", 1), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := check(t, tt.text, facts(t))
@@ -154,29 +159,17 @@ func TestMissingBuild(t *testing.T) {
 	}
 }
 
-func TestTriggerPayload(t *testing.T) {
-	for _, tt := range []struct{ name, payload, want string }{
-		{"not a payload", `{"StatePayload": 1}`, "secondary.trigger.payload: p.json: "},
-		{"longer than a rule can hold", `{"StatePayload": [` + strings.Repeat(" ", maxInput) + `]}`, "a rule can hold 8192"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			folder := t.TempDir()
-			path := filepath.Join(folder, "config.yaml")
-			text := replaceSecondary("{region: us-west-2, trigger: {payload: p.json}}")
-			for name, content := range map[string]string{"config.yaml": text, "p.json": tt.payload} {
-				if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			c, err := Read(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Check(facts(t)); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("err = %v, want %q in it", err, tt.want)
-			}
-		})
+// triggers gives the secondary region some triggers.
+func triggers(some string) string {
+	return replaceSecondary("\n  region: us-west-2\n  triggers: [" + some + "]")
+}
+
+func many(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("{name: t%d, on: request, payload: p}", i+10))
 	}
+	return strings.Join(all, ", ")
 }
 
 func TestNoFile(t *testing.T) {

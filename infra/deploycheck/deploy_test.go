@@ -29,7 +29,7 @@ var regions = map[string]string{"primary": "us-east-1", "secondary": "us-west-2"
 
 const configuration = `account: "` + account + `"
 primary: {region: us-east-1}
-secondary: {region: us-west-2, trigger: {enabled: true}}
+secondary: {region: us-west-2, triggers: [{name: by-hand, on: request, payload: orders}]}
 `
 
 type object = map[string]any
@@ -304,13 +304,19 @@ func (c *cloud) role(t *testing.T, region, id, name string, properties object) {
 
 func (c *cloud) rule(t *testing.T, region, side string) {
 	t.Helper()
-	name := prefix + "-start-failover"
-	rule := c.aws(t, region, "events", "describe-rule", "--name", name)
-	want := map[string]string{"primary": "DISABLED", "secondary": "ENABLED"}[side]
-	if rule["State"] != want {
-		t.Errorf("the rule is %v, want %s", rule["State"], want)
+	name := prefix + "-trigger-by-hand"
+	if side == "primary" { // it has no triggers
+		name = prefix + "-close-run"
 	}
-	if pattern, _ := rule["EventPattern"].(string); !strings.Contains(pattern, prefix+".operator") {
+	rule := c.aws(t, region, "events", "describe-rule", "--name", name)
+	if rule["State"] != "ENABLED" {
+		t.Errorf("the rule is %v", rule["State"])
+	}
+	source, function := prefix+".operator", "guard-trigger"
+	if side == "primary" {
+		source, function = "aws.states", "close-run"
+	}
+	if pattern, _ := rule["EventPattern"].(string); !strings.Contains(pattern, source) {
 		t.Errorf("the rule matches %s", pattern)
 	}
 	targets := c.aws(t, region, "events", "list-targets-by-rule", "--rule", name)["Targets"].([]any)
@@ -318,9 +324,9 @@ func (c *cloud) rule(t *testing.T, region, side string) {
 		t.Fatalf("the rule has %d targets", len(targets))
 	}
 	target := targets[0].(object)
-	arn := fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s-failover:live", region, account, prefix)
-	if target["Arn"] != arn || target["InputPath"] != "$.detail" || target["RoleArn"] == nil || target["DeadLetterConfig"] == nil {
-		t.Errorf("the target is %v, want %s with a role and a dead-letter queue", slices.Sorted(maps.Keys(target)), arn)
+	arn := fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s-%s", region, account, prefix, function)
+	if target["Arn"] != arn || target["InputTransformer"] == nil || target["DeadLetterConfig"] == nil {
+		t.Errorf("the target is %v, want %s with a transformer and a dead-letter queue", slices.Sorted(maps.Keys(target)), arn)
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 )
 
 // gaps are what cfn-lint finds wrong and AWS documents as right: in JSONata,
-// MaxConcurrency may be an expression (Step Functions Developer Guide, "Map
-// state").
-var gaps = regexp.MustCompile(`^'\{%.*%\}' is not of type 'number' at '[\w/]*/MaxConcurrency'$`)
+// MaxConcurrency, TimeoutSeconds and the Seconds of a wait may be expressions (Step
+// Functions Developer Guide, "Map state", "Task state" and "Wait state").
+var gaps = regexp.MustCompile(`^'\{%.*%\}' is not of type '(?:number|integer)' at '[\w/ -]*/(?:MaxConcurrency|TimeoutSeconds|Seconds)'$`)
 
 func TestTemplatesPassLint(t *testing.T) {
 	lint := tool(t, "cfn-lint", "pip install cfn-lint")

@@ -50,7 +50,7 @@ func functions() []function {
 		f.doc = strings.TrimSpace(f.doc + " " + e.Doc)
 		byName[e.Function] = f
 	}
-	for name, statements := range steps {
+	for name, statements := range stepStatements {
 		byName[name] = function{name: name, doc: stepDocs[name], statements: statements, isStep: true}
 	}
 	for state, name := range statemachine.Steps {
@@ -111,12 +111,16 @@ func (o *Orchestrator) function(f function, environment map[string]*string) awsl
 	switch {
 	case f.isStep:
 		memory, timeout = stepMemory, stepTimeout
-		statements = append(statements, useKey(o.region.Key)...)
+		statements = append(statements, useKey(o.region.Key, "dynamodb", "s3", "sns")...)
 	default:
 		statements = append(statements, secretReferences(o.config.References)...)
 	}
 	if f.name == statemachine.Steps["PrepareRun"] {
 		statements = append(statements, plainReferences(o.config.References)...)
+	}
+	if deadLettered[f.name] {
+		statements = append(statements, leaveInQueue)
+		statements = append(statements, useKey(o.region.Key, "sqs")...)
 	}
 	statements = append(statements,
 		catalog.Statement{
@@ -160,6 +164,10 @@ func (o *Orchestrator) function(f function, environment map[string]*string) awsl
 		fn.Node().DefaultChild().(awslambda.CfnFunction).SetVpcConfig(&awslambda.CfnFunction_VpcConfigProperty{
 			SubnetIds: jsii.Strings(v.Subnets...), SecurityGroupIds: jsii.Strings(v.SecurityGroups...),
 		})
+	}
+	if deadLettered[f.name] {
+		// The class would grant what the role has already.
+		fn.Node().DefaultChild().(awslambda.CfnFunction).SetDeadLetterConfig(&awslambda.CfnFunction_DeadLetterConfigProperty{TargetArn: o.queue.QueueArn()})
 	}
 	return fn
 }

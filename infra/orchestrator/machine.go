@@ -14,17 +14,14 @@ import (
 // version that was deployed last.
 const Alias = "live"
 
-// machines makes both machines of the region from the one definition, and
-// gives their aliases by the machine's name.
-func (o *Orchestrator) machines(functionARNs map[string]*string) map[string]awsstepfunctions.CfnStateMachineAlias {
-	aliases := map[string]awsstepfunctions.CfnStateMachineAlias{}
+// machines makes both machines of the region from the one definition.
+func (o *Orchestrator) machines(functionARNs map[string]*string) {
 	for _, name := range []string{catalog.Failover, catalog.Failback} {
-		aliases[name] = o.machine(name, functionARNs)
+		o.machine(name, functionARNs)
 	}
-	return aliases
 }
 
-func (o *Orchestrator) machine(name string, functionARNs map[string]*string) awsstepfunctions.CfnStateMachineAlias {
+func (o *Orchestrator) machine(name string, functionARNs map[string]*string) {
 	fullName := o.at.prefix + "-" + name
 	substitutions := map[string]*string{"Machine": jsii.String(name)}
 	for substitution, function := range statemachine.Steps {
@@ -62,14 +59,13 @@ func (o *Orchestrator) machine(name string, functionARNs map[string]*string) aws
 	})
 	version.ApplyRemovalPolicy(awscdk.RemovalPolicy_DESTROY, &awscdk.RemovalPolicyOptions{ApplyToUpdateReplacePolicy: jsii.Bool(false)})
 	version.CfnOptions().SetUpdateReplacePolicy(awscdk.CfnDeletionPolicy_RETAIN)
-	alias := awsstepfunctions.NewCfnStateMachineAlias(o.construct, jsii.String(name+"-alias"), &awsstepfunctions.CfnStateMachineAliasProps{
+	awsstepfunctions.NewCfnStateMachineAlias(o.construct, jsii.String(name+"-alias"), &awsstepfunctions.CfnStateMachineAliasProps{
 		Name: jsii.String(Alias),
 		RoutingConfiguration: []any{&awsstepfunctions.CfnStateMachineAlias_RoutingConfigurationVersionProperty{
 			StateMachineVersionArn: version.AttrArn(), Weight: jsii.Number(100),
 		}},
 	})
 	o.output(outputName(name), "What is started for a "+name, jsii.String(o.at.aliasARN(name)))
-	return alias
 }
 
 func outputName(machine string) string {
@@ -85,7 +81,7 @@ func outputName(machine string) string {
 func (o *Orchestrator) machineStatements(name string) []catalog.Statement {
 	invoke := catalog.Statement{Actions: []string{"lambda:InvokeFunction"}}
 	for _, f := range functions() {
-		if f.name == statemachine.CloseRun {
+		if ofRules[f.name] {
 			continue
 		}
 		invoke.Resources = append(invoke.Resources, o.at.functionARN(f.name))

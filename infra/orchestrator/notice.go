@@ -35,8 +35,8 @@ func (o *Orchestrator) topic() awssns.Topic {
 	return topic
 }
 
-// deadLetters keeps the events that should have started a failover and could
-// not be delivered.
+// deadLetters keeps the events that rules could not deliver, and those that a
+// function failed on for good.
 func (o *Orchestrator) deadLetters() awssqs.Queue {
 	encryption := awssqs.QueueEncryption_SQS_MANAGED
 	if o.key != nil {
@@ -47,7 +47,7 @@ func (o *Orchestrator) deadLetters() awssqs.Queue {
 		Encryption: encryption, EncryptionMasterKey: o.key,
 		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)),
 	})
-	suppress(queue, "AwsSolutions-SQS3", "it is the dead-letter queue itself, of the rule that starts the failover")
+	suppress(queue, "AwsSolutions-SQS3", "it is the dead-letter queue itself, of the rules")
 	return queue
 }
 
@@ -66,24 +66,31 @@ func (o *Orchestrator) alarms(topic awssns.Topic, queue awssqs.Queue) {
 				Statistic:     awscloudwatch.Stats_SUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
 			})
 		}
-		o.alarm(topic, name+"-ended-badly", "A "+name+" did not succeed: see its execution and its report.",
+		o.alarm(topic, name+"-ended-badly", "A "+name+", or a plan of one, did not succeed: see its execution and its report.",
 			awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 				Expression: jsii.String("FILL(" + strings.Join(ids, ", 0) + FILL(") + ", 0)"), UsingMetrics: &metrics,
 				Label: jsii.String("executions that did not succeed"), Period: awscdk.Duration_Minutes(jsii.Number(1)),
 			}))
 	}
-	o.alarm(topic, "event-undelivered", "An event that should have started a failover is in the dead-letter queue.",
+	o.alarm(topic, "event-undelivered", "An event that should have started a failover, or closed a run, is in the dead-letter queue.",
 		queue.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{
 			Statistic: awscloudwatch.Stats_MAXIMUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
 		}))
 }
 
+// alarm rings as soon as a metric is above zero.
 func (o *Orchestrator) alarm(topic awssns.Topic, id, description string, metric awscloudwatch.IMetric) {
-	alarm := awscloudwatch.NewAlarm(o.construct, jsii.String(id), &awscloudwatch.AlarmProps{
-		AlarmName: jsii.String(o.at.prefix + "-" + id), AlarmDescription: jsii.String(description), Metric: metric,
-		Threshold: jsii.Number(0), EvaluationPeriods: jsii.Number(1),
+	o.alarmOn(topic, id, description, &awscloudwatch.AlarmProps{
+		Metric: metric, Threshold: jsii.Number(0), EvaluationPeriods: jsii.Number(1),
 		ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
 		TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
 	})
+}
+
+func (o *Orchestrator) alarmOn(topic awssns.Topic, id, description string, props *awscloudwatch.AlarmProps) {
+	props.AlarmName, props.AlarmDescription = jsii.String(o.at.prefix+"-"+id), jsii.String(description)
+	alarm := awscloudwatch.NewAlarm(o.construct, jsii.String(id), props)
 	alarm.AddAlarmAction(awscloudwatchactions.NewSnsAction(topic))
+	// By its ARN, so that the dashboard binds to nothing.
+	o.rings = append(o.rings, awscloudwatch.Alarm_FromAlarmArn(o.construct, jsii.String(id+"-shown"), jsii.String(o.at.arn("cloudwatch", "alarm:"+o.at.prefix+"-"+id))))
 }

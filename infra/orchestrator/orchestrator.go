@@ -10,11 +10,13 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"dr-orchestrator/infra/config"
-	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -26,7 +28,9 @@ type Orchestrator struct {
 	region    config.Region
 	build     string
 	at        place
-	key       awskms.IKey // nil: AWS's own keys
+	key       awskms.IKey                         // nil: AWS's own keys
+	queue     awssqs.Queue                        // of what could not be delivered, or was failed on
+	rings     []interfacesawscloudwatch.IAlarmRef // every alarm
 }
 
 // New makes the construct in a stack. build is the folder with a folder for
@@ -43,25 +47,32 @@ func New(stack awscdk.Stack, c *config.Config, region config.Region, build strin
 	bucket := o.bucket()
 	locks := o.lockTable()
 	topic := o.topic()
-	queue := o.deadLetters()
+	o.queue = o.deadLetters()
 
 	environment := map[string]*string{
 		"RUN_BUCKET": bucket.BucketName(), "FUNCTION_PREFIX": jsii.String(c.Prefix + "-"), "NOTICE_TOPIC": topic.TopicArn(),
-		"LOCK_TABLE": locks.TableName(),
+		"LOCK_TABLE": locks.TableName(), "MACHINE_PREFIX": jsii.String(o.at.machineARN("")),
 	}
 	arns := map[string]*string{}
 	for _, f := range functions() {
 		switch {
 		case f.name == statemachine.CloseRun:
-			o.closing(o.function(f, environment), queue)
+			o.closing(o.function(f, environment), o.queue)
+		case f.name == steps.GuardTrigger:
+			o.triggers(o.function(f, environment), o.queue)
+		case f.name == steps.CheckPlans:
+			o.checking(o.function(f, environment), o.queue)
 		case f.isStep:
 			arns[f.name] = o.function(f, environment).FunctionArn()
 		default:
 			o.function(f, nil)
 		}
 	}
-	o.trigger(o.machines(arns)[catalog.Failover], queue)
-	o.alarms(topic, queue)
+	o.machines(arns)
+	o.alarms(topic, o.queue)
+	o.readinessAlarms(topic)
+	o.functionAlarms(topic)
+	o.dashboard()
 	if region.VPC != nil {
 		o.endpoints()
 	}

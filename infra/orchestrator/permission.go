@@ -11,6 +11,8 @@ import (
 
 	"dr-orchestrator/infra/config"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -128,13 +130,22 @@ func suppress(construct any, rule, reason string, appliesTo ...string) {
 	cdknag.NagSuppressions_AddResourceSuppressions(construct, &[]*cdknag.NagPackSuppression{suppression}, jsii.Bool(true))
 }
 
-// useKey is what it takes to read and write what the region's key encrypts.
-func useKey(key string) []catalog.Statement {
+// useKey is what it takes to read and write what the region's key encrypts,
+// through some services.
+func useKey(key string, services ...string) []catalog.Statement {
 	if key == "" {
 		return nil
 	}
-	return []catalog.Statement{{Actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resources: []string{key}, Via: []string{"dynamodb", "s3", "sns"}}}
+	return []catalog.Statement{{Actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, Resources: []string{key}, Via: services}}
 }
+
+// deadLettered are the functions whose last failure leaves its event in the
+// queue: rules invoke them asynchronously, and hear of no failure.
+var deadLettered = map[string]bool{statemachine.CloseRun: true, steps.GuardTrigger: true}
+
+// leaveInQueue is what Lambda does in the name of a function whose invocation
+// has failed for good (Lambda developer guide, "Dead-letter queues").
+var leaveInQueue = catalog.Statement{Actions: []string{"sqs:SendMessage"}, Resources: []string{"arn:${Partition}:sqs:${Region}:${Account}:${Prefix}-dead-letters"}}
 
 const (
 	runBucket = "arn:${Partition}:s3:::${Prefix}-${Account}-${Region}"
@@ -142,13 +153,13 @@ const (
 	ofRuns    = "the bucket's documents are named after executions"
 )
 
-// steps holds what each function of the run itself may do. Beside the
+// stepStatements holds what each function of the run itself may do. Beside the
 // placeholders of the catalog, ${Prefix} begins every name.
-var steps = map[string][]catalog.Statement{
+var stepStatements = map[string][]catalog.Statement{
 	"prepare-run": {
 		{Actions: []string{"s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
 		{Actions: []string{"s3:GetObject"}, Resources: []string{runBucket + "/payloads/*"}, Reason: "stored payloads are named by whoever stores them"},
-		tellAbsence,
+		tellAbsence, tellEvents,
 		{
 			Actions: []string{"ssm:GetParameters"}, Resources: []string{"arn:${Partition}:ssm:${Region}:${Account}:parameter/${Prefix}/payloads/*"},
 			Reason: "stored payloads are named by whoever stores them",
@@ -172,10 +183,11 @@ var steps = map[string][]catalog.Statement{
 	},
 	"record-layer": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
+		tellEvents,
 	},
 	"record-report": {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
-		tellEvents, tellPeople,
+		tellAbsence, tellEvents, tellPeople,
 	},
 	statemachine.CloseRun: {
 		{Actions: []string{"s3:GetObject", "s3:PutObject"}, Resources: []string{runs}, Reason: ofRuns},
@@ -191,7 +203,38 @@ var steps = map[string][]catalog.Statement{
 		},
 		tellEvents, tellPeople,
 	},
+	steps.GuardTrigger: {
+		{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"*"}, Reason: "only who may describe all alarms is told of composite ones (CloudWatch API reference, DescribeAlarms)"},
+		{Actions: []string{"dynamodb:GetItem", "dynamodb:PutItem"}, Resources: []string{lockTable}},
+		{Actions: []string{"states:StartExecution"}, Resources: []string{failover}},
+		{Actions: []string{"states:ListExecutions"}, Resources: []string{failover, failback}},
+		{
+			Actions: []string{"states:DescribeExecution"}, Resources: []string{"arn:${Partition}:states:${Region}:${Account}:execution:${Prefix}-*"},
+			Reason: "executions are named when they are started",
+		},
+		tellEvents, tellPeople,
+	},
+	steps.CheckPlans: {
+		tellAbsence,
+		{Actions: []string{"s3:GetObject"}, Resources: []string{runBucket + "/" + run.ReadinessFolder + "*"}, Reason: "stored payloads are named by whoever stores them"},
+		{Actions: []string{"states:ListExecutions", "states:StartExecution"}, Resources: []string{failover}},
+		{
+			Actions:   []string{"elasticache:DescribeGlobalReplicationGroups", "rds:DescribeDBInstances", "rds:DescribeGlobalClusters"},
+			Resources: []string{"*"}, Reason: "it looks for databases that nothing names",
+		},
+		tellEvents,
+	},
 }
+
+// The machines. IAM compares the ARN of the machine, whichever alias is started
+// (Step Functions developer guide, "Authorization for versions and aliases").
+const (
+	failover = "arn:${Partition}:states:${Region}:${Account}:stateMachine:${Prefix}-" + catalog.Failover
+	failback = "arn:${Partition}:states:${Region}:${Account}:stateMachine:${Prefix}-" + catalog.Failback
+)
+
+// ofRules are the functions that rules call, and no machine.
+var ofRules = map[string]bool{statemachine.CloseRun: true, steps.GuardTrigger: true, steps.CheckPlans: true}
 
 const lockTable = "arn:${Partition}:dynamodb:${Region}:${Account}:table/${Prefix}-locks"
 
@@ -206,7 +249,11 @@ var (
 )
 
 // stepDocs say what the steps do that the machine does not call.
-var stepDocs = map[string]string{statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way."}
+var stepDocs = map[string]string{
+	statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way.",
+	steps.GuardTrigger:    "Decides whether an event starts a failover, and says why.",
+	steps.CheckPlans:      "Has every stored payload planned, and looks for databases that stand in none.",
+}
 
 const asNamed = "the references entry of the configuration names them"
 

@@ -10,9 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/lock"
+	"dr-orchestrator/internal/planwatch"
 	"dr-orchestrator/internal/resolve"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -44,40 +47,51 @@ var common = []string{"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTele
 
 // called is what the code of each step calls.
 var called = map[string][]string{
-	"prepare-run":      {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "ssm:GetParameters", "cloudformation:ListExports"},
+	"prepare-run":      {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "ssm:GetParameters", "cloudformation:ListExports", "events:PutEvents"},
 	"record-readiness": {"s3:GetObject", "s3:PutObject"},
 	"request-approval": {"s3:GetObject", "events:PutEvents", "sns:Publish"},
 	"set-locks":        {"s3:GetObject", "s3:PutObject", "dynamodb:PutItem", "dynamodb:DeleteItem", "states:DescribeExecution"},
-	"record-layer":     {"s3:GetObject", "s3:PutObject"},
-	"record-report":    {"s3:GetObject", "s3:PutObject", "events:PutEvents", "sns:Publish"},
+	"record-layer":     {"s3:GetObject", "s3:PutObject", "events:PutEvents"},
+	"record-report":    {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "events:PutEvents", "sns:Publish"},
 	statemachine.CloseRun: {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "events:PutEvents", "sns:Publish",
 		"states:DescribeExecution", "states:GetExecutionHistory", "states:ListExecutions", "states:ListMapRuns"},
+	steps.CheckPlans: {"s3:GetObject", "s3:ListBucket", "states:ListExecutions", "states:StartExecution", "events:PutEvents",
+		"elasticache:DescribeGlobalReplicationGroups", "rds:DescribeDBInstances", "rds:DescribeGlobalClusters"},
+	steps.GuardTrigger: {"cloudwatch:DescribeAlarms", "dynamodb:GetItem", "dynamodb:PutItem", "states:StartExecution", "states:ListExecutions", "states:DescribeExecution",
+		"events:PutEvents", "sns:Publish"},
 }
 
 // The methods of the steps' interfaces are the actions of their roles.
 func TestStepsCallWhatTheirRolesHold(t *testing.T) {
 	inCode := map[string]bool{}
-	for service, api := range map[string]reflect.Type{
-		"s3": reflect.TypeFor[run.Objects](), "events": reflect.TypeFor[run.Events](), "sns": reflect.TypeFor[run.Notices](),
-		"dynamodb": reflect.TypeFor[lock.Table](), "states": reflect.TypeFor[run.Executions](),
-		"cloudformation": reflect.TypeFor[resolve.Exports](), "ssm": reflect.TypeFor[resolve.Parameters](), "secretsmanager": reflect.TypeFor[resolve.Secrets](),
+	for service, apis := range map[string][]reflect.Type{
+		"s3": {reflect.TypeFor[run.Objects](), reflect.TypeFor[planwatch.Objects]()}, "rds": {reflect.TypeFor[planwatch.Databases]()}, "elasticache": {reflect.TypeFor[planwatch.Caches]()},
+		"events": {reflect.TypeFor[run.Events]()}, "sns": {reflect.TypeFor[run.Notices]()},
+		"dynamodb": {reflect.TypeFor[lock.Table](), reflect.TypeFor[guard.Table]()}, "cloudwatch": {reflect.TypeFor[guard.Alarms]()},
+		"states":         {reflect.TypeFor[run.Executions](), reflect.TypeFor[guard.Executions](), reflect.TypeFor[planwatch.Executions]()},
+		"cloudformation": {reflect.TypeFor[resolve.Exports]()}, "ssm": {reflect.TypeFor[resolve.Parameters]()}, "secretsmanager": {reflect.TypeFor[resolve.Secrets]()},
 	} {
-		for i := range api.NumMethod() {
-			inCode[service+":"+api.Method(i).Name] = true
+		for _, api := range apis {
+			for i := range api.NumMethod() {
+				name := api.Method(i).Name
+				if name == "ListObjectsV2" {
+					name = "ListBucket" // as IAM calls it
+				}
+				inCode[service+":"+name] = true
+			}
 		}
 	}
 	inRoles := map[string]bool{}
 	for _, statement := range plainReferences(full(t).References) {
 		inRoles[statement.Actions[0]] = true
 	}
-	for _, statements := range steps {
+	for _, statements := range stepStatements {
 		for _, s := range statements {
 			for _, a := range s.Actions {
 				inRoles[a] = true
 			}
 		}
 	}
-	delete(inRoles, "s3:ListBucket") // no call: what it takes to hear that an object is not there
 	if diff := cmp.Diff(inCode, inRoles); diff != "" {
 		t.Errorf("(-code +roles):\n%s", diff)
 	}
@@ -104,8 +118,11 @@ func TestRolesHoldTheCatalogsActions(t *testing.T) {
 				t.Errorf("%s shares its role", id)
 			}
 			used[roleID] = true
-			_, isStep := steps[name]
+			_, isStep := stepStatements[name]
 			want := slices.Concat(expected[name], common)
+			if deadLettered[name] {
+				want = append(want, leaveInQueue.Actions...)
+			}
 			if prefixOf(tpl) == "recovery" {
 				want = append(want, networkInterfaces.Actions...)
 				want = append(want, configured(name, isStep)...)
@@ -192,8 +209,8 @@ func TestMachineRole(t *testing.T) {
 		}
 		var functions []string
 		for _, f := range tpl.of(t, "AWS::Lambda::Function") {
-			if strings.HasSuffix(f.Properties["FunctionName"].(string), "-"+statemachine.CloseRun) {
-				continue // a rule calls it
+			if _, name, _ := strings.Cut(f.Properties["FunctionName"].(string), prefixOf(tpl)+"-"); ofRules[name] {
+				continue
 			}
 			functions = append(functions, "arn:aws:lambda:us-west-2:"+account+":function:"+f.Properties["FunctionName"].(string))
 		}

@@ -182,6 +182,19 @@ func (tpl template) rule(t *testing.T, suffix string) object {
 	return nil
 }
 
+// permission gives the permission by which rules invoke a function.
+func (tpl template) permission(t *testing.T, function string) object {
+	t.Helper()
+	for _, r := range tpl.of(t, "AWS::Lambda::Permission") {
+		id, _ := at(r.Properties, "FunctionName.Ref").(string)
+		if name, _ := tpl.Resources[id].Properties["FunctionName"].(string); strings.HasSuffix(name, "-"+function) {
+			return r.Properties
+		}
+	}
+	t.Fatalf("no rule may invoke %s", function)
+	return nil
+}
+
 // at follows names through nested objects and lists.
 func at(v any, path string) any {
 	for _, name := range strings.Split(path, ".") {

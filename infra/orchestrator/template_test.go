@@ -2,6 +2,8 @@ package orchestrator
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,7 +15,9 @@ import (
 
 	"dr-orchestrator/infra/config"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -24,7 +28,7 @@ func TestFunctionsAreThoseOfTheTable(t *testing.T) {
 	for _, e := range catalog.Entries {
 		expected = append(expected, e.Function)
 	}
-	for step := range steps {
+	for step := range steps.All {
 		expected = append(expected, step)
 	}
 	slices.Sort(expected)
@@ -62,17 +66,17 @@ func prefixOf(tpl template) string {
 
 func TestStepsHavePermissions(t *testing.T) {
 	for _, name := range statemachine.Steps {
-		if len(steps[name]) == 0 {
+		if len(stepStatements[name]) == 0 {
 			t.Errorf("%s is a step of the definition and has no statements", name)
 		}
 	}
-	for name := range steps {
-		if _, ok := run.Steps[name]; !ok {
+	for name := range stepStatements {
+		if _, ok := steps.All[name]; !ok {
 			t.Errorf("there are statements for %s, which is no step", name)
 		}
 	}
-	if len(steps) != len(run.Steps) {
-		t.Errorf("there are statements for %d steps, and there are %d", len(steps), len(run.Steps))
+	if len(stepStatements) != len(steps.All) {
+		t.Errorf("there are statements for %d steps, and there are %d", len(stepStatements), len(steps.All))
 	}
 }
 
@@ -266,37 +270,69 @@ func TestOnlyTLS(t *testing.T) {
 	})
 }
 
-func TestTrigger(t *testing.T) {
+// Each trigger has a rule that hands it to the guard together with the event,
+// and one on alarms has another that has the guard look again.
+func TestTriggers(t *testing.T) {
+	c := full(t)
+	tpl := synthesized(t, "full").secondary
+	if len(c.Secondary.Triggers) < 4 {
+		t.Fatalf("the full configuration has %d triggers", len(c.Secondary.Triggers))
+	}
+	for _, trigger := range c.Secondary.Triggers {
+		rules := []object{tpl.rule(t, "-trigger-"+trigger.Name)}
+		want(t, trigger.Name, rules[0], "EventPattern", trigger.Pattern("recovery"))
+		if trigger.On == guard.OnAlarm {
+			again := tpl.rule(t, "-trigger-again-"+trigger.Name)
+			want(t, trigger.Name, again, "ScheduleExpression", "rate(1 minute)")
+			rules = append(rules, again)
+		}
+		for _, p := range rules {
+			if targets := p["Targets"].([]any); len(targets) != 1 || at(targets[0], "DeadLetterConfig.Arn") == nil {
+				t.Errorf("%s: the targets are %s", p["Name"], text(targets))
+			}
+			target, _ := at(p, "Targets.0.Arn.Fn::GetAtt.0").(string)
+			if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+steps.GuardTrigger) {
+				t.Errorf("%s: the target is %s", p["Name"], name)
+			}
+			checkTransformer(t, at(p, "Targets.0.InputTransformer"))
+			input, _ := at(p, "Targets.0.Input").(string)
+			if input == "" {
+				input = strings.ReplaceAll(at(p, "Targets.0.InputTransformer.InputTemplate").(string), "<aws.events.event.json>", "null")
+			}
+			var in guard.Input
+			if err := json.Unmarshal([]byte(input), &in); err != nil || text(in.Trigger) != text(trigger) {
+				t.Errorf("%s: the guard gets %s: %v", p["Name"], input, err)
+			}
+		}
+	}
+	if source := text(tpl.permission(t, steps.GuardTrigger)["SourceArn"]); !strings.HasSuffix(source, `rule/recovery-trigger-*"`) {
+		t.Errorf("%s may invoke the guard", source)
+	}
+}
+
+// An event that a function fails on for good is kept, as one that does not reach
+// it is.
+func TestWhatFunctionsFailOnIsKept(t *testing.T) {
 	each(t, func(t *testing.T, tpl template) {
-		p := tpl.rule(t, "-start-failover")
-		configured := prefixOf(tpl) == "recovery" && strings.Contains(tpl.path, "secondary")
-		if configured {
-			want(t, "rule", p, "State", "ENABLED")
-			want(t, "rule", p, "EventPattern", object{"source": []string{"aws.health"}, "detail": object{"service": []string{"RDS"}, "eventTypeCategory": []string{"issue"}}})
-			var input struct{ StatePayload []any }
-			if err := json.Unmarshal([]byte(at(p, "Targets.0.Input").(string)), &input); err != nil || len(input.StatePayload) == 0 {
-				t.Errorf("the input is no payload: %v", err)
+		kept := map[string]bool{}
+		for id, f := range tpl.of(t, "AWS::Lambda::Function") {
+			target, ok := at(f.Properties, "DeadLetterConfig.TargetArn.Fn::GetAtt.0").(string)
+			if !ok {
+				continue
 			}
-		} else {
-			want(t, "rule", p, "State", "DISABLED")
-			want(t, "rule", p, "EventPattern", object{"source": []string{prefixOf(tpl) + ".operator"}, "detail-type": []string{"Start Failover"}})
-			want(t, "rule", p, "Targets.0.InputPath", "$.detail")
-		}
-		// CloudFormation and cfn-lint accept any key, and a wrong one never matches.
-		known := []string{"account", "detail", "detail-type", "id", "region", "resources", "source", "time", "version"}
-		for key := range p["EventPattern"].(object) {
-			if !slices.Contains(known, key) {
-				t.Errorf("the pattern matches %q, which no event has", key)
+			if tpl.Resources[target].Type != "AWS::SQS::Queue" {
+				t.Errorf("%s: failures go to %s", id, target)
+			}
+			_, name, _ := strings.Cut(f.Properties["FunctionName"].(string), prefixOf(tpl)+"-")
+			kept[name] = true
+			may := policyOf(t, roleOf(t, tpl, name))["sqs:SendMessage"]
+			if queue, _ := tpl.Resources[target].Properties["QueueName"].(string); len(may) != 1 || !strings.HasSuffix(may[0], ":"+queue) {
+				t.Errorf("%s may send to %v, and its failures go to %s", id, may, queue)
 			}
 		}
-		target, _ := at(p, "Targets.0.Arn").(string)
-		if !strings.HasSuffix(target, ":stateMachine:"+prefixOf(tpl)+"-failover:"+Alias) {
-			t.Errorf("the target is %q: want the alias of the failover", target)
+		if !maps.Equal(kept, map[string]bool{statemachine.CloseRun: true, steps.GuardTrigger: true}) {
+			t.Errorf("kept are the failures of %v", kept)
 		}
-		if at(p, "Targets.0.DeadLetterConfig.Arn") == nil || at(p, "Targets.0.RoleArn") == nil {
-			t.Error("the target has no dead-letter queue or no role")
-		}
-		checkTransformer(t, at(p, "Targets.0.InputTransformer"))
 	})
 }
 
@@ -321,7 +357,7 @@ func TestClosing(t *testing.T) {
 		if err := json.Unmarshal([]byte(input), &event); err != nil || event.Execution != "arn" {
 			t.Errorf("the function gets %s: %v", input, err)
 		}
-		permission := tpl.one(t, "AWS::Lambda::Permission").Properties
+		permission := tpl.permission(t, statemachine.CloseRun)
 		want(t, "permission", permission, "Principal", "events.amazonaws.com")
 		if source := text(permission["SourceArn"]); !strings.Contains(source, "rule/"+prefixOf(tpl)+"-close-run") {
 			t.Errorf("%s may invoke the function", source)
@@ -347,8 +383,19 @@ func checkTransformer(t *testing.T, transformer any) {
 func TestNotices(t *testing.T) {
 	each(t, func(t *testing.T, tpl template) {
 		alarms := tpl.of(t, "AWS::CloudWatch::Alarm")
-		if len(alarms) != 3 {
-			t.Errorf("there are %d alarms", len(alarms))
+		var names []string
+		for _, a := range alarms {
+			name, _ := a.Properties["AlarmName"].(string)
+			names = append(names, strings.TrimPrefix(name, prefixOf(tpl)+"-"))
+		}
+		slices.Sort(names)
+		expected := []string{"event-undelivered", "failback-ended-badly", "failover-ended-badly", "plan-not-ready", "plans-unchecked"}
+		for n := 1; (n-1)*10 < len(tpl.of(t, "AWS::Lambda::Function")); n++ { // CloudWatch joins ten metrics
+			expected = append(expected, fmt.Sprintf("functions-failed-%d", n), fmt.Sprintf("functions-throttled-%d", n))
+		}
+		slices.Sort(expected)
+		if diff := cmp.Diff(expected, names); diff != "" {
+			t.Errorf("alarms (-want +template):\n%s", diff)
 		}
 		for id, a := range alarms {
 			if len(at(a.Properties, "AlarmActions").([]any)) != 1 {
@@ -426,13 +473,11 @@ func TestRegionsKnowNothingOfEachOther(t *testing.T) {
 					t.Errorf("%s: a reference leads out of the stack: %s", filepath.Base(tpl.path), way)
 				}
 			}
-			// What a payload names may be in the other region; code and names may not.
-			stripped := strings.ReplaceAll(tpl.text, text(at(tpl.rule(t, "-start-failover"), "Targets.0.Input")), "")
 			other := secondary
 			if strings.Contains(tpl.path, "secondary") {
 				other = primary
 			}
-			if strings.Contains(stripped, `"`+other+`"`) || strings.Contains(stripped, "."+other+".") {
+			if strings.Contains(tpl.text, `"`+other+`"`) || strings.Contains(tpl.text, "."+other+".") {
 				t.Errorf("%s: names %s", filepath.Base(tpl.path), other)
 			}
 		}
@@ -480,6 +525,78 @@ func TestStackPolicyProtectsTheData(t *testing.T) {
 			for id := range tpl.of(t, kind) {
 				if !strings.Contains(string(policy), `"LogicalResourceId/`+id+`"`) {
 					t.Errorf("stack-policy.json does not protect %s", id)
+				}
+			}
+		}
+	})
+}
+
+// The dashboard shows every alarm, and metrics by the names that functions
+// write them under. Its body is JSON.
+func TestDashboard(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		p := tpl.one(t, "AWS::CloudWatch::Dashboard").Properties
+		want(t, "dashboard", p, "DashboardName", prefixOf(tpl))
+		body, _ := p["DashboardBody"].(string) // nothing of it is known later only
+		var board struct {
+			Widgets []struct {
+				Type       string
+				Properties object
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &board); err != nil {
+			t.Fatalf("%v\n%s", err, body)
+		}
+		for _, a := range tpl.of(t, "AWS::CloudWatch::Alarm") {
+			if name, _ := a.Properties["AlarmName"].(string); !strings.Contains(body, ":"+account+":alarm:"+name+`"`) {
+				t.Errorf("the alarm %s is not on it", name)
+			}
+		}
+		for _, metric := range []string{run.MetricPlanReady, run.MetricLag, run.MetricRecoveryTime, run.MetricRecoveryPoint, run.MetricAddedTime, run.MetricDecisions, run.MetricUncovered, run.MetricRunFailed} {
+			if !strings.Contains(body, metric) {
+				t.Errorf("%s is not on it", metric)
+			}
+		}
+		if len(board.Widgets) < 9 {
+			t.Errorf("it has %d widgets", len(board.Widgets))
+		}
+		groups := tpl.of(t, "AWS::Logs::LogGroup")
+		for _, name := range []string{"record-report", statemachine.CloseRun} {
+			found := false
+			for _, g := range groups {
+				found = found || g.Properties["LogGroupName"] == "/aws/lambda/"+prefixOf(tpl)+"-"+name
+			}
+			if !found || !strings.Contains(body, "/aws/lambda/"+prefixOf(tpl)+"-"+name) {
+				t.Errorf("the log of %s is not on it", name)
+			}
+		}
+	})
+}
+
+// The schedule of the checks is the configured one, and the alarm that rings
+// when they do not take place is patient enough for it.
+func TestChecking(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		minutes := 30
+		if prefixOf(tpl) == "recovery" {
+			minutes = 60
+		}
+		p := tpl.rule(t, "-check-plans")
+		want(t, "rule", p, "ScheduleExpression", fmt.Sprintf("rate(%d minutes)", minutes))
+		want(t, "rule", p, "Targets.0.Input", "{}")
+		target, _ := at(p, "Targets.0.Arn.Fn::GetAtt.0").(string)
+		if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+steps.CheckPlans) {
+			t.Errorf("the target is %s", name)
+		}
+		if source := text(tpl.permission(t, steps.CheckPlans)["SourceArn"]); !strings.Contains(source, "rule/"+prefixOf(tpl)+"-check-plans") {
+			t.Errorf("%s may invoke the function", source)
+		}
+		for _, a := range tpl.of(t, "AWS::CloudWatch::Alarm") {
+			if name, _ := a.Properties["AlarmName"].(string); strings.HasSuffix(name, "-plans-unchecked") {
+				want(t, name, a.Properties, "TreatMissingData", "breaching")
+				want(t, name, a.Properties, "EvaluationPeriods", 2)
+				if period, _ := a.Properties["Period"].(float64); int(period) <= minutes*60 || int(period)%60 != 0 || period*2 > 86400 {
+					t.Errorf("%s: the period is %g s", name, period)
 				}
 			}
 		}

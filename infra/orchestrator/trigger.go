@@ -1,63 +1,69 @@
 package orchestrator
 
 import (
+	"encoding/json"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/jsii-runtime-go"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/guard"
 )
 
-// trigger makes the rule that starts the failover of this region. It is there
-// from the start, so that a recovery only has to switch it on or to send the
-// event, and it is off unless configured.
-func (o *Orchestrator) trigger(failover awsstepfunctions.CfnStateMachineAlias, queue awssqs.Queue) {
-	t := o.region.Trigger
-	name := o.at.prefix + "-start-failover"
-	ruleARN := o.at.arn("events", "rule/"+name)
-
-	target := o.at.aliasARN(catalog.Failover)
-	principal := awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), &awsiam.ServicePrincipalOpts{
-		Conditions: &map[string]any{
-			"StringEquals": map[string]string{"aws:SourceAccount": o.at.account},
-			"ArnEquals":    map[string]string{"aws:SourceArn": ruleARN},
-		},
-	})
-	role := o.role("trigger-role", "Role of the rule "+name, principal, []catalog.Statement{
-		// IAM compares the ARN of the machine, whichever alias is started
-		// (Step Functions developer guide, "Authorization for versions and
-		// aliases").
-		{Actions: []string{"states:StartExecution"}, Resources: []string{o.at.machineARN(catalog.Failover)}},
-	})
-
-	pattern := t.Pattern
-	if len(pattern) == 0 {
-		pattern = map[string]any{"source": []any{o.at.prefix + ".operator"}, "detail-type": []any{"Start Failover"}}
+// triggers makes the rules of the triggers of this region. Each rule hands its
+// trigger to the guard, so that what is decided by is what is deployed, and
+// needs to be read from nowhere.
+func (o *Orchestrator) triggers(guardTrigger awslambda.Function, queue awssqs.Queue) {
+	if len(o.region.Triggers) == 0 {
+		return
 	}
-	state := "DISABLED"
-	if t.Enabled {
-		state = "ENABLED"
-	}
-	properties := &awsevents.CfnRule_TargetProperty{
-		Arn: jsii.String(target), Id: jsii.String("failover"), RoleArn: role.RoleArn(),
-		DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: queue.QueueArn()},
+	for _, t := range o.region.Triggers {
+		text, err := json.Marshal(t)
+		if err != nil {
+			panic(err) // plain data
+		}
+		target := func(id string) *awsevents.CfnRule_TargetProperty {
+			return &awsevents.CfnRule_TargetProperty{
+				Arn: guardTrigger.FunctionArn(), Id: jsii.String(id),
+				DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: queue.QueueArn()},
+			}
+		}
+		onEvent := target("guard")
+		onEvent.InputTransformer = &awsevents.CfnRule_InputTransformerProperty{
+			InputTemplate: jsii.String(`{"trigger":` + string(text) + `,"event":<aws.events.event.json>}`),
+		}
 		// A failover that begins hours after the event is a surprise.
-		RetryPolicy: &awsevents.CfnRule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(900), MaximumRetryAttempts: jsii.Number(20)},
+		onEvent.RetryPolicy = &awsevents.CfnRule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(900), MaximumRetryAttempts: jsii.Number(20)}
+		awsevents.NewCfnRule(o.construct, jsii.String("trigger-"+t.Name), &awsevents.CfnRuleProps{
+			Name: jsii.String(o.at.prefix + "-trigger-" + t.Name), Description: jsii.String("Has the guard judge what the trigger " + t.Name + " is on."),
+			EventPattern: t.Pattern(o.at.prefix), Targets: []any{onEvent},
+		})
+		if t.On != guard.OnAlarm {
+			continue
+		}
+		again := target("again")
+		again.Input = jsii.String(`{"trigger":` + string(text) + `}`)
+		// The next minute brings the next look.
+		again.RetryPolicy = &awsevents.CfnRule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(60), MaximumRetryAttempts: jsii.Number(1)}
+		awsevents.NewCfnRule(o.construct, jsii.String("trigger-again-"+t.Name), &awsevents.CfnRuleProps{
+			Name: jsii.String(o.at.prefix + "-trigger-again-" + t.Name), Description: jsii.String("Has the guard look again while alarms of the trigger " + t.Name + " are red."),
+			ScheduleExpression: jsii.String("rate(1 minute)"), Targets: []any{again},
+		})
 	}
-	if t.Input != "" {
-		properties.Input = jsii.String(t.Input)
-	} else {
-		properties.InputPath = jsii.String("$.detail")
-	}
-	rule := awsevents.NewCfnRule(o.construct, jsii.String("start-failover"), &awsevents.CfnRuleProps{
-		Name: jsii.String(name), Description: jsii.String("Starts the failover to this region."),
-		EventPattern: pattern, State: jsii.String(state), Targets: []any{properties},
-	})
-	rule.AddResourceDependency(failover, nil)
+	ruleARN := o.at.arn("events", "rule/"+o.at.prefix+"-trigger-*")
+	o.mayInvoke("triggers-permission", guardTrigger, ruleARN)
 	o.undelivered(queue, "Undelivered", ruleARN)
+}
+
+// mayInvoke lets rules invoke a function.
+func (o *Orchestrator) mayInvoke(id string, function awslambda.Function, ruleARN string) {
+	awslambda.NewCfnPermission(o.construct, jsii.String(id), &awslambda.CfnPermissionProps{
+		Action: jsii.String("lambda:InvokeFunction"), FunctionName: function.FunctionName(),
+		Principal: jsii.String("events.amazonaws.com"), SourceArn: jsii.String(ruleARN), SourceAccount: jsii.String(o.at.account),
+	})
 }
 
 // closing makes the rule that has a run closed whose machine was stopped, or
@@ -82,14 +88,11 @@ func (o *Orchestrator) closing(closeRun awslambda.Function, queue awssqs.Queue) 
 			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: queue.QueueArn()},
 		}},
 	})
-	awslambda.NewCfnPermission(o.construct, jsii.String("closing-permission"), &awslambda.CfnPermissionProps{
-		Action: jsii.String("lambda:InvokeFunction"), FunctionName: closeRun.FunctionName(),
-		Principal: jsii.String("events.amazonaws.com"), SourceArn: jsii.String(ruleARN), SourceAccount: jsii.String(o.at.account),
-	})
+	o.mayInvoke("closing-permission", closeRun, ruleARN)
 	o.undelivered(queue, "Unclosed", ruleARN)
 }
 
-// undelivered lets a rule leave events in the queue that its target did not
+// undelivered lets rules leave events in the queue that their target did not
 // take.
 func (o *Orchestrator) undelivered(queue awssqs.Queue, sid, ruleARN string) {
 	queue.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -97,6 +100,6 @@ func (o *Orchestrator) undelivered(queue awssqs.Queue, sid, ruleARN string) {
 		Actions:    jsii.Strings("sqs:SendMessage"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
 		Resources:  &[]*string{queue.QueueArn()},
-		Conditions: &map[string]any{"ArnEquals": map[string]string{"aws:SourceArn": ruleARN}},
+		Conditions: &map[string]any{"ArnLike": map[string]string{"aws:SourceArn": ruleARN}},
 	}))
 }

@@ -26,6 +26,7 @@ import (
 	"dr-orchestrator/internal/routingcontrol"
 	"dr-orchestrator/internal/run"
 	"dr-orchestrator/internal/schedule"
+	"dr-orchestrator/internal/steps"
 	"dr-orchestrator/statemachine"
 )
 
@@ -47,7 +48,7 @@ func TestFoldersRowsAndSamplesAreOneSet(t *testing.T) {
 	for _, e := range catalog.Entries {
 		functions = append(functions, e.Function)
 	}
-	for step := range run.Steps {
+	for step := range steps.All {
 		functions = append(functions, step)
 	}
 	slices.Sort(functions)

@@ -39,6 +39,10 @@ var rules = []struct{ from, on, why string }{
 	{"internal/lag", "internal/globalcluster", "domains stand beside each other, and a lag is read for all of them"},
 	{"internal/lag", "internal/cachegroup", "domains stand beside each other, and a lag is read for all of them"},
 	{"internal/asl", "internal/lab", "the interpreter runs on any runtime"},
+	{"internal/guard", "internal/lab", "what decides about triggers does not know the lab"},
+	{"internal/planwatch", "internal/lab", "what checks plans does not know the lab"},
+	{"internal/planwatch", "internal/guard", "the two are called by rules of their own"},
+	{"internal/eventrule", "internal/lab", "rules are evaluated for whoever asks"},
 	{"internal/payload", "internal/catalog", "the payload learns its types from its caller"},
 }
 

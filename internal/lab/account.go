@@ -5,6 +5,7 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -40,11 +41,16 @@ type Account struct {
 	functions *functions
 	runs      *executions
 	events    []Event
-	notices   []string
+	notices   []Notice
 
 	zoneTokens   float64 // requests to Route 53 that are free
 	zoneTokensAt time.Time
 	dns          *rand.Rand // which of weighted records answers
+
+	rules       []FunctionRule
+	undelivered []error
+	endpoints   map[string]bool
+	metrics     bytes.Buffer // what functions have written in the embedded format
 }
 
 // LoggedCall is one API call that got through to the account.
@@ -56,10 +62,11 @@ type LoggedCall struct {
 
 // Event is one event that was put on EventBridge.
 type Event struct {
-	Region     string `json:"region"`
-	Source     string `json:"source"`
-	DetailType string `json:"detailType"`
-	Detail     string `json:"detail"`
+	Region     string   `json:"region"`
+	Source     string   `json:"source"`
+	DetailType string   `json:"detailType"`
+	Detail     string   `json:"detail"`
+	Resources  []string `json:"resources,omitempty"`
 }
 
 // Call is one AWS API call as the account sees it.
@@ -121,6 +128,12 @@ func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account
 	a := &Account{
 		Estate: estate, Calls: map[string]int{}, clock: clock, random: rand.New(rand.NewPCG(seed, 0)), dns: rand.New(rand.NewPCG(seed, 2)), faults: newFaults(spec),
 		before: map[string]any{}, objects: map[string][]byte{}, fresh: map[string]bool{}, used: map[Use]bool{}, reads: map[string]*bucket{}, invoked: map[string]int{}, items: map[string]map[string]any{},
+		endpoints: map[string]bool{},
+	}
+	for _, x := range estate.Alarms {
+		if x.Since.IsZero() {
+			x.Since = clock.Now()
+		}
 	}
 	for _, op := range estate.Operations {
 		op.started = clock.Now().Add(-secondsOf(op.Elapsed))

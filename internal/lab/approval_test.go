@@ -154,11 +154,11 @@ func TestTheQuestion(t *testing.T) {
 			"drctl approve " + arn, "drctl decline " + arn + " --reason", "send-task-success --region us-west-2", "send-task-failure --region us-west-2 --error Declined",
 			"--task-token '", "until 2026-01-05T0", "Promote RDS for MySQL Read Replica (PromoteRDSReadReplica): ",
 		} {
-			if !strings.Contains(question, want) {
+			if !strings.Contains(question.Message, want) {
 				t.Errorf("question %d does not say %q:\n%s", i, want, question)
 			}
 		}
-		if named := strings.Contains(question, "Is the first database well?: Look at its dashboard."); named != (i == 1) {
+		if named := strings.Contains(question.Message, "Is the first database well?: Look at its dashboard."); named != (i == 1) {
 			t.Errorf("question %d:\n%s", i, question)
 		}
 	}

@@ -143,6 +143,7 @@ func (b *binaries) take(ctx context.Context, region, name string) (*lambdaruntim
 		Env: map[string]string{
 			// What is not AWS, the applications, is reached through a proxy.
 			"HTTP_PROXY": b.endpoint, "AWS_ENDPOINT_URL": b.endpoint, "RUN_BUCKET": a.Bucket(region), "FUNCTION_PREFIX": FunctionPrefix, "NOTICE_TOPIC": a.topic(region), "LOCK_TABLE": lockTable,
+			"MACHINE_PREFIX": a.machineARN(region, FunctionPrefix),
 		},
 	})
 }

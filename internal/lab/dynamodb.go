@@ -15,6 +15,13 @@ var tableService = map[string]handler{
 		a.items[key] = item
 		return map[string]any{}, nil
 	},
+	"dynamodb:GetItem": func(a *Account, c *Call) (any, error) {
+		item, ok := a.items[c.tableKey(attribute(tree(c.Params.tree["Key"]), "resource"))]
+		if !ok {
+			return map[string]any{}, nil
+		}
+		return map[string]any{"Item": item}, nil
+	},
 	"dynamodb:DeleteItem": func(a *Account, c *Call) (any, error) {
 		key := c.tableKey(attribute(tree(c.Params.tree["Key"]), "resource"))
 		if err := a.condition(c, key); err != nil {

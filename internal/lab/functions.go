@@ -18,7 +18,9 @@ import (
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/function"
+	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/run"
+	"dr-orchestrator/internal/steps"
 )
 
 // FunctionPrefix begins the names of the functions in every lab.
@@ -47,7 +49,7 @@ func newFunctions(a *Account) *functions {
 
 // FunctionNames lists every function of the product, without prefix.
 func FunctionNames() []string {
-	names := sortedKeys(run.Steps)
+	names := sortedKeys(steps.All)
 	for _, e := range catalog.Entries {
 		names = append(names, e.Function)
 	}
@@ -83,8 +85,12 @@ func (f *functions) handler(region, name string) (lambda.Handler, bool) {
 
 func (f *functions) build(factory *client.Factory, region, name string) lambda.Handler {
 	a := f.account
-	if step, ok := run.Steps[name]; ok {
-		return step(factory, run.Environment{Bucket: a.Bucket(region), FunctionPrefix: FunctionPrefix, Topic: a.topic(region), LockTable: lockTable}, a.clock.Now)
+	env := run.Environment{Bucket: a.Bucket(region), FunctionPrefix: FunctionPrefix, Topic: a.topic(region), LockTable: lockTable, MachinePrefix: a.machineARN(region, FunctionPrefix), Metrics: &a.metrics}
+	if name == steps.GuardTrigger {
+		return guard.NewWith(factory, env, a.clock.Now, prober{a})
+	}
+	if step, ok := steps.All[name]; ok {
+		return step(factory, env, a.clock.Now)
 	}
 	for _, e := range catalog.Entries {
 		if e.Function == name {

@@ -113,12 +113,16 @@ func (a *Account) resources(c *Call) []string {
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket") + "/" + c.Params.str("Key")}
 	case "s3:ListBucket":
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket")}
-	case "dynamodb:PutItem", "dynamodb:DeleteItem":
+	case "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem":
 		return []string{arn("dynamodb", c.Region, "table/"+c.Params.str("TableName"))}
-	case "states:ListExecutions":
-		return []string{c.Params.str("mapRunArn") + c.Params.str("stateMachineArn")}
-	case "states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns":
+	case "states:DescribeExecution", "states:GetExecutionHistory", "states:ListMapRuns", "states:StopExecution":
 		return []string{c.Params.str("executionArn")}
+	case "states:ListExecutions":
+		return []string{c.Params.str("stateMachineArn") + c.Params.str("mapRunArn")}
+	case "states:StartExecution":
+		_, name, _ := strings.Cut(c.Params.str("stateMachineArn"), ":stateMachine:")
+		machine, _, _ := strings.Cut(name, ":") // IAM knows no alias
+		return []string{a.machineARN(c.Region, machine)}
 	case "sns:Publish":
 		return []string{c.Params.str("TopicArn")}
 	case "events:PutEvents":

@@ -88,6 +88,15 @@ var objectService = map[string]handler{
 	"s3:GetObject": func(a *Account, c *Call) (any, error) {
 		name := c.Params.str("Bucket") + "/" + c.Params.str("Key")
 		body, ok := a.objects[name]
+		if !ok {
+			// Who may not list a bucket is not told what is missing from it (S3 API
+			// reference, GetObject, "Permissions").
+			list := *c
+			list.Operation = "ListBucket"
+			if err := a.permit(&list); err != nil {
+				return nil, err
+			}
+		}
 		if !ok || (c.notFound && a.fresh[name]) {
 			return nil, fail(404, "NoSuchKey", "The specified key does not exist.")
 		}

@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -152,7 +154,7 @@ var identityService = map[string]handler{"sts:GetCallerIdentity": func(a *Accoun
 }}
 
 var noticeService = map[string]handler{"sns:Publish": func(a *Account, c *Call) (any, error) {
-	a.notices = append(a.notices, c.Params.str("Subject")+"\n"+c.Params.str("Message"))
+	a.notices = append(a.notices, Notice{c.Params.str("Subject"), c.Params.str("Message")})
 	return struct {
 		ID string `xml:"MessageId"`
 	}{a.id()}, nil
@@ -160,6 +162,9 @@ var noticeService = map[string]handler{"sns:Publish": func(a *Account, c *Call) 
 
 var eventService = map[string]handler{"events:PutEvents": func(a *Account, c *Call) (any, error) {
 	entries, _ := c.Params.tree["Entries"].([]any)
+	if len(entries) < 1 || len(entries) > 10 {
+		return nil, fail(400, "ValidationException", "PutEvents takes 1 to 10 entries")
+	}
 	ids := []map[string]string{}
 	for _, entry := range entries {
 		e := tree(entry)
@@ -167,8 +172,15 @@ var eventService = map[string]handler{"events:PutEvents": func(a *Account, c *Ca
 		event.Source, _ = e["Source"].(string)
 		event.DetailType, _ = e["DetailType"].(string)
 		event.Detail, _ = e["Detail"].(string)
+		resources, _ := e["Resources"].([]any)
+		for _, r := range resources {
+			event.Resources = append(event.Resources, fmt.Sprint(r))
+		}
 		a.events = append(a.events, event)
 		ids = append(ids, map[string]string{"EventId": a.id()})
+		if len(a.rules) > 0 {
+			a.Deliver(c.Region, a.event(c.Region, event.Source, event.DetailType, json.RawMessage(event.Detail), event.Resources))
+		}
 	}
 	return map[string]any{"FailedEntryCount": 0, "Entries": ids}, nil
 }}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"net/http"
@@ -201,7 +202,16 @@ type response struct {
 }
 
 // encode writes an answer, or an error, in the protocol of the request.
+// DynamoDB adds a checksum, which its clients compare.
 func (r *request) encode(answer any, err error, requestID string) response {
+	out := r.encodePlain(answer, err, requestID)
+	if r.call.Service == "dynamodb" {
+		out.header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(out.body)), 10))
+	}
+	return out
+}
+
+func (r *request) encodePlain(answer any, err error, requestID string) response {
 	if err != nil {
 		return r.encodeError(err, requestID)
 	}

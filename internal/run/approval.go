@@ -2,15 +2,12 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"dr-orchestrator/internal/action"
@@ -55,19 +52,9 @@ func (a Approver) Request(ctx context.Context, in ApprovalInput) (Requested, err
 		return asked, err
 	}
 	until := a.Now().Add(time.Duration(in.Seconds) * time.Second).UTC()
-	detail, err := json.Marshal(map[string]any{
-		"version": 1, "execution": in.Run.Execution, "layer": in.Layer, "until": until.Format(time.RFC3339),
-	})
-	if err != nil {
-		return asked, err
-	}
-	sent, err := a.Events.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
-		Source: aws.String(EventSource), DetailType: aws.String("Approval Requested"), Detail: aws.String(string(detail)),
-		Resources: []string{in.Run.Execution}, Time: aws.Time(a.Now()),
-	}}})
-	if err == nil && sent.FailedEntryCount > 0 {
-		err = action.Errorf(action.Unreachable, "EventBridge did not take the event")
-	}
+	err := Send(ctx, a.Events, Entry{DetailType: EventApprovalRequested, Resource: in.Run.Execution, Time: a.Now(), Detail: ApprovalRequested{
+		Version: EventVersion, Execution: in.Run.Execution, Machine: in.Run.Machine, Region: in.Run.Region, Layer: in.Layer, Until: until,
+	}})
 	if a.Topic == "" {
 		return asked, action.Call("telling of the approval", err)
 	}

@@ -83,19 +83,47 @@ func (f *failure) read() report.Error {
 	return report.Error{Class: f.Error, Message: f.Cause}
 }
 
-// RecordLayer is the step that judges a layer from all its items, and says
-// which layers are to run after it.
+// LayerRecorder records the end of a layer and tells of it.
+type LayerRecorder struct {
+	Store  Store
+	Events Events
+	Now    func() time.Time
+}
+
+// Record is the step RecordLayer.
+func (l LayerRecorder) Record(ctx context.Context, in LayerInput) (LayerOutcome, error) {
+	items, err := l.Store.items(ctx, in)
+	if err != nil {
+		return LayerOutcome{}, err
+	}
+	out, err := l.Store.recordItems(ctx, in, items)
+	if err == nil {
+		tellBriefly(ctx, l.Events, EventLayerEnded, layerEvents(in, out, items, l.Now())...)
+	}
+	return out, err
+}
+
+// RecordLayer judges a layer from all its items, and says which layers are to
+// run after it.
 func (s Store) RecordLayer(ctx context.Context, in LayerInput) (LayerOutcome, error) {
-	var items []Item
+	items, err := s.items(ctx, in)
+	if err != nil {
+		return LayerOutcome{}, err
+	}
+	return s.recordItems(ctx, in, items)
+}
+
+func (s Store) items(ctx context.Context, in LayerInput) ([]Item, error) {
 	switch {
 	case in.Asked != nil:
-		items = in.Asked.Items
+		return in.Asked.Items, nil
 	case in.Results != nil:
-		var err error
-		if items, err = results[Item](ctx, s, *in.Results); err != nil {
-			return LayerOutcome{}, err
-		}
+		return results[Item](ctx, s, *in.Results)
 	}
+	return nil, nil
+}
+
+func (s Store) recordItems(ctx context.Context, in LayerInput, items []Item) (LayerOutcome, error) {
 	if err := s.put(ctx, in.Run, docResults(in.Layer.Layer), items); err != nil {
 		return LayerOutcome{}, err
 	}

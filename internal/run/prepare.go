@@ -106,6 +106,7 @@ type Preparer struct {
 	Parameters func(region string) resolve.Parameters
 	// FunctionPrefix is what the names of the deployed functions begin with.
 	FunctionPrefix string
+	Events         Events // nil: nobody hears of the start
 }
 
 // Prepare is the step PrepareRun.
@@ -141,7 +142,13 @@ func (p Preparer) Prepare(ctx context.Context, in PrepareInput) (Prepared, error
 	if len(all) <= together {
 		out.PreflightConcurrency = max(len(all), 1)
 	}
-	return out, p.Store.put(ctx, plan.Run, docPreflight, all)
+	if err := p.Store.put(ctx, plan.Run, docPreflight, all); err != nil {
+		return out, err
+	}
+	if p.Events != nil {
+		tellBriefly(ctx, p.Events, EventRunStarted, began(plan))
+	}
+	return out, nil
 }
 
 func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {

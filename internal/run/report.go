@@ -3,8 +3,8 @@ package run
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,11 +12,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/audit"
+	"dr-orchestrator/internal/emf"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
 )
@@ -63,6 +63,10 @@ type Reporter struct {
 	Notices Notices
 	Topic   string // ARN; empty: no message is sent
 	Now     func() time.Time
+	// Deployment is its name as the metrics carry it, and Metrics where they are
+	// written; nil: nowhere.
+	Deployment string
+	Metrics    io.Writer
 }
 
 // EventSource is the source of every event that this product sends.
@@ -84,47 +88,57 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 		return Reported{}, err
 	}
 	out := Reported{Report: Location{Bucket: r.Store.Bucket, Key: ReportKey(in.Execution.ID, in.Execution.StartTime)}}
-	detail, err := json.Marshal(map[string]any{
-		"version": 1, "execution": in.Execution.ID, "outcome": record.Outcome, "durationSeconds": record.DurationSeconds, "report": out.Report,
-	})
-	if err != nil {
-		return Reported{}, err
-	}
 	undelivered := []string{}
 	if err := r.Store.write(ctx, in.run(), docPage, "text/html; charset=utf-8", record.HTML()); err != nil {
 		undelivered = append(undelivered, "the page of the report: "+err.Error())
 	}
-	sent, err := r.Events.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
-		Source: aws.String(EventSource), DetailType: aws.String("Run Ended"), Detail: aws.String(string(detail)),
-		Resources: []string{in.Execution.ID}, Time: aws.Time(record.EndedAt),
-	}}})
-	switch {
-	case err != nil:
+	if err := Send(ctx, r.Events, endings(record, out.Report)...); err != nil {
 		undelivered = append(undelivered, "the event: "+err.Error())
-	case sent.FailedEntryCount > 0:
-		undelivered = append(undelivered, "the event: EventBridge did not take it")
 	}
+	undelivered = append(undelivered, r.measure(ctx, in, record, out.Report)...)
 	out.Undelivered = bounded(undelivered)
-	if r.Topic == "" {
+	if r.Topic == "" || isCheck(in.Execution.Name) {
 		return out, nil
 	}
 	if _, err := r.Notices.Publish(ctx, &sns.PublishInput{
 		TopicArn: aws.String(r.Topic), Subject: aws.String(subject(string(record.Outcome), in.Execution.Name)),
-		Message: aws.String(record.Text()),
+		Message: aws.String(record.Text() + whatNext(in.Execution.ID, record, out.Report)),
 	}); err != nil {
 		out.Undelivered = bounded(append(undelivered, "the message: "+err.Error()))
 	}
 	return out, nil
 }
 
-// subject keeps to what SNS takes: less than 100 ASCII characters.
-func subject(what, name string) string {
+// measure writes the metrics of the end of a run, and judges the check of a
+// stored payload. It gives what did not go out.
+func (r Reporter) measure(ctx context.Context, in ReportInput, record report.Record, at Location) []string {
+	var lost []string
+	lines := planMetrics
+	if record.Mode != "plan" && !isCheck(in.Execution.Name) {
+		lines = runMetrics
+	}
+	if err := emf.Write(r.Metrics, lines(r.Deployment, record)...); err != nil {
+		lost = append(lost, "the metrics: "+err.Error())
+	}
+	if isCheck(in.Execution.Name) {
+		if err := r.judgeCheck(ctx, in, record, at); err != nil {
+			lost = append(lost, "the readiness: "+err.Error())
+		}
+	}
+	return lost
+}
+
+func subject(what, name string) string { return Subject(fmt.Sprintf("%s: recovery %s", what, name)) }
+
+// Subject keeps a text to what SNS takes as the subject of a message: less
+// than 100 ASCII characters.
+func Subject(text string) string {
 	s := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, fmt.Sprintf("%s: recovery %s", what, name))
+	}, text)
 	return s[:min(len(s), 99)]
 }
 

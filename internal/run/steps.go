@@ -1,7 +1,9 @@
 package run
 
 import (
+	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -26,7 +28,13 @@ type Environment struct {
 	FunctionPrefix string // begins the name of every function
 	Topic          string // ARN of the SNS topic for messages; empty: none
 	LockTable      string // name of the DynamoDB table of locks
+	MachinePrefix  string // begins the ARN of every state machine
+	// Metrics is where metrics are written: the log; nil: nowhere.
+	Metrics io.Writer
 }
+
+// Deployment is the name of the deployment, as metrics carry it.
+func (e Environment) Deployment() string { return strings.TrimSuffix(e.FunctionPrefix, "-") }
 
 // Deployed makes a step with what its deployment tells it in environment
 // variables.
@@ -34,7 +42,7 @@ func Deployed(newStep func(*client.Factory, Environment, func() time.Time) lambd
 	return func(f *client.Factory) lambda.Handler {
 		return newStep(f, Environment{
 			Bucket: os.Getenv("RUN_BUCKET"), FunctionPrefix: os.Getenv("FUNCTION_PREFIX"), Topic: os.Getenv("NOTICE_TOPIC"),
-			LockTable: os.Getenv("LOCK_TABLE"),
+			LockTable: os.Getenv("LOCK_TABLE"), MachinePrefix: os.Getenv("MACHINE_PREFIX"), Metrics: os.Stdout,
 		}, time.Now)
 	}
 }
@@ -52,7 +60,7 @@ func newStore(f *client.Factory, env Environment) Store {
 // NewPrepare wires the step PrepareRun to AWS.
 func NewPrepare(f *client.Factory, env Environment, _ func() time.Time) lambda.Handler {
 	parameters := func(region string) resolve.Parameters { return ssm.NewFromConfig(f.Config(region)) }
-	p := Preparer{Store: newStore(f, env), FunctionPrefix: env.FunctionPrefix, Parameters: parameters, Resolver: func(region string) Resolver {
+	p := Preparer{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), FunctionPrefix: env.FunctionPrefix, Parameters: parameters, Resolver: func(region string) Resolver {
 		return resolve.Resolver{
 			Region: region, Exports: cloudformation.NewFromConfig(f.Config(region)),
 			Parameters: ssm.NewFromConfig(f.Config(region)), Secrets: secretsmanager.NewFromConfig(f.Config(region)),
@@ -79,8 +87,9 @@ func NewSetLocks(f *client.Factory, env Environment, now func() time.Time) lambd
 }
 
 // NewRecordLayer wires the step RecordLayer to AWS.
-func NewRecordLayer(f *client.Factory, env Environment, _ func() time.Time) lambda.Handler {
-	return action.Step[LayerInput, LayerOutcome](newStore(f, env).RecordLayer)
+func NewRecordLayer(f *client.Factory, env Environment, now func() time.Time) lambda.Handler {
+	l := LayerRecorder{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), Now: now}
+	return action.Step[LayerInput, LayerOutcome](l.Record)
 }
 
 // NewRecordReport wires the step RecordReport to AWS.
@@ -89,7 +98,8 @@ func NewRecordReport(f *client.Factory, env Environment, now func() time.Time) l
 }
 
 func newReporter(f *client.Factory, env Environment, now func() time.Time) Reporter {
-	return Reporter{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), Notices: sns.NewFromConfig(f.Config("")), Topic: env.Topic, Now: now}
+	return Reporter{Store: newStore(f, env), Events: eventbridge.NewFromConfig(f.Config("")), Notices: sns.NewFromConfig(f.Config("")), Topic: env.Topic, Now: now,
+		Deployment: env.Deployment(), Metrics: env.Metrics}
 }
 
 // NewClose wires the step that closes a run whose machine was stopped.

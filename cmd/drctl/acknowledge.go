@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"dr-orchestrator/internal/guard"
+)
+
+type acknowledgeCommand struct {
+	Execution string `arg:"" optional:"" name:"arn" help:"ARN of the run; by default the last one of the machine."`
+	Comment   string `help:"What is to stand beside your name."`
+	JSON      bool   `name:"json" help:"Print one JSON object."`
+	machineFlags
+	remoteFlags
+}
+
+// Help says what an acknowledgement does.
+func (c *acknowledgeCommand) Help() string {
+	return `For a time after a run no trigger starts another one: what the run did may itself
+have turned an alarm red. To acknowledge a run says that somebody has looked at it, and
+ends that time. It holds for this run alone.
+
+Examples:
+  drctl acknowledge --region us-west-2 --comment "checked, writes are fine"
+  drctl acknowledge arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:run-1`
+}
+
+func (c *acknowledgeCommand) Run(s streams, at clock) error {
+	ctx, cancel := interruptible()
+	defer cancel()
+	var r *remote
+	var err error
+	id := c.Execution
+	if id == "" {
+		if r, err = c.connect(ctx, "", at); err != nil {
+			return err
+		}
+		id, err = c.last(ctx, r)
+	} else {
+		var e execution
+		r, e, err = c.connectTo(ctx, id, at)
+		id = e.arn
+	}
+	if err != nil {
+		return err
+	}
+	d, err := r.describe(ctx, id)
+	if err != nil {
+		return err
+	}
+	if running(d.Status) {
+		return wrongInput("%s still runs: while it does no trigger starts another one", id)
+	}
+	who, err := r.caller(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.memory(r, c.Name).Acknowledge(ctx, id, who.String(), c.Comment, at.Now()); err != nil {
+		return told("acknowledging "+id, err)
+	}
+	if c.JSON {
+		if err := json.NewEncoder(s.out).Encode(map[string]string{"executionArn": id, "acknowledgedBy": who.String(), "comment": c.Comment}); err != nil {
+			return environment("%w", err)
+		}
+		return nil
+	}
+	fmt.Fprintf(s.out, "Acknowledged by %s: %s\nTriggers count again.\n", who, id)
+	return nil
+}
+
+// last finds the run of the machine that began last. Plans are none.
+func (c *acknowledgeCommand) last(ctx context.Context, r *remote) (string, error) {
+	machine, err := c.unaliased(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	pages := sfn.NewListExecutionsPaginator(r.lists, &sfn.ListExecutionsInput{StateMachineArn: &machine, MaxResults: 100})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", told("looking at the runs of "+machine, err)
+		}
+		for _, e := range page.Executions {
+			plan, err := guard.IsPlan(ctx, r.executions, aws.ToString(e.ExecutionArn), aws.ToString(e.Name))
+			if err != nil {
+				return "", told("looking at "+aws.ToString(e.ExecutionArn), err)
+			}
+			if !plan {
+				return aws.ToString(e.ExecutionArn), nil
+			}
+		}
+	}
+	return "", wrongInput("%s has had no run: there is nothing to acknowledge", machine)
+}

@@ -1,0 +1,261 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/emf"
+	"dr-orchestrator/internal/run"
+)
+
+// Input is what the rules send: a trigger and the event that it is on, or the
+// trigger alone when it is time to look again.
+type Input struct {
+	Trigger Trigger         `json:"trigger"`
+	Event   json.RawMessage `json:"event,omitempty"`
+}
+
+// Output is the answer: what was decided about each subject.
+type Output struct {
+	Decisions []Told `json:"decisions"`
+}
+
+// Told is one decision, as the event Guard Decision carries it.
+type Told struct {
+	Version   int       `json:"version"`
+	Trigger   string    `json:"trigger"`
+	On        string    `json:"on"`
+	Mode      Mode      `json:"mode"`
+	Payload   string    `json:"payload"`
+	Region    string    `json:"region"`
+	Action    Action    `json:"action"`
+	Reason    Reason    `json:"reason"`
+	Why       string    `json:"why"`
+	Subject   string    `json:"subject"`
+	Since     time.Time `json:"since"`
+	Execution string    `json:"execution"` // ARN of the run that was started; empty: none
+}
+
+// Executions is every call to Step Functions that the guard makes.
+type Executions interface {
+	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error)
+}
+
+// Guard decides about triggers, and acts on it.
+type Guard struct {
+	Region     string
+	Machines   string // begins the ARN of every state machine
+	Topic      string // ARN; empty: nobody is told but EventBridge
+	Memory     Memory
+	Alarms     Alarms
+	Executions Executions
+	Events     run.Events
+	Notices    run.Notices
+	Prober     Prober
+	Now        func() time.Time
+	Deployment string
+	Metrics    io.Writer // nil: none are written
+}
+
+// New wires the guard to AWS.
+func New(f *client.Factory, env run.Environment, now func() time.Time) lambda.Handler {
+	return NewWith(f, env, now, Network{})
+}
+
+// NewWith wires the guard to AWS, with a network of its own for probes.
+func NewWith(f *client.Factory, env run.Environment, now func() time.Time, p Prober) lambda.Handler {
+	cfg := f.Config("")
+	g := Guard{
+		Region: f.Region, Machines: env.MachinePrefix, Topic: env.Topic, Memory: Memory{Table: dynamodb.NewFromConfig(cfg), Name: env.LockTable},
+		Alarms: cloudwatch.NewFromConfig(cfg), Executions: sfn.NewFromConfig(cfg), Events: eventbridge.NewFromConfig(cfg), Notices: sns.NewFromConfig(cfg),
+		Prober: p, Now: now, Deployment: env.Deployment(), Metrics: env.Metrics,
+	}
+	return action.Step[Input, Output](g.Decide)
+}
+
+// Decide is the function: it looks, decides, acts and tells. It may be invoked
+// any number of times about the same event.
+func (g Guard) Decide(ctx context.Context, in Input) (Output, error) {
+	out := Output{Decisions: []Told{}}
+	t := in.Trigger.Normal()
+	if problems := t.Check(); len(problems) > 0 {
+		return out, action.Errorf(action.InvalidInput, "the trigger is not right: %s", strings.Join(problems, "; "))
+	}
+	subjects, err := g.subjects(ctx, t, in.Event)
+	if err != nil {
+		return out, err
+	}
+	var failed []error
+	for _, s := range subjects {
+		told, err := g.judge(ctx, t, s, len(in.Event) == 0)
+		failed = append(failed, err)
+		if told != nil {
+			out.Decisions = append(out.Decisions, *told)
+		}
+	}
+	return out, errors.Join(failed...)
+}
+
+// judge decides about one subject. When it is looked at again, and the
+// decision is the one of before, there is nothing to tell.
+func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told, error) {
+	facts := g.facts(ctx, t, s)
+	if again && facts.Last.final() {
+		return nil, nil
+	}
+	d := decide(t, facts, g.Now())
+	if d.Action == look {
+		facts.Confirmation = g.confirm(ctx, *t.Confirm)
+		d = decide(t, facts, g.Now())
+	}
+	if again && (d.Reason == facts.Last || d.Reason == Duplicate) {
+		return nil, nil
+	}
+	told := Told{
+		Version: run.EventVersion, Trigger: t.Name, On: t.On, Mode: t.Mode, Payload: t.Payload, Region: g.Region,
+		Action: d.Action, Reason: d.Reason, Why: d.Why, Subject: s.ID, Since: s.Since.UTC(), Execution: facts.Started,
+	}
+	var started error
+	if (d.Action == Start || d.Action == Ask) && facts.Started == "" {
+		if told.Execution, started = g.start(ctx, t, s.Subject); started != nil {
+			told.Action, told.Reason = Notify, StartFailed
+			told.Why += "; and the run could not be started: " + started.Error()
+			if again && facts.Last == StartFailed {
+				return nil, nil // told before; the next look tries again
+			}
+		}
+	}
+	isNew := told.Reason != facts.Last && told.Reason != Duplicate
+	if err := g.tell(ctx, told, isNew); err != nil {
+		return &told, errors.Join(started, err)
+	}
+	// Only what was told is noted, so that nothing is noted and not told. What
+	// was not noted is told once more at the next look.
+	if s.Red && isNew {
+		if err := g.Memory.remember(ctx, t.Name, s.ID, told.Reason, g.Now()); err != nil {
+			slog.WarnContext(ctx, "the decision was not noted", "error", err.Error())
+		}
+	}
+	return &told, started
+}
+
+// name is the name of the run of a subject: with it, whatever is delivered
+// twice starts one run.
+func name(t Trigger, s Subject) string { return "trigger-" + t.Name + "-" + digest(s.ID) }
+
+func (g Guard) machine(name string) string { return g.Machines + name }
+
+func (g Guard) execution(name string) string {
+	return strings.Replace(g.machine(catalog.Failover), ":stateMachine:", ":execution:", 1) + ":" + name
+}
+
+// liveAlias is the alias that executions are started by.
+const liveAlias = ":live"
+
+func (g Guard) start(ctx context.Context, t Trigger, s Subject) (string, error) {
+	_, err := g.Executions.StartExecution(ctx, &sfn.StartExecutionInput{
+		StateMachineArn: aws.String(g.machine(catalog.Failover) + liveAlias), Name: aws.String(name(t, s)), Input: aws.String(input(t)),
+	})
+	var exists *sfntypes.ExecutionAlreadyExists
+	if err != nil && !errors.As(err, &exists) {
+		return "", action.Mutation("starting the run", err)
+	}
+	return g.execution(name(t, s)), nil
+}
+
+// input is what the run is started with. It is the same each time, for
+// duplicates to be known as such.
+func input(t Trigger) string {
+	options := map[string]any{"Mode": "run", "Approval": t.Mode == ModeApprove}
+	if t.Disaster {
+		options["Disaster"] = true
+	}
+	text, err := json.Marshal(map[string]any{"Payload": t.Payload, "Options": options})
+	if err != nil {
+		panic(err) // plain data
+	}
+	return string(text)
+}
+
+// tell makes a decision known: a line of the log and an event, always, and a
+// message to people where there is something for them to know that they have
+// not been told. That one of the two did not go out is no error while the
+// other did.
+func (g Guard) tell(ctx context.Context, d Told, isNew bool) error {
+	slog.InfoContext(ctx, "guard decision", "trigger", d.Trigger, "action", d.Action, "reason", d.Reason, "why", d.Why, "subject", d.Subject, "execution", d.Execution)
+	if err := emf.Write(g.Metrics, emf.Line{
+		Namespace: run.MetricNamespace, Time: g.Now(), Sets: [][]string{{run.DimensionDeployment, run.DimensionTrigger, run.DimensionAction}},
+		Values:  map[string]string{run.DimensionDeployment: g.Deployment, run.DimensionTrigger: d.Trigger, run.DimensionAction: string(d.Action), "reason": string(d.Reason)},
+		Metrics: []emf.Metric{{Name: run.MetricDecisions, Unit: emf.Count, Value: 1}},
+	}); err != nil {
+		slog.WarnContext(ctx, "the metrics were not written", "error", err.Error())
+	}
+	missed := action.Call("sending the event", run.Send(ctx, g.Events, run.Entry{DetailType: run.EventGuardDecision, Detail: d, Resource: d.Execution, Time: g.Now()}))
+	if g.Topic == "" || !isNew || d.Action == Ignore || d.Action == Wait {
+		return missed
+	}
+	_, err := g.Notices.Publish(ctx, &sns.PublishInput{
+		TopicArn: aws.String(g.Topic), Subject: aws.String(run.Subject(headline(d))), Message: aws.String(g.message(d)),
+	})
+	if err != nil && missed != nil {
+		return action.Call("telling of the decision", err)
+	}
+	return nil
+}
+
+// headline says in a few words what happened.
+func headline(d Told) string {
+	switch {
+	case d.Action == Start:
+		return "Failover STARTED by the trigger " + d.Trigger
+	case d.Action == Ask:
+		return "Failover waits for approval: trigger " + d.Trigger
+	case d.Reason == Wanted:
+		return "Failover wanted: trigger " + d.Trigger
+	}
+	return "Failover NOT started: trigger " + d.Trigger
+}
+
+// message tells a person what happened, and the commands that go on from there.
+func (g Guard) message(d Told) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s)\n%s\n", headline(d), d.Region, d.Why)
+	if d.Execution != "" {
+		fmt.Fprintf(&b, "\n%s\n", d.Execution)
+	}
+	command := func(what, line string) { fmt.Fprintf(&b, "\n%s:\n  %s\n", what, line) }
+	switch {
+	case d.Action == Start:
+		command("Stop it", "drctl stop "+d.Execution)
+	case d.Action == Ask:
+		command("Let it go on", "drctl approve "+d.Execution)
+		command("End it", "drctl decline "+d.Execution+" --reason WHY")
+	default:
+		command("Start it", fmt.Sprintf("aws stepfunctions start-execution --region %s --state-machine-arn %s --input '{\"Payload\":\"%s\"}'", d.Region, g.machine(catalog.Failover)+liveAlias, d.Payload))
+		command("Keep triggers quiet", "drctl downtime --for 2h --reason WHY --region "+d.Region)
+	}
+	if d.Reason == CoolDown {
+		command("End the cool-down", "drctl acknowledge --region "+d.Region)
+	}
+	return b.String()
+}

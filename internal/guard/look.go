@@ -1,0 +1,330 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/run"
+)
+
+// Alarms is every call to CloudWatch that the guard makes.
+type Alarms interface {
+	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+}
+
+// alarm is what counts of an alarm, single or composite.
+type alarm struct {
+	name, arn, state string
+	since            time.Time // of its state
+}
+
+func (a alarm) red() bool { return a.state == string(cwtypes.StateValueAlarm) }
+
+// alarms reads alarms by name or by the beginning of their names. Without the
+// types, CloudWatch leaves composite alarms out (API reference, DescribeAlarms).
+func (g Guard) alarms(ctx context.Context, names []string, prefix string, redOnly bool) ([]alarm, error) {
+	in := &cloudwatch.DescribeAlarmsInput{
+		AlarmNames: names, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm}, MaxRecords: aws.Int32(mostAlarms),
+	}
+	if prefix != "" {
+		in.AlarmNamePrefix = aws.String(prefix)
+	}
+	if redOnly {
+		in.StateValue = cwtypes.StateValueAlarm
+	}
+	var all []alarm
+	for pages := cloudwatch.NewDescribeAlarmsPaginator(g.Alarms, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, action.Call("looking at alarms", err)
+		}
+		for _, a := range page.MetricAlarms {
+			all = append(all, alarm{aws.ToString(a.AlarmName), aws.ToString(a.AlarmArn), string(a.StateValue), aws.ToTime(a.StateTransitionedTimestamp)})
+		}
+		for _, a := range page.CompositeAlarms {
+			all = append(all, alarm{aws.ToString(a.AlarmName), aws.ToString(a.AlarmArn), string(a.StateValue), aws.ToTime(a.StateTransitionedTimestamp)})
+		}
+	}
+	return all, nil
+}
+
+// seen is a subject, and what of it could not be looked at.
+type seen struct {
+	Subject
+	unseen []string
+}
+
+// event is what counts of an event.
+type event struct {
+	ID     string          `json:"id"`
+	Type   string          `json:"detail-type"`
+	Time   time.Time       `json:"time"`
+	Detail json.RawMessage `json:"detail"`
+}
+
+// subjects gives what there is to decide about: the one of an event, or every
+// alarm of the trigger that is red.
+func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]seen, error) {
+	if len(raw) == 0 {
+		if t.On != OnAlarm {
+			return nil, nil
+		}
+		red, err := g.alarms(ctx, t.Alarms, t.AlarmPrefix, true)
+		var all []seen
+		for _, a := range red {
+			all = append(all, seen{Subject: ofRed(a)})
+		}
+		return all, err
+	}
+	var e event
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return nil, action.Errorf(action.InvalidInput, "the event is none of EventBridge's: %v", err)
+	}
+	if e.ID == "" || e.Time.IsZero() {
+		return nil, action.Errorf(action.InvalidInput, "the event has no id or no time")
+	}
+	if t.On == OnAlarm {
+		s, err := g.alarmSubject(ctx, e)
+		return []seen{s}, err
+	}
+	s, err := eventSubject(t, e)
+	return []seen{{Subject: s}}, err
+}
+
+func ofRed(a alarm) Subject {
+	return Subject{ID: a.arn + "@" + a.since.UTC().Format(time.RFC3339Nano), What: fmt.Sprintf("the alarm %s is red since %s", a.name, stamp(a.since)), Since: a.since, Red: true}
+}
+
+// alarmDetail is the detail of an event of CloudWatch.
+type alarmDetail struct {
+	Name     string     `json:"alarmName"`
+	State    alarmState `json:"state"`
+	Previous alarmState `json:"previousState"`
+}
+
+type alarmState struct {
+	Value string `json:"value"`
+	Time  string `json:"timestamp"`
+}
+
+// alarmTime is how CloudWatch writes times in events: RFC 3339 but for the
+// colon in the zone.
+const alarmTime = "2006-01-02T15:04:05.999999999-0700"
+
+func (s alarmState) since() time.Time {
+	t, err := time.Parse(alarmTime, s.Time)
+	if err != nil {
+		t, _ = time.Parse(time.RFC3339Nano, s.Time)
+	}
+	return t
+}
+
+// alarmSubject looks at the alarm of an event. What it is now counts: events
+// come late, twice, and in any order.
+func (g Guard) alarmSubject(ctx context.Context, e event) (seen, error) {
+	var d alarmDetail
+	if err := json.Unmarshal(e.Detail, &d); err != nil || d.Name == "" {
+		return seen{}, action.Errorf(action.InvalidInput, "the event tells of no alarm: %s", e.Detail)
+	}
+	told := alarm{name: d.Name, arn: "event/" + d.Name, state: d.State.Value, since: latest(d.State.since(), time.Time{})}
+	if told.since.IsZero() {
+		told.since = e.Time
+	}
+	found, err := g.alarms(ctx, []string{d.Name}, "", false)
+	if err != nil {
+		if !told.red() {
+			return seen{Subject: Subject{ID: e.ID, What: fmt.Sprintf("the alarm %s is %s", told.name, told.state), Since: told.since}}, nil
+		}
+		return seen{ofRed(told), []string{err.Error()}}, nil
+	}
+	if len(found) == 0 {
+		return seen{Subject: Subject{ID: e.ID, What: fmt.Sprintf("there is no alarm %s any more", d.Name), Since: told.since}}, nil
+	}
+	now := found[0]
+	switch {
+	case now.red() && now.since.IsZero():
+		return seen{ofRed(told), []string{"since when the alarm " + now.name + " is red"}}, nil
+	case now.red():
+		return seen{Subject: ofRed(now)}, nil
+	}
+	s := Subject{ID: e.ID, What: fmt.Sprintf("the alarm %s is %s", now.name, now.state), Since: now.since}
+	switch {
+	case told.red():
+		s.Lasted = now.since.Sub(told.since)
+	case d.Previous.Value == string(cwtypes.StateValueAlarm) && !d.Previous.since().IsZero():
+		s.Lasted = told.since.Sub(d.Previous.since())
+	}
+	return seen{Subject: s}, nil
+}
+
+// eventSubject reads an event that has no state to be looked at.
+func eventSubject(t Trigger, e event) (Subject, error) {
+	var d struct {
+		EventARN string `json:"eventArn"` // of AWS Health: the same in every message about one event
+		TypeCode string `json:"eventTypeCode"`
+		Status   string `json:"statusCode"`
+		EventID  string `json:"EventID"` // of RDS
+		Source   string `json:"SourceIdentifier"`
+		Message  string `json:"Message"`
+		Reason   string `json:"reason"` // of a request
+	}
+	if err := json.Unmarshal(e.Detail, &d); err != nil {
+		return Subject{}, action.Errorf(action.InvalidInput, "the detail of the event: %v", err)
+	}
+	s := Subject{ID: e.ID, Since: e.Time, Red: true}
+	switch t.On {
+	case OnHealth:
+		s.What = fmt.Sprintf("AWS Health says %s (%s)", d.TypeCode, d.Status)
+		s.Red = d.Status != "closed"
+		if d.EventARN != "" {
+			s.ID = d.EventARN
+		}
+	case OnRDS:
+		s.What = fmt.Sprintf("RDS says %s of %s: %s", d.EventID, d.Source, d.Message)
+	default:
+		s.What = strings.TrimSuffix("a failover was requested: "+d.Reason, ": ")
+	}
+	return s, nil
+}
+
+// facts looks at everything that may speak against a start.
+func (g Guard) facts(ctx context.Context, t Trigger, s seen) Facts {
+	f := Facts{Subject: s.Subject, Unseen: s.unseen}
+	if !s.Red {
+		return f
+	}
+	missed := func(err error) {
+		if err != nil {
+			f.Unseen = append(f.Unseen, err.Error())
+		}
+	}
+	var err error
+	f.Last, err = g.Memory.last(ctx, t.Name, s.ID)
+	missed(err)
+	f.Started, err = g.startedFor(ctx, t, s.Subject)
+	missed(err)
+	f.Downtime, err = g.Memory.Downtime(ctx)
+	missed(err)
+	f.Acknowledged, err = g.Memory.Acknowledged(ctx)
+	missed(err)
+	for _, machine := range []string{catalog.Failover, catalog.Failback} {
+		runs, err := g.runs(ctx, machine, g.Now().Add(-t.coolDown()))
+		f.Runs = append(f.Runs, runs...)
+		missed(err)
+	}
+	return f
+}
+
+// startedFor looks whether the run of a subject was started.
+func (g Guard) startedFor(ctx context.Context, t Trigger, s Subject) (string, error) {
+	id := g.execution(name(t, s))
+	_, err := g.Executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(id)})
+	var none *sfntypes.ExecutionDoesNotExist
+	switch {
+	case errors.As(err, &none):
+		return "", nil
+	case err != nil:
+		return "", action.Call("looking whether a run was started", err)
+	}
+	return id, nil
+}
+
+// mostPages bounds the executions that are looked through: 500.
+const mostPages = 5
+
+// runs gives the runs of a machine that run, or began after a time. Plans are
+// none.
+func (g Guard) runs(ctx context.Context, machine string, after time.Time) ([]Run, error) {
+	var all []Run
+	pages := sfn.NewListExecutionsPaginator(g.Executions, &sfn.ListExecutionsInput{StateMachineArn: aws.String(g.machine(machine)), MaxResults: 100})
+	for n := 0; pages.HasMorePages(); n++ {
+		if n == mostPages {
+			return all, action.Errorf(action.Internal, "the machine %s has run too often to look through it all", machine)
+		}
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return all, action.Call("looking at the runs of the machine "+machine, err)
+		}
+		for _, e := range page.Executions {
+			running := e.Status == sfntypes.ExecutionStatusRunning || e.Status == sfntypes.ExecutionStatusPendingRedrive
+			if !running && !aws.ToTime(e.StartDate).After(after) {
+				continue
+			}
+			plan, err := IsPlan(ctx, g.Executions, aws.ToString(e.ExecutionArn), aws.ToString(e.Name))
+			if err != nil {
+				return all, err
+			}
+			if !plan {
+				all = append(all, Run{aws.ToString(e.ExecutionArn), aws.ToTime(e.StartDate), running})
+			}
+		}
+		// They come newest first, and nothing runs for longer than this.
+		if last := len(page.Executions) - 1; last >= 0 && aws.ToTime(page.Executions[last].StartDate).Before(after.Add(-longestRun)) {
+			break
+		}
+	}
+	return all, nil
+}
+
+// longestRun is the longest time limit of a run (package payload).
+const longestRun = 7 * 24 * time.Hour
+
+// Describer tells of one execution.
+type Describer interface {
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+}
+
+// IsPlan reports an execution that changes nothing: the check of a stored
+// payload, known by its name, or one whose input says so.
+func IsPlan(ctx context.Context, executions Describer, arn, name string) (bool, error) {
+	if strings.HasPrefix(name, run.ReadinessPrefix) {
+		return true, nil
+	}
+	d, err := executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(arn)})
+	if err != nil {
+		return false, action.Call("looking at the run "+name, err)
+	}
+	var in struct{ Options struct{ Mode string } }
+	return json.Unmarshal([]byte(aws.ToString(d.Input)), &in) == nil && in.Options.Mode == "plan", nil
+}
+
+// confirm takes the second look. Whatever cannot be looked at confirms nothing.
+func (g Guard) confirm(ctx context.Context, c Confirm) *Confirmation {
+	out := &Confirmation{Confirmed: true}
+	say := func(ok bool, told string) {
+		out.Confirmed = out.Confirmed && ok
+		out.Told = append(out.Told, told)
+	}
+	if c.Endpoint != "" {
+		answer := g.Prober.Probe(ctx, c.Endpoint)
+		say(answer.Silent, answer.Told)
+	}
+	if c.Reference != "" && out.Confirmed {
+		answer := g.Prober.Probe(ctx, c.Reference)
+		say(answer.Answered, "for comparison "+answer.Told)
+	}
+	if c.Alarm != "" {
+		found, err := g.alarms(ctx, []string{c.Alarm}, "", false)
+		switch {
+		case err != nil:
+			say(false, err.Error())
+		case len(found) == 0:
+			say(false, "there is no alarm "+c.Alarm)
+		default:
+			say(found[0].red(), fmt.Sprintf("the alarm %s is %s", c.Alarm, found[0].state))
+		}
+	}
+	return out
+}
