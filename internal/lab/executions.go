@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -61,12 +62,27 @@ func newExecutions(a *Account) *executions {
 }
 
 func (x *executions) define(name, definition string) error {
-	m, err := asl.Parse([]byte(definition))
+	m, err := parsed(definition)
 	if err != nil {
 		return err
 	}
 	x.machines[name], x.definitions[name] = m, definition
 	return nil
+}
+
+// machines are the definitions parsed so far: a sweep makes thousands of
+// accounts of the same few. A parsed machine never changes.
+var machines sync.Map
+
+func parsed(definition string) (*asl.Machine, error) {
+	if m, ok := machines.Load(definition); ok {
+		return m.(*asl.Machine), nil
+	}
+	m, err := asl.Parse([]byte(definition))
+	if err == nil {
+		machines.Store(definition, m)
+	}
+	return m, err
 }
 
 // Define puts one more state machine into every region, or another definition

@@ -263,22 +263,13 @@ func TestSwitchoverOfOracle(t *testing.T) {
 func TestEveryFaultOfAFenceEndsInTheTruth(t *testing.T) {
 	for _, name := range []string{"switchback-replica.json", "failover-oracle.json"} {
 		payload := sample(t, name)
-		sweep(t, payload, faultsOfActions(t, payload))
+		sweep(t, payload, faultsOfActions(t, slowed(30), payload))
 	}
 	best := []byte(strings.Replace(string(sample(t, "switchback-replica.json")), `"Required": "true"`, `"Required": "false"`, 1))
 	// Most of what it shares with a required one has been shown by that.
-	sweep(t, best, slices.DeleteFunc(faultsOfActions(t, best), func(spec string) bool {
+	sweep(t, best, slices.DeleteFunc(faultsOfActions(t, slowed(30), best), func(spec string) bool {
 		return !slices.ContainsFunc([]string{"lost@", "timeout@", "kill@", "dead@"}, func(kind string) bool { return strings.HasPrefix(spec, kind) })
 	}))
-}
-
-// faultsOfActions are the faults of the databases and the functions that drive
-// them; those of the run's own steps are the same for every payload.
-func faultsOfActions(t *testing.T, payload []byte) []string {
-	t.Helper()
-	return slices.DeleteFunc(everyFault(t, payload), func(spec string) bool {
-		return !slices.ContainsFunc([]string{"@rds:", "@region:", "@function:fence-", "@function:switchover-read-"}, func(part string) bool { return strings.Contains(spec, part) })
-	})
 }
 
 // Who takes writes in the default estate, and what ends that.

@@ -224,5 +224,5 @@ func TestEveryFaultOfACheckEndsInTheTruth(t *testing.T) {
 	if !json.Valid(payload) {
 		t.Fatal("the payload is no JSON")
 	}
-	sweep(t, payload, everyFault(t, payload))
+	sweep(t, payload, faultsOfActions(t, slowed(30), payload))
 }

@@ -149,16 +149,14 @@ func TestWhatAShiftRefuses(t *testing.T) {
 // Every single fault of a shift in two steps.
 func TestEveryFaultOfAShiftEndsInTheTruth(t *testing.T) {
 	payload := []byte(strings.Replace(string(shiftPayload(`"Steps":"50,100"`)), `"HoldSeconds":"60"`, `"HoldSeconds":"0"`, 1))
-	specs := everyFaultOn(t, slowed(30), payload)
-	t.Logf("%d runs", len(specs))
-	sweepOn(t, slowed(30), payload, specs)
+	sweep(t, payload, faultsOfActions(t, slowed(30), payload))
 }
 
 // The same with a target that fails after the first step: whatever breaks
 // besides, a run that says that traffic is back has brought it back.
 func TestEveryFaultOfAShiftThatGoesBackEndsInTheTruth(t *testing.T) {
 	payload := []byte(strings.Replace(string(shiftPayload(probed)), `"HoldSeconds":"60"`, `"HoldSeconds":"30"`, 1))
-	for _, spec := range everyFaultOn(t, withShop(slowed(30)), payload) {
+	for _, spec := range faultsOfActions(t, withShop(slowed(30)), payload) {
 		if !strings.Contains(spec, "route53:") {
 			continue
 		}

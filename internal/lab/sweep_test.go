@@ -9,15 +9,14 @@ import (
 	"testing"
 
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/steps"
 )
 
 // Every single fault, at every API call and every invocation of the run of the
 // three databases in turn. Whatever breaks, the run must end, in the truth.
 func TestEveryFaultAtEveryCallEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-three-databases.json")
-	specs := everyFault(t, payload)
-	t.Logf("%d runs", len(specs))
-	sweep(t, payload, specs)
+	sweep(t, payload, everyFault(t, payload))
 }
 
 // A disaster run under the same faults, with the other region dead besides.
@@ -25,7 +24,7 @@ func TestEveryFaultOfADisasterRunEndsInTheTruth(t *testing.T) {
 	for _, name := range []string{"failover-aurora-unplanned.json", "failover-aurora-detach.json"} {
 		payload := sample(t, name)
 		var specs []string
-		for _, spec := range everyFault(t, payload) {
+		for _, spec := range faultsOfActions(t, slowed(30), payload) {
 			specs = append(specs, "dead@region:us-east-1,"+spec)
 		}
 		sweep(t, payload, specs)
@@ -45,17 +44,51 @@ func TestRandomFaultsEndInTheTruth(t *testing.T) {
 
 func everyFault(t *testing.T, payload []byte) []string {
 	t.Helper()
-	return everyFaultOn(t, slowed(30), payload)
+	calm := calmRun(t, slowed(30), payload)
+	specs := append(faultsAt(calm, func(string) bool { return true }), faultsOfRegions(calm)...)
+	for _, call := range []string{"states:ReadItems", "states:WriteResults"} {
+		specs = append(specs, "error@"+call)
+		for n := 1; n <= 8; n++ {
+			specs = append(specs, fmt.Sprintf("error@%s#%d", call, n), fmt.Sprintf("error@%s#%d-", call, n))
+		}
+	}
+	return specs
 }
 
-func everyFaultOn(t *testing.T, estate *Estate, payload []byte) []string {
+// faultsOfActions leaves out the functions of the run's own steps: what they do
+// under faults is the same for every payload, and swept with one.
+func faultsOfActions(t *testing.T, estate *Estate, payload []byte) []string {
+	t.Helper()
+	calm := calmRun(t, estate, payload)
+	return append(faultsAt(calm, ofActions), faultsOfRegions(calm)...)
+}
+
+func calmRun(t *testing.T, estate *Estate, payload []byte) Result {
 	t.Helper()
 	calm := runLab(t, Options{Payload: payload, Estate: estate})
 	if calm.Outcome != report.Succeeded {
 		t.Fatalf("the undisturbed run: %s: %s", calm.Outcome, calm.Cause)
 	}
+	return calm
+}
+
+// ofActions tells the calls and the functions of actions.
+func ofActions(name string) bool {
+	if function, ok := strings.CutPrefix(name, "function:"); ok {
+		return steps.All[function] == nil
+	}
+	service, _, _ := strings.Cut(name, ":")
+	return !slices.Contains([]string{"dynamodb", "events", "s3", "sns", "states"}, service)
+}
+
+// faultsAt lists the faults at the calls and the functions that are wanted, of
+// those that an undisturbed run made.
+func faultsAt(calm Result, wanted func(name string) bool) []string {
 	var specs []string
 	for _, call := range sortedKeys(calm.APICalls) {
+		if !wanted(call) {
+			continue
+		}
 		kinds := []FaultKind{Throttle, Broken, Lost, Timeout, Kill, NotFound}
 		if Mutating(call) {
 			kinds = append(kinds, Stuck, Cancel)
@@ -63,8 +96,10 @@ func everyFaultOn(t *testing.T, estate *Estate, payload []byte) []string {
 			kinds = append(kinds, Stale)
 		}
 		for n := 1; n <= calm.APICalls[call]; n++ {
-			for _, kind := range kinds {
-				specs = append(specs, fmt.Sprintf("%s@%s#%d", kind, call, n))
+			for i, kind := range kinds {
+				if inTurn(n, calm.APICalls[call], i, len(kinds)) {
+					specs = append(specs, fmt.Sprintf("%s@%s#%d", kind, call, n))
+				}
 			}
 		}
 		for _, kind := range kinds { // from then on, without end
@@ -75,6 +110,9 @@ func everyFaultOn(t *testing.T, estate *Estate, payload []byte) []string {
 		}
 	}
 	for _, function := range sortedKeys(calm.Invoked) {
+		if !wanted("function:" + function) {
+			continue
+		}
 		for _, kind := range []FaultKind{Throttle, Broken, Lost, Timeout, Kill, Twice} {
 			specs = append(specs, fmt.Sprintf("%s@function:%s", kind, function))
 			for n := 1; n <= 6; n++ {
@@ -82,12 +120,18 @@ func everyFaultOn(t *testing.T, estate *Estate, payload []byte) []string {
 			}
 		}
 	}
-	for _, call := range []string{"states:ReadItems", "states:WriteResults"} {
-		specs = append(specs, "error@"+call)
-		for n := 1; n <= 8; n++ {
-			specs = append(specs, fmt.Sprintf("error@%s#%d", call, n), fmt.Sprintf("error@%s#%d-", call, n))
-		}
-	}
+	return specs
+}
+
+// inTurn thins a sweep evenly: every call is hit. The first four and the last
+// two of a kind of call are hit by every kind of fault; those between, which are
+// the looks of a wait and all alike, by one kind after the other.
+func inTurn(call, calls, kind, kinds int) bool {
+	return call <= 4 || call > calls-2 || call%kinds == kind
+}
+
+func faultsOfRegions(calm Result) []string {
+	var specs []string
 	for _, region := range calm.Final.Regions {
 		for _, n := range []string{"", "#1", "#2-5", "#10-", "#30-"} {
 			specs = append(specs, "dead@region:"+region+n)
@@ -108,6 +152,7 @@ func sweepOn(t *testing.T, estate *Estate, payload []byte, specs []string) {
 	var wait sync.WaitGroup
 	work := make(chan string)
 	ends := map[report.Outcome]int{}
+	specs = slices.Compact(slices.Sorted(slices.Values(specs)))
 	for range runtime.GOMAXPROCS(0) {
 		wait.Add(1)
 		go func() {
@@ -139,7 +184,7 @@ func sweepOn(t *testing.T, estate *Estate, payload []byte, specs []string) {
 	}
 	close(work)
 	wait.Wait()
-	t.Logf("ends: %v", ends)
+	t.Logf("%d runs: %v", len(specs), ends)
 }
 
 // blinding reports whether faults kill a function again and again, swallow the

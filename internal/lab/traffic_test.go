@@ -101,7 +101,7 @@ func TestSafetyRulesRefuse(t *testing.T) {
 
 func TestEveryFaultOfATrafficShiftEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-traffic.json")
-	sweep(t, payload, everyFault(t, payload))
+	sweep(t, payload, faultsOfActions(t, slowed(30), payload))
 }
 
 // A check waits for the application, and tells the last result where it never
@@ -147,7 +147,7 @@ func TestEveryFaultOfChecksEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "check-application.json")
 	// Where the results of a layer cannot be read, a run says that it may have
 	// changed all of it: of checks alone that is too careful.
-	sweep(t, payload, slices.DeleteFunc(everyFault(t, payload), func(spec string) bool {
+	sweep(t, payload, slices.DeleteFunc(faultsOfActions(t, slowed(30), payload), func(spec string) bool {
 		return strings.HasSuffix(spec, "@function:record-layer") || spec == "dead@region:us-west-2#10-"
 	}))
 }
@@ -228,7 +228,7 @@ func TestEveryFaultOfHealthChecksEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-health-check.json")
 	// A datapoint that CloudWatch fails to take without end may show minutes
 	// later, for all that anybody knows: the run says so.
-	sweep(t, payload, slices.DeleteFunc(everyFault(t, payload), func(spec string) bool {
+	sweep(t, payload, slices.DeleteFunc(faultsOfActions(t, slowed(30), payload), func(spec string) bool {
 		return spec == "error@cloudwatch:PutMetricData" || spec == "error@cloudwatch:PutMetricData#2-"
 	}))
 }
@@ -278,5 +278,5 @@ func TestRulesOfAWSAreRefused(t *testing.T) {
 
 func TestEveryFaultOfConsumersEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-consumers.json")
-	sweep(t, payload, everyFault(t, payload))
+	sweep(t, payload, faultsOfActions(t, slowed(30), payload))
 }
