@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -99,6 +102,34 @@ func TestPackageNamesSaySomething(t *testing.T) {
 			if name == banned {
 				t.Errorf("%s: a package named %s says nothing, or hides an SDK package", path, name)
 			}
+		}
+	}
+}
+
+// Every package, and every test that is said to show something, stands in the
+// README as it is called.
+func TestTheReadmeKnowsTheHouse(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		if !strings.Contains(string(readme), "`internal/"+f.Name()+"/`") && !strings.Contains(string(readme), "`"+f.Name()+"/`") {
+			t.Errorf("the README does not say what internal/%s is for", f.Name())
+		}
+	}
+	code, err := exec.Command("git", "grep", "-hoE", "^func Test[A-Za-z0-9]+", "--", "../../*_test.go").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := strings.Fields(string(code))
+	for _, name := range regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(readme), -1) {
+		if !slices.Contains(tests, name[1]) {
+			t.Errorf("the README names %s, and there is no such test", name[1])
 		}
 	}
 }
