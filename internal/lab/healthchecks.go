@@ -2,6 +2,8 @@ package lab
 
 import (
 	"encoding/xml"
+
+	"dr-orchestrator/internal/healthcheck"
 )
 
 // HealthCheck is a Route 53 health check.
@@ -36,7 +38,7 @@ func (e *Estate) addHealthChecks() {
 			e.export(region, "app-"+shortRegion[app.Region], map[string]string{"-health-check": h.ID})
 		}
 		e.Alarms = append(e.Alarms, &Alarm{Region: app.Region, Name: "dr-switch", State: "OK", Operator: "GreaterThanOrEqualToThreshold", Threshold: 1, Missing: "ignore",
-			Metric: &Metric{Namespace: "DisasterRecovery", Name: "Switch", Dimensions: map[string]string{"Application": "app"}}})
+			Metric: &Metric{Namespace: healthcheck.SwitchNamespace, Name: healthcheck.SwitchMetric, Dimensions: map[string]string{healthcheck.SwitchDimension: "dr-switch"}}})
 	}
 }
 
