@@ -108,9 +108,11 @@ func TestWhatACallerHasSeen(t *testing.T) {
 // Records answer as the alarm or the routing control of their health check says.
 func TestHealthChecksFollowAlarmsAndRoutingControls(t *testing.T) {
 	const old, other = "192.0.2.", "198.51.100."
-	alarm := func(state string) func(*Account) {
-		return func(a *Account) { a.alarm("us-west-2", "dr-switch").State = state }
+	alarmIn := func(region, state string) func(*Account) {
+		return func(a *Account) { a.alarm(region, "dr-switch").State = state }
 	}
+	alarm := func(state string) func(*Account) { return alarmIn("us-west-2", state) }
+	switchedCheck := switchCheck["us-west-2"]
 	check := func(id string, change func(*HealthCheck)) func(*Account) {
 		return func(a *Account) {
 			h, err := a.healthCheck(id)
@@ -133,7 +135,8 @@ func TestHealthChecksFollowAlarmsAndRoutingControls(t *testing.T) {
 	}{
 		{"the switch is off", switchedName, nil, old},
 		{"the switch is on", switchedName, []func(*Account){alarm("ALARM")}, other},
-		{"the switch of the other region is on", switchedName, []func(*Account){func(a *Account) { a.alarm("us-east-1", "dr-switch").State = "ALARM" }}, old},
+		{"the switch of the other region is on", switchedName, []func(*Account){alarmIn("us-east-1", "ALARM")}, old},
+		{"both switches are on", switchedName, []func(*Account){alarm("ALARM"), alarmIn("us-east-1", "ALARM")}, old}, // neither healthy: the primary's
 		{"on, and the check is inverted", switchedName, []func(*Account){alarm("ALARM"), check(switchedCheck, func(h *HealthCheck) { h.Inverted = true })}, old},
 		{"on, and the check is disabled", switchedName, []func(*Account){alarm("ALARM"), check(switchedCheck, func(h *HealthCheck) { h.Disabled = true })}, old},
 		{"no data ever", switchedName, []func(*Account){alarm("INSUFFICIENT_DATA")}, old},

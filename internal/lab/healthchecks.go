@@ -89,20 +89,26 @@ func (e *Estate) addHealthChecks() {
 // The names that move without the control plane of Route 53, and their health
 // checks.
 const (
-	switchedName  = "switched."
-	switchedCheck = "0a1b2c3d-0000-4000-8000-000000000003"
-	routedName    = "routed."
+	switchedName = "switched."
+	routedName   = "routed."
 )
 
-// routedCheck is the ID of the health check of each region's routing control.
-var routedCheck = map[string]string{
-	"us-east-1": "0a1b2c3d-0000-4000-8000-000000000004",
-	"us-west-2": "0a1b2c3d-0000-4000-8000-000000000005",
-}
+// switchCheck is the ID of the health check of each region's switch, and
+// routedCheck the ID of the health check of each region's routing control.
+var (
+	switchCheck = map[string]string{
+		"us-east-1": "0a1b2c3d-0000-4000-8000-000000000006",
+		"us-west-2": "0a1b2c3d-0000-4000-8000-000000000003",
+	}
+	routedCheck = map[string]string{
+		"us-east-1": "0a1b2c3d-0000-4000-8000-000000000004",
+		"us-west-2": "0a1b2c3d-0000-4000-8000-000000000005",
+	}
+)
 
 // addFailovers adds two pairs of failover records that lead to the primary: one
-// until the switch of the recovery region is flipped, the other as the routing
-// controls are.
+// until the switch of the recovery region is flipped, for a switch gives up the
+// other region's record, and one as the routing controls are.
 func (e *Estate) addFailovers(zone, primary, recovery string) {
 	z := e.zone(zone)
 	pair := func(name, value, check, other, otherCheck string) {
@@ -111,14 +117,16 @@ func (e *Estate) addFailovers(zone, primary, recovery string) {
 			&RecordSet{Name: name, Type: "A", SetIdentifier: primary, Failover: "PRIMARY", TTL: number(60), Values: []RecordValue{RecordValue(value)}, HealthCheck: check},
 			&RecordSet{Name: name, Type: "A", SetIdentifier: recovery, Failover: "SECONDARY", TTL: number(60), Values: []RecordValue{RecordValue(other)}, HealthCheck: otherCheck})
 	}
-	pair(switchedName, "192.0.2.30", switchedCheck, "198.51.100.30", "")
+	pair(switchedName, "192.0.2.30", switchCheck[recovery], "198.51.100.30", switchCheck[primary])
 	pair(routedName, "192.0.2.40", routedCheck[primary], "198.51.100.40", routedCheck[recovery])
-	e.HealthChecks = append(e.HealthChecks, &HealthCheck{ID: switchedCheck, Type: checkOfAlarm, Version: 1, Alarm: &AlarmIdentifier{recovery, "dr-switch"}, InsufficientData: "LastKnownStatus"})
+	for _, region := range []string{primary, recovery} {
+		e.HealthChecks = append(e.HealthChecks, &HealthCheck{ID: switchCheck[region], Type: checkOfAlarm, Version: 1, Alarm: &AlarmIdentifier{region, "dr-switch"}, InsufficientData: "LastKnownStatus"})
+	}
 	for _, cluster := range e.RoutingClusters {
 		for _, control := range cluster.Controls {
-			for region, id := range routedCheck {
+			for _, region := range []string{primary, recovery} {
 				if strings.HasSuffix(control.ARN, "/"+shortRegion[region]) {
-					e.HealthChecks = append(e.HealthChecks, &HealthCheck{ID: id, Type: checkOfControl, Version: 1, RoutingControl: control.ARN})
+					e.HealthChecks = append(e.HealthChecks, &HealthCheck{ID: routedCheck[region], Type: checkOfControl, Version: 1, RoutingControl: control.ARN})
 				}
 			}
 		}
