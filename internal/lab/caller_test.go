@@ -57,6 +57,16 @@ func TestACallerSeesOneOutage(t *testing.T) {
 	}
 }
 
+// Real sockets are in it, and the same seed gives the same attempts all the same.
+func TestACallerIsTheSameEveryTime(t *testing.T) {
+	attempts := func() []Attempt {
+		return runLab(t, Options{Payload: sample(t, "failover-dns.json"), Caller: "www.shop.example", Seed: 7}).Caller.Attempts
+	}
+	if diff := cmp.Diff(attempts(), attempts()); diff != "" {
+		t.Errorf("(-first +second):\n%s", diff)
+	}
+}
+
 // A caller whom nobody serves sees one outage, to the end.
 func TestACallerWhomNobodyServes(t *testing.T) {
 	result := runLab(t, Options{Payload: sample(t, "check-application.json"), Caller: "www.shop.example", Faults: faultsOf(t, "dead@region:us-east-1")})
