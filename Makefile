@@ -10,7 +10,7 @@ PACKAGES  := ./cmd/... ./functions/... ./internal/... ./statemachine/...
 # Exhaustive sweeps run without the race detector: they are long, and what they
 # run is covered with it by the other tests.
 # What is raced of the lab: where others come in, by HTTP or as processes.
-RACED     := Clock|Serve|Operator|TwoOperators|Question|Binaries|DNS
+RACED     := Clock|Caller|Serve|Operator|TwoOperators|Question|Binaries|DNS
 PAYLOAD   ?= payloads/failover-three-databases.json
 
 .PHONY: help

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -187,15 +188,43 @@ func nameWidth(w io.Writer) int {
 func printResult(w io.Writer, result lab.Result) {
 	printEnd(w, result.Outcome, result.Mode, result.DurationSeconds, result.Cause)
 	printLayers(w, result.Layers, true)
-	calls := 0
-	for _, n := range result.APICalls {
-		calls += n
+	fmt.Fprintf(w, "\n%d API calls, %d of them changed something; %d state transitions.\n", total(result.APICalls), total(result.Mutations), result.Transitions)
+	if result.Caller != nil {
+		printCaller(w, *result.Caller)
 	}
-	changes := 0
-	for _, n := range result.Mutations {
-		changes += n
+}
+
+// printCaller tells what somebody saw who used the application all the while.
+func printCaller(w io.Writer, c lab.Caller) {
+	var writes []string
+	for _, region := range slices.Sorted(maps.Keys(c.Writes)) {
+		writes = append(writes, fmt.Sprintf("%d in %s", c.Writes[region], region))
 	}
-	fmt.Fprintf(w, "\n%d API calls, %d of them changed something; %d state transitions.\n", calls, changes, result.Transitions)
+	if writes == nil {
+		writes = []string{"none"}
+	}
+	fmt.Fprintf(w, "\nA caller of %s: of one write a second, %d were taken: %s.\n", c.Name, total(c.Writes), strings.Join(writes, ", "))
+	for _, o := range c.Outages {
+		end := ""
+		if o.Lasts {
+			end = ", which lasts"
+		}
+		fmt.Fprintf(w, "  An outage of %s, from %s on%s: %s\n", span(o.Seconds), span(o.AtSeconds), end, o.Cause)
+	}
+	if len(c.Outages) == 0 {
+		fmt.Fprintln(w, "  No outage.")
+	}
+	if c.Stale > 0 {
+		fmt.Fprintf(w, "  %d times DNS led back to the old side after the swap.\n", c.Stale)
+	}
+}
+
+func total(counts map[string]int) int {
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
 }
 
 // printRecord tells a person what the report of a run says.

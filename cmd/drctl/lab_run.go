@@ -27,6 +27,7 @@ type labRunCommand struct {
 	Clock      string  `default:"virtual" enum:"virtual,real" help:"virtual (hours pass in milliseconds) or real."`
 	Speed      float64 `default:"1" help:"How much faster than real time the real clock runs."`
 	Functions  string  `help:"Run the built Lambda binaries in this folder (NAME/bootstrap) instead of their handlers; needs --clock real."`
+	Caller     string  `help:"Have somebody look up this name by DNS and post a write to it once a second, and tell how long the writes failed: www.shop.example, for one."`
 	JSON       bool    `name:"json" help:"Print one JSON object; progress and logs go to standard error."`
 	Report     string  `help:"Folder to write report.json, report.html and report.txt to."`
 }
@@ -43,6 +44,7 @@ func (c *labRunCommand) Help() string {
 	return `Examples:
   drctl lab run --payload payloads/failover-three-databases.json
   drctl lab run --payload payloads/failover-aurora-unplanned.json --faults dead@region:us-east-1
+  drctl lab run --payload payloads/failover-dns.json --caller www.shop.example
   drctl lab run --payload payloads/failover-three-databases.json --faults lost@rds:PromoteReadReplica#1 --json`
 }
 
@@ -76,7 +78,7 @@ func (c *labRunCommand) Run(s streams) error {
 
 // options reads everything that the flags name, all wrong ones at once.
 func (c *labRunCommand) options(s streams) (lab.Options, error) {
-	o := lab.Options{Machine: c.Machine, Region: c.Region, Seed: c.Seed, Binaries: c.Functions, Estate: lab.DefaultEstate()}
+	o := lab.Options{Machine: c.Machine, Region: c.Region, Seed: c.Seed, Caller: c.Caller, Binaries: c.Functions, Estate: lab.DefaultEstate()}
 	var wrong []string
 	note := func(err error) {
 		if err != nil {
@@ -100,6 +102,9 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 	if c.Region != "" && o.Estate != nil && !slices.Contains(o.Estate.Regions, c.Region) {
 		note(fmt.Errorf("--region %s: the estate has %s", c.Region, strings.Join(o.Estate.Regions, ", ")))
 	}
+	if c.Caller != "" && o.Estate != nil && !o.Estate.Resolves(c.Caller) {
+		note(fmt.Errorf("--caller %s: no public hosted zone of the estate has that name", c.Caller))
+	}
 	if c.Speed <= 0 {
 		note(fmt.Errorf("--speed must be above 0"))
 	}
@@ -117,7 +122,7 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 
 // randomFaults draws a schedule over the calls that an undisturbed run makes.
 func randomFaults(o lab.Options) (lab.Faults, error) {
-	o.Binaries = "" // only the names of the calls are wanted
+	o.Binaries, o.Caller = "", "" // only the names of the calls are wanted
 	calm, err := lab.Run(o)
 	if err != nil {
 		return nil, environment("%w", err)

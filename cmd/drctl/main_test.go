@@ -35,6 +35,9 @@ func TestExitCodes(t *testing.T) {
 		says string // in either output
 	}{
 		{"succeeds", []string{"lab", "run", "--payload", three}, exitSucceeded, "Succeeded after"},
+		{"told by a caller", []string{"lab", "run", "--payload", "../../payloads/failover-dns.json", "--caller", "www.shop.example"}, exitSucceeded, "An outage of 3m"},
+		{"told by a caller as JSON", []string{"lab", "run", "--payload", "../../payloads/failover-dns.json", "--caller", "www.shop.example", "--json"}, exitSucceeded, `"outages":[{"atSeconds":`},
+		{"no such name", []string{"lab", "run", "--payload", three, "--caller", "www.elsewhere.example"}, exitInput, "--caller www.elsewhere.example"},
 		{"refused", []string{"lab", "run", "--payload", planned, "--faults", "dead@region:us-east-1"}, exitRun, "Refused after"},
 		{"dirty", []string{"lab", "run", "--payload", planned, "--faults", "stuck@rds:SwitchoverGlobalCluster"}, exitRun, "start the same payload again"},
 		{"wrong payload", []string{"lab", "run", "--payload", wrong}, exitInput, "/StatePayload/0/resources"},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/mail"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -90,6 +91,7 @@ func (c *Config) Check(facts Facts) error {
 		}
 	}
 	k.names(c)
+	k.switches(c)
 	k.build()
 	if len(k.problems) > 0 {
 		return k.problems
@@ -210,6 +212,39 @@ func (k *checker) names(c *Config) {
 	for i, key := range c.References.Keys {
 		if !keyForm.MatchString(key) {
 			k.add("references.keys[%d]: %q is not the ARN of a KMS key", i, key)
+		}
+	}
+}
+
+// switchForm lets hyphens stand before letters only, so that no two names are
+// the same where an output of the stack cannot have hyphens.
+var switchForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*$`)
+
+// The limits of switches: CloudFormation's on outputs is far, Route 53 has room
+// for 200 health checks in an account, and each switch takes one in each region.
+const (
+	mostSwitches   = 50
+	longestSwitch  = 30
+	shortestSwitch = 2
+)
+
+// alarms is the kind of resource that patterns narrow the switches by.
+const alarms = "cloudwatch:alarm"
+
+func (k *checker) switches(c *Config) {
+	if len(c.Switches) > mostSwitches {
+		k.add("switches: %d: want at most %d", len(c.Switches), mostSwitches)
+	}
+	for i, name := range c.Switches {
+		if !switchForm.MatchString(name) || len(name) < shortestSwitch || len(name) > longestSwitch {
+			k.add("switches[%d]: %q: want %d to %d of a-z, 0-9 and single hyphens, each part beginning with a letter", i, name, shortestSwitch, longestSwitch)
+		}
+		if slices.Index(c.Switches, name) < i {
+			k.add("switches[%d]: there is another switch %q", i, name)
+		}
+		matches := func(pattern string) bool { ok, _ := path.Match(pattern, c.SwitchAlarm(name)); return ok }
+		if patterns := c.Resources[alarms]; len(patterns) > 0 && !slices.ContainsFunc(patterns, matches) {
+			k.add("switches[%d]: no pattern of resources.%s lets SetSwitch look at %s: add one", i, alarms, c.SwitchAlarm(name))
 		}
 	}
 }

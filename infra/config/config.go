@@ -27,9 +27,13 @@ type Config struct {
 	PermissionsBoundary string              `yaml:"permissionsBoundary"`
 	Tags                map[string]string   `yaml:"tags"`
 	ReservedConcurrency map[string]int      `yaml:"reservedConcurrency"`
+	Switches            []string            `yaml:"switches"`
 	Resources           map[string][]string `yaml:"resources"`
 	References          References          `yaml:"references"`
 }
+
+// SwitchAlarm names the alarm of a switch, which is the same in both regions.
+func (c *Config) SwitchAlarm(name string) string { return c.Prefix + "-switch-" + name }
 
 // Region is one side of the deployment.
 type Region struct {

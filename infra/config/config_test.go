@@ -28,7 +28,7 @@ func facts(t *testing.T) Facts {
 		t.Fatal(err)
 	}
 	return Facts{
-		Regions: []string{"us-east-1", "us-west-2"}, Functions: []string{"promote"}, Kinds: []string{"rds:db"},
+		Regions: []string{"us-east-1", "us-west-2"}, Functions: []string{"promote"}, Kinds: []string{"cloudwatch:alarm", "rds:db"},
 		Services: []string{"rds", "route53", "s3"}, Build: build,
 	}
 }
@@ -112,6 +112,13 @@ func TestCheck(t *testing.T) {
 		{"a trigger that is wrong", triggers("{name: orders, on: alarm, payload: orders, mode: automatic}"), []string{"secondary.triggers[0].alarms: want either", "secondary.triggers[0].confirm: is missing"}},
 		{"two triggers of a name", triggers("{name: orders, on: request, payload: a}, {name: orders, on: request, payload: b}"), []string{"secondary.triggers[1].name: there is another"}},
 		{"many triggers", triggers(many(31)), []string{"secondary.triggers: 31: want at most 30"}},
+		{"switches", right + "switches: [orders, web-shop, s3]", nil},
+		{"switches that functions may look at", right + "switches: [orders, web-shop]\nresources: {'cloudwatch:alarm': [dr-orchestrator-switch-w*, '*-orders']}", nil},
+		{"a switch that functions may not look at", right + "switches: [orders, web-shop]\nresources: {'cloudwatch:alarm': [dr-orchestrator-switch-o*]}", []string{"switches[1]: no pattern of resources.cloudwatch:alarm lets SetSwitch look at dr-orchestrator-switch-web-shop"}},
+		{"wrong switches", right + "switches: [Orders, x, web--shop, orders-2, orders, orders, a234567890123456789012345678901]", []string{
+			"switches[0]", "switches[1]", "switches[2]", "switches[3]", `switches[5]: there is another switch "orders"`, "switches[6]"}},
+		{"many switches", right + "switches: [" + named(51) + "]", []string{"switches: 51: want at most 50"}},
+		{"a switch of a form", right + "switches: {orders: x}", []string{"cannot unmarshal"}},
 		{"a second look out of a VPC", strings.Replace(triggers("{name: orders, on: request, payload: a, confirm: {endpoint: 'https://x'}}"), "region: us-west-2", "region: us-west-2\n"+vpc+", endpoints: {rds: nat, s3: nat, route53: nat}}", 1), []string{"confirm.reference: is missing"}},
 		{"a second look out of a VPC that is compared", strings.Replace(triggers("{name: orders, on: request, payload: a, confirm: {endpoint: 'https://x', reference: 'https://y'}}"), "region: us-west-2", "region: us-west-2\n"+vpc+", endpoints: {rds: nat, s3: nat, route53: nat}}", 1), nil},
 	} {
@@ -168,6 +175,15 @@ func many(n int) string {
 	var all []string
 	for i := range n {
 		all = append(all, fmt.Sprintf("{name: t%d, on: request, payload: p}", i+10))
+	}
+	return strings.Join(all, ", ")
+}
+
+// named gives n names of switches.
+func named(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("s%d", i+10))
 	}
 	return strings.Join(all, ", ")
 }

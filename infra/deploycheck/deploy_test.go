@@ -30,6 +30,7 @@ var regions = map[string]string{"primary": "us-east-1", "secondary": "us-west-2"
 const configuration = `account: "` + account + `"
 primary: {region: us-east-1}
 secondary: {region: us-west-2, triggers: [{name: by-hand, on: request, payload: orders}]}
+switches: [orders]
 `
 
 type object = map[string]any
@@ -233,7 +234,7 @@ func (c *cloud) readBack(t *testing.T, side, region string, template object) {
 		physical[logical], _ = r.(object)["PhysicalResourceId"].(string)
 	}
 	var machines []string
-	functions := 0
+	functions, checks := 0, 0
 	for id, r := range resources {
 		properties, _ := r.(object)["Properties"].(object)
 		switch r.(object)["Type"] {
@@ -244,7 +245,16 @@ func (c *cloud) readBack(t *testing.T, side, region string, template object) {
 			c.role(t, region, id, physical[id], properties)
 		case "AWS::StepFunctions::StateMachine":
 			machines = append(machines, properties["StateMachineName"].(string))
+		case "AWS::Route53::HealthCheck":
+			checks++
+			got := c.aws(t, region, "route53", "get-health-check", "--health-check-id", physical[id])["HealthCheck"].(object)
+			if kind := got["HealthCheckConfig"].(object)["Type"]; kind != "CLOUDWATCH_METRIC" {
+				t.Errorf("the health check of a switch is of type %v", kind)
+			}
 		}
+	}
+	if checks != 1 {
+		t.Errorf("%d health checks of switches, want 1", checks)
 	}
 	if functions == 0 {
 		t.Error("there is no function")

@@ -72,6 +72,7 @@ func New(stack awscdk.Stack, c *config.Config, region config.Region, build strin
 	o.alarms(topic, o.queue)
 	o.readinessAlarms(topic)
 	o.functionAlarms(topic)
+	o.switches(topic)
 	o.dashboard()
 	if region.VPC != nil {
 		o.endpoints()

@@ -66,6 +66,7 @@ type template struct {
 type resource struct {
 	Type                string
 	Properties          object
+	DependsOn           []string
 	DeletionPolicy      string
 	UpdateReplacePolicy string
 }

@@ -393,6 +393,9 @@ func TestNotices(t *testing.T) {
 		for n := 1; (n-1)*10 < len(tpl.of(t, "AWS::Lambda::Function")); n++ { // CloudWatch joins ten metrics
 			expected = append(expected, fmt.Sprintf("functions-failed-%d", n), fmt.Sprintf("functions-throttled-%d", n))
 		}
+		if prefixOf(tpl) == "recovery" {
+			expected = append(expected, "switch-orders", "switch-web-shop")
+		}
 		slices.Sort(expected)
 		if diff := cmp.Diff(expected, names); diff != "" {
 			t.Errorf("alarms (-want +template):\n%s", diff)

@@ -1,10 +1,12 @@
 package dnsrecord
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -28,7 +30,14 @@ type ShiftParameters struct {
 	SetIdentifier string   `param:"required" doc:"The set that traffic moves to."`
 	Steps         []string `format:"percent" default:"10,50,100" doc:"Shares of the traffic in percent, rising; the other sets keep their proportion in the rest."`
 	HoldSeconds   int      `min:"0" max:"3600" default:"300" doc:"Seconds from the moment when all name servers have a step to the next step."`
-	Probe         string   `format:"probe-url" doc:"What must answer all the while, over HTTP with the status 200: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, traffic goes back."`
+	Probe         string   `format:"probe-url" doc:"What must answer all the while: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, traffic goes back."`
+
+	// What a probe wants, by the names that CheckEndpoint has for it.
+	ExpectStatus           int    `min:"100" max:"599" doc:"HTTP status that the probe wants. Without it, 200."`
+	BodyContains           string `doc:"Text that the body must hold."`
+	MaxLatencyMilliseconds int    `min:"1" max:"15000" doc:"The longest that one probe may take."`
+	MinCertificateDays     *int   `min:"0" max:"3650" doc:"Days for which the server's certificate must still be valid. That it is valid now is always asked for."`
+	FollowRedirects        bool   `doc:"Whether the probe goes where a redirect leads. Without it a redirect is an answer like any other."`
 }
 
 // maxHolds keeps a ramp within the time limit of the action.
@@ -44,7 +53,24 @@ func (p ShiftParameters) Check() []payload.Issue {
 	if holds := (len(steps) - 1) * p.HoldSeconds; holds > maxHolds {
 		issues = append(issues, payload.Issue{Parameter: "HoldSeconds", Message: fmt.Sprintf("the holds take %d seconds together", holds), Want: fmt.Sprintf("at most %d", maxHolds)})
 	}
+	if p.Probe == "" && p.probe() != (ShiftParameters{}).probe() {
+		issues = append(issues, payload.Issue{Parameter: "Probe", Message: "what a probe wants is said, and there is none", Want: "https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT"})
+	}
+	if p.Probe != "" {
+		for _, issue := range p.probe().Check() {
+			if issue.Parameter == "URL" {
+				issue.Parameter = "Probe"
+			}
+			issues = append(issues, issue)
+		}
+	}
 	return issues
+}
+
+// probe is what must answer, and how.
+func (p ShiftParameters) probe() probe.CheckParameters {
+	return probe.CheckParameters{URL: p.Probe, ExpectStatus: cmp.Or(p.ExpectStatus, http.StatusOK), BodyContains: p.BodyContains,
+		MaxLatencyMilliseconds: p.MaxLatencyMilliseconds, MinCertificateDays: p.MinCertificateDays, FollowRedirects: p.FollowRedirects}
 }
 
 // Identities names the set that traffic moves to.
@@ -74,9 +100,9 @@ type ShiftAPI interface {
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
 }
 
-// Prober asks a URL whether it serves; nil means that it does.
+// Prober asks an endpoint whether it serves; nil means that it does.
 type Prober interface {
-	Probe(ctx context.Context, target string) error
+	Probe(ctx context.Context, want probe.CheckParameters) error
 }
 
 // Shift moves traffic between weighted record sets, in steps.
@@ -137,7 +163,7 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%d %% of the traffic are at %s already: the shift goes on from there", r.steps[r.at], p.SetIdentifier)})
 	}
 	if p.Probe != "" {
-		if err := a.Prober.Probe(ctx, p.Probe); err != nil {
+		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
 			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no traffic is moved before it does (%v)", p.Probe, err)})
 		}
 	}
@@ -161,7 +187,7 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		return action.Progress{}, err
 	}
 	if n.back == "" && p.Probe != "" {
-		n.probe(a.Prober.Probe(ctx, p.Probe))
+		n.probe(a.Prober.Probe(ctx, p.probe()))
 	}
 	n.enter(req, &r)
 	d := decideShift(r, n, nil)

@@ -32,6 +32,21 @@ type Switching struct {
 	CloudWatch func(region string) SwitchAPI
 }
 
+// What the alarm of a switch is made of: a metric that nothing else writes, and
+// one datapoint that decides. The deployment makes such alarms, and unfit tells
+// what of it matters.
+const (
+	SwitchNamespace = "DisasterRecovery"
+	SwitchMetric    = "Switch"
+	SwitchDimension = "Alarm" // its value is the name of the alarm
+
+	SwitchStatistic     = cwtypes.StatisticMaximum
+	SwitchThreshold     = 1
+	SwitchPeriodSeconds = 60 // Route 53 watches no alarm of a shorter period
+	SwitchPeriods       = 1
+	SwitchMissing       = "ignore"
+)
+
 // MinimumSwitchSeconds: CloudWatch evaluates an alarm no sooner.
 const MinimumSwitchSeconds = 10
 
@@ -90,9 +105,9 @@ func unfit(alarm cwtypes.MetricAlarm) string {
 		return "it is computed of other metrics"
 	case strings.HasPrefix(aws.ToString(alarm.Namespace), "AWS/"):
 		return "its metric is AWS's own"
-	case aws.ToString(alarm.TreatMissingData) != "ignore":
+	case aws.ToString(alarm.TreatMissingData) != SwitchMissing:
 		return "it does not ignore missing data, and would not keep its state"
-	case aws.ToInt32(alarm.EvaluationPeriods) != 1:
+	case aws.ToInt32(alarm.EvaluationPeriods) != SwitchPeriods:
 		return "it looks at more than one period, and one datapoint would not flip it"
 	case alarm.Statistic != cwtypes.StatisticMaximum && alarm.Statistic != cwtypes.StatisticMinimum && alarm.Statistic != cwtypes.StatisticAverage && alarm.Statistic != cwtypes.StatisticSum:
 		return "its statistic is not of the datapoint's value"

@@ -15,21 +15,30 @@ import (
 )
 
 // App is an application in a region, which works as long as its database takes
-// writes: it answers 200 and names its region, or 503.
+// writes: it answers a GET with 200 and names its region, takes a POST as a
+// write with 201, or answers 503.
 type App struct {
 	Region   string `json:"region"`
 	URL      string `json:"url"`                // scheme and path do not matter
 	Instance string `json:"instance,omitempty"` // DB instance in the region
 	Cluster  string `json:"cluster,omitempty"`  // or DB cluster
+	// Addresses are those that records lead to it by.
+	Addresses []string `json:"addresses,omitempty"`
 	// Milliseconds that an answer takes, and days for which its certificate
 	// is valid, from the beginning of the lab.
 	Milliseconds    int `json:"latencyMilliseconds"`
 	CertificateDays int `json:"certificateDays"`
 }
 
+// appAddresses are what the A records of the default zone lead to.
+var appAddresses = map[string][]string{
+	"us-east-1": {"192.0.2.10", "192.0.2.20", "192.0.2.30", "192.0.2.40"},
+	"us-west-2": {"198.51.100.10", "198.51.100.20", "198.51.100.30", "198.51.100.40"},
+}
+
 func (e *Estate) addApps(clusters map[string]string) {
 	for _, region := range sortedKeys(clusters) {
-		e.Apps = append(e.Apps, &App{Region: region, URL: "https://app." + region + ".example.test/", Cluster: clusters[region], Milliseconds: 40, CertificateDays: 60})
+		e.Apps = append(e.Apps, &App{Region: region, URL: "https://app." + region + ".example.test/", Cluster: clusters[region], Addresses: appAddresses[region], Milliseconds: 40, CertificateDays: 60})
 	}
 }
 
@@ -48,7 +57,7 @@ func (e *Estate) app(r *http.Request) *App {
 
 func (e *Estate) appAt(host string) *App {
 	for _, app := range e.Apps {
-		if u, err := url.Parse(app.URL); err == nil && u.Hostname() == host {
+		if u, err := url.Parse(app.URL); err == nil && u.Hostname() == host || slices.Contains(app.Addresses, host) {
 			return app
 		}
 	}
@@ -72,18 +81,25 @@ func (e *Estate) works(app *App) bool {
 	return false
 }
 
-// callApp is what faults and counts know a request to an application by.
-const callApp = "application:GetPage"
+// The names that faults and counts know requests to an application by.
+const (
+	callApp   = "application:GetPage"
+	callWrite = "application:PostWrite"
+)
 
 // serveApp answers a request to an application.
 func (a *Account) serveApp(r *http.Request, app *App, inv *invocation) (response, error) {
-	if err := a.reach(app, r.Host, inv); err != nil {
+	call := callApp
+	if r.Method == http.MethodPost {
+		call = callWrite
+	}
+	if err := a.reach(app, r.Host, call, inv); err != nil {
 		return response{}, err
 	}
 	a.clock.Sleep(time.Duration(app.Milliseconds) * time.Millisecond)
 	inv.check()
 	a.settle()
-	hit := a.faults.strike(callApp)
+	hit := a.faults.strike(call)
 	has := func(k FaultKind) bool { return slices.Contains(hit, k) }
 	switch {
 	case has(Kill) && inv != nil:
@@ -101,18 +117,23 @@ func (a *Account) serveApp(r *http.Request, app *App, inv *invocation) (response
 	if !a.Estate.works(app) {
 		return response{status: http.StatusServiceUnavailable, body: []byte("the database takes no writes\n")}, nil
 	}
+	if call == callWrite {
+		return response{status: http.StatusCreated, body: fmt.Appendf(nil, "written in %s\n", app.Region)}, nil
+	}
 	return response{status: http.StatusOK, body: fmt.Appendf(nil, "working in %s\n", app.Region)}, nil
 }
 
 // reach connects to an application.
-func (a *Account) reach(app *App, host string, inv *invocation) error {
+func (a *Account) reach(app *App, host, call string, inv *invocation) error {
 	inv.check()
 	if a.faults.dead(app.Region) {
 		a.clock.Sleep(client.DialTimeout)
 		inv.check()
 		return &net.OpError{Op: "dial", Net: "tcp", Err: noAnswer{"dial " + host}}
 	}
-	a.Calls[callApp]++
+	if call == callApp { // writes are a caller's, and no part of a run
+		a.Calls[call]++
+	}
 	return nil
 }
 
@@ -153,5 +174,5 @@ func (o outside) Dial(ctx context.Context, address string) error {
 		return &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	inv, _ := ctx.Value(invocationKey{}).(*invocation)
-	return o.account.reach(app, address, inv)
+	return o.account.reach(app, address, callApp, inv)
 }

@@ -45,6 +45,32 @@ func BenchmarkAdded(b *testing.B) {
 	}
 }
 
+// BenchmarkOutage prints how long somebody is without the application who looks
+// its name up and writes once a second, by the way that its traffic moves. The
+// operations take as long as the lab has AWS take.
+func BenchmarkOutage(b *testing.B) {
+	for _, way := range []struct{ name, sample, caller string }{
+		{"records", "failover-dns.json", "www.shop.example"},
+		{"routing-control", "failover-traffic.json", "routed.shop.example"},
+		{"switch", "failover-health-check.json", "switched.shop.example"},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			payload := sample(b, way.sample)
+			if way.name != "records" {
+				payload = withTrafficBy(b, way.sample)
+			}
+			for b.Loop() {
+				outage := 0.0
+				for _, o := range runLab(b, Options{Payload: payload, Caller: way.caller}).Caller.Outages {
+					outage += o.Seconds
+				}
+				b.ReportMetric(outage, "outage-s")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // BenchmarkLargeLayer prints what a layer of many resources takes beyond its
 // slowest, and the real time that the lab needs for it.
 func BenchmarkLargeLayer(b *testing.B) {

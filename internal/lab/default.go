@@ -71,6 +71,7 @@ func DefaultEstate() *Estate {
 	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
 	e.addHealth()
 	e.addHealthChecks()
+	e.addFailovers("Z0SHOP0EXAMPLE", primary, recovery)
 	e.addConsumers(primary, recovery)
 	return e
 }

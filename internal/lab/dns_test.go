@@ -174,7 +174,8 @@ func TestRecordsAreListedByTheLabelsFromTheRight(t *testing.T) {
 	}
 	want := []string{
 		"shop.example. A", "shop.example. NS", "shop.example. SOA", `\052.shop.example. TXT`, "b.a.shop.example. TXT",
-		"api.shop.example. A first", "api.shop.example. A second", "db.shop.example. CNAME", "www.shop.example. A us-east-1", "www.shop.example. A us-west-2",
+		"api.shop.example. A first", "api.shop.example. A second", "db.shop.example. CNAME",
+		"routed.shop.example. A us-east-1", "routed.shop.example. A us-west-2", "switched.shop.example. A us-east-1", "switched.shop.example. A us-west-2", "www.shop.example. A us-east-1", "www.shop.example. A us-west-2",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -2,6 +2,9 @@ package lab
 
 import (
 	"encoding/xml"
+	"strings"
+
+	"dr-orchestrator/internal/healthcheck"
 )
 
 // HealthCheck is a Route 53 health check.
@@ -12,13 +15,56 @@ type HealthCheck struct {
 	Disabled bool   `json:"disabled"`
 	Inverted bool   `json:"inverted"`
 	Owner    string `json:"owner,omitempty"` // the AWS service that made it
-	// Unhealthy is what its checkers see of the endpoint.
+	// Unhealthy is what its checkers see of the endpoint, or saw last.
 	Unhealthy bool `json:"unhealthy,omitempty"`
+	// Alarm is what a check of type CLOUDWATCH_METRIC follows, and RoutingControl
+	// the ARN of what one of type RECOVERY_CONTROL does.
+	Alarm          *AlarmIdentifier `json:"alarm,omitempty"`
+	RoutingControl string           `json:"routingControl,omitempty"`
+	// InsufficientData is what an alarm without data tells: Healthy, Unhealthy, or
+	// LastKnownStatus, which is Unhealthy of this check, and without which a check
+	// begins as healthy.
+	InsufficientData string `json:"insufficientDataHealthStatus,omitempty"`
 }
 
-// healthy is what a check tells DNS: a disabled one counts as healthy, and
+// AlarmIdentifier is how a health check names an alarm.
+type AlarmIdentifier struct {
+	Region string `json:"region" xml:"Region"`
+	Name   string `json:"name" xml:"Name"`
+}
+
+// The types of health check that follow something of AWS.
+const (
+	checkOfAlarm   = "CLOUDWATCH_METRIC"
+	checkOfControl = "RECOVERY_CONTROL"
+)
+
+// tellsHealthy is what a check tells DNS: a disabled one counts as healthy, and
 // inversion comes after that.
-func (h *HealthCheck) healthy() bool { return (h.Disabled || !h.Unhealthy) != h.Inverted }
+func (a *Account) tellsHealthy(h *HealthCheck) bool {
+	return (h.Disabled || !a.seesUnhealthy(h)) != h.Inverted
+}
+
+// seesUnhealthy is what the checkers of a check see. The lab lets them follow
+// an alarm by its state, and at once: AWS follows the data of its metric.
+func (a *Account) seesUnhealthy(h *HealthCheck) bool {
+	switch {
+	case h.Alarm != nil:
+		x := a.alarm(h.Alarm.Region, h.Alarm.Name)
+		if x == nil {
+			return h.Unhealthy
+		}
+		state := a.Estate.alarmState(x)
+		if state == AlarmInsufficient {
+			return h.InsufficientData == "Unhealthy" || h.InsufficientData != "Healthy" && h.Unhealthy
+		}
+		return state == AlarmRed
+	case h.RoutingControl != "":
+		_, control := a.Estate.routingCluster(h.RoutingControl)
+		return control != nil && control.show("") == "Off"
+	}
+	return h.Unhealthy
+}
 
 // appCheck is the ID of the health check of each region's application.
 var appCheck = map[string]string{
@@ -36,7 +82,54 @@ func (e *Estate) addHealthChecks() {
 			e.export(region, "app-"+shortRegion[app.Region], map[string]string{"-health-check": h.ID})
 		}
 		e.Alarms = append(e.Alarms, &Alarm{Region: app.Region, Name: "dr-switch", State: "OK", Operator: "GreaterThanOrEqualToThreshold", Threshold: 1, Missing: "ignore",
-			Metric: &Metric{Namespace: "DisasterRecovery", Name: "Switch", Dimensions: map[string]string{"Application": "app"}}})
+			Metric: &Metric{Namespace: healthcheck.SwitchNamespace, Name: healthcheck.SwitchMetric, Dimensions: map[string]string{healthcheck.SwitchDimension: "dr-switch"}}})
+	}
+}
+
+// The names that move without the control plane of Route 53, and their health
+// checks.
+const (
+	switchedName = "switched."
+	routedName   = "routed."
+)
+
+// switchCheck is the ID of the health check of each region's switch, and
+// routedCheck the ID of the health check of each region's routing control.
+var (
+	switchCheck = map[string]string{
+		"us-east-1": "0a1b2c3d-0000-4000-8000-000000000006",
+		"us-west-2": "0a1b2c3d-0000-4000-8000-000000000003",
+	}
+	routedCheck = map[string]string{
+		"us-east-1": "0a1b2c3d-0000-4000-8000-000000000004",
+		"us-west-2": "0a1b2c3d-0000-4000-8000-000000000005",
+	}
+)
+
+// addFailovers adds two pairs of failover records that lead to the primary: one
+// until the switch of the recovery region is flipped, for a switch gives up the
+// other region's record, and one as the routing controls are.
+func (e *Estate) addFailovers(zone, primary, recovery string) {
+	z := e.zone(zone)
+	pair := func(name, value, check, other, otherCheck string) {
+		name += z.Name
+		z.Records = append(z.Records,
+			&RecordSet{Name: name, Type: "A", SetIdentifier: primary, Failover: "PRIMARY", TTL: number(60), Values: []RecordValue{RecordValue(value)}, HealthCheck: check},
+			&RecordSet{Name: name, Type: "A", SetIdentifier: recovery, Failover: "SECONDARY", TTL: number(60), Values: []RecordValue{RecordValue(other)}, HealthCheck: otherCheck})
+	}
+	pair(switchedName, "192.0.2.30", switchCheck[recovery], "198.51.100.30", switchCheck[primary])
+	pair(routedName, "192.0.2.40", routedCheck[primary], "198.51.100.40", routedCheck[recovery])
+	for _, region := range []string{primary, recovery} {
+		e.HealthChecks = append(e.HealthChecks, &HealthCheck{ID: switchCheck[region], Type: checkOfAlarm, Version: 1, Alarm: &AlarmIdentifier{region, "dr-switch"}, InsufficientData: "LastKnownStatus"})
+	}
+	for _, cluster := range e.RoutingClusters {
+		for _, control := range cluster.Controls {
+			for _, region := range []string{primary, recovery} {
+				if strings.HasSuffix(control.ARN, "/"+shortRegion[region]) {
+					e.HealthChecks = append(e.HealthChecks, &HealthCheck{ID: routedCheck[region], Type: checkOfControl, Version: 1, RoutingControl: control.ARN})
+				}
+			}
+		}
 	}
 }
 
@@ -62,6 +155,10 @@ type xmlHealthCheck struct {
 		Type     string `xml:"Type"`
 		Inverted bool   `xml:"Inverted"`
 		Disabled bool   `xml:"Disabled"`
+		// Of some types only.
+		Alarm            *AlarmIdentifier `xml:"AlarmIdentifier,omitempty"`
+		InsufficientData string           `xml:"InsufficientDataHealthStatus,omitempty"`
+		RoutingControl   string           `xml:"RoutingControlArn,omitempty"`
 	} `xml:"HealthCheck>HealthCheckConfig"`
 	Version int `xml:"HealthCheck>HealthCheckVersion"`
 }
@@ -69,6 +166,7 @@ type xmlHealthCheck struct {
 func (h *HealthCheck) xml() xmlHealthCheck {
 	out := xmlHealthCheck{ID: h.ID, Caller: h.ID, Owner: h.Owner, Version: h.Version}
 	out.Config.Type, out.Config.Inverted, out.Config.Disabled = h.Type, h.Inverted, h.Disabled
+	out.Config.Alarm, out.Config.InsufficientData, out.Config.RoutingControl = h.Alarm, h.InsufficientData, h.RoutingControl
 	return out
 }
 

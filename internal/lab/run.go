@@ -39,6 +39,9 @@ type Options struct {
 	Locks map[string]string
 	// StopAfter stops the execution after a time; 0: nobody does.
 	StopAfter time.Duration
+	// Caller is a name that somebody looks up and posts a write to once a second,
+	// from the start of the run until ten seconds after its end; empty: nobody.
+	Caller string
 	// Answer is what a person says when the run waits for an approval: the
 	// output of the task, or, as an error, why it is declined. nil: nobody answers.
 	Answer func() (json.RawMessage, error)
@@ -64,6 +67,7 @@ type Result struct {
 	Unclosed        string            `json:"unclosed,omitempty"`    // why a run that was stopped was not closed
 	Faults          string            `json:"faults,omitempty"`
 	Unfired         []string          `json:"unfired,omitempty"` // faults that never came to pass
+	Caller          *Caller           `json:"caller,omitempty"`
 
 	Record  report.Record  `json:"-"`
 	Final   *Estate        `json:"-"` // the estate as the run left it
@@ -122,6 +126,14 @@ func Run(o Options) (Result, error) {
 		}
 		defer stop()
 	}
+	var caller *caller
+	if o.Caller != "" {
+		var err error
+		if caller, err = a.newCaller(o.Caller); err != nil {
+			return Result{}, err
+		}
+		defer caller.close()
+	}
 	follow := newFollower(o.Progress)
 	a.runs.observe = func(e asl.Event) {
 		follow.see(e)
@@ -135,6 +147,9 @@ func Run(o Options) (Result, error) {
 		var e *Execution
 		if e, err = a.runs.start(region, MachineName(o.Machine), "run-"+a.id()[:8], o.Payload); err != nil {
 			return
+		}
+		if caller != nil {
+			clock.Go(caller.run)
 		}
 		if o.StopAfter > 0 {
 			clock.Go(func() {
@@ -151,7 +166,10 @@ func Run(o Options) (Result, error) {
 		if e.Result.Status != asl.StatusSucceeded && e.Result.Status != asl.StatusFailed {
 			e.closed.Wait(0)
 		}
-		out, err = a.result(e)
+		if out, err = a.result(e); caller != nil {
+			clock.Sleep(callerStays)
+			out.Caller = caller.seen()
+		}
 	})
 	out.Faults = o.Faults.String()
 	return out, err

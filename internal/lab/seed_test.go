@@ -10,7 +10,7 @@ import (
 
 // withTrafficBy is the sample of a recovery by records, with the last layer
 // replaced by one resource of another sample.
-func withTrafficBy(t *testing.T, name string) []byte {
+func withTrafficBy(t testing.TB, name string) []byte {
 	t.Helper()
 	type document struct {
 		StatePayload []struct {
@@ -42,15 +42,17 @@ func TestTrafficMovesWithoutTheLostRegion(t *testing.T) {
 		name    string
 		payload []byte
 		goal    string
+		caller  string
 	}{
-		{"routing control", withTrafficBy(t, "failover-traffic.json"), "SetRoutingControl"},
-		{"switch", withTrafficBy(t, "failover-health-check.json"), "SetSwitch"},
+		{"routing control", withTrafficBy(t, "failover-traffic.json"), "SetRoutingControl", "routed.shop.example"},
+		{"switch", withTrafficBy(t, "failover-health-check.json"), "SetSwitch", "switched.shop.example"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			result := runLab(t, Options{Payload: tt.payload, Faults: dead})
+			result := runLab(t, Options{Payload: tt.payload, Faults: dead, Caller: tt.caller})
 			if result.Outcome != report.Succeeded || !goals(result.Final, string(tt.payload))[tt.goal] {
 				t.Errorf("%s: %s", result.Outcome, result.Cause)
 			}
+			swapsOnce(t, result.Caller)
 		})
 	}
 	// The checks before find it out: nothing is changed, and nothing hangs. In a

@@ -100,6 +100,37 @@ func TestShiftGoesBackWhenTheTargetFails(t *testing.T) {
 	}
 }
 
+// The probe of a shift wants what that of a CheckEndpoint can want.
+func TestWhatTheProbeOfAShiftWants(t *testing.T) {
+	for _, tt := range []struct {
+		want, why string // why is empty where traffic moves
+	}{
+		{`"ExpectStatus":200`, ""},
+		{`"ExpectStatus":"204"`, "204 is asked for"},
+		{`"BodyContains":"us-west-2"`, ""},
+		{`"BodyContains":"us-east-1"`, "does not hold"},
+		{`"MaxLatencyMilliseconds":40`, ""},
+		{`"MaxLatencyMilliseconds":39`, "took 40 ms"},
+		{`"MinCertificateDays":59`, ""},
+		{`"MinCertificateDays":61`, "61 days"},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			result := runLab(t, Options{Payload: shiftPayload(`"Steps":"100","Probe":"https://shop.us-west-2.example/health",` + tt.want), Estate: withShop(DefaultEstate())})
+			moved := total(result.Mutations) == 1 && result.Outcome == report.Succeeded
+			told := fmt.Sprint(result.Cause, result.Layers)
+			if moved != (tt.why == "") || tt.why != "" && (total(result.Mutations) > 0 || !strings.Contains(told, tt.why)) {
+				t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, told)
+			}
+		})
+	}
+	for _, contradiction := range []string{`"BodyContains":"x"`, `"Probe":"http://a.example","MinCertificateDays":3`, `"Probe":"tcp://a.example:1","FollowRedirects":true`} {
+		result := runLab(t, Options{Payload: shiftPayload(`"Steps":"100",` + contradiction)})
+		if len(result.Problems) != 1 || total(result.Mutations) > 0 {
+			t.Errorf("%s: %s with %v", contradiction, result.Outcome, result.Problems)
+		}
+	}
+}
+
 func TestWhatAShiftRefuses(t *testing.T) {
 	set := func(weights ...int) func(*Estate) {
 		return func(e *Estate) {

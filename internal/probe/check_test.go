@@ -245,7 +245,9 @@ func TestProber(t *testing.T) {
 	}
 	t.Cleanup(func() { listener.Close() })
 	prober := Prober{Way: client.New(aws.Config{Region: "us-west-2", HTTPClient: client.HTTPClient()}).Outside(), Now: time.Now}
-	probe := func(target string) bool { return prober.Probe(t.Context(), target) == nil }
+	probe := func(target string) bool {
+		return prober.Probe(t.Context(), CheckParameters{URL: target, ExpectStatus: http.StatusOK}) == nil
+	}
 	if !probe(server.URL+"/health") || !probe("tcp://"+listener.Addr().String()) {
 		t.Error("what serves does not answer")
 	}

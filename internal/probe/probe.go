@@ -53,15 +53,15 @@ func once(ctx context.Context, way client.Outside, p CheckParameters, now func()
 	return r
 }
 
-// Prober asks endpoints as a CheckEndpoint does that says no more than the URL.
+// Prober asks endpoints as a CheckEndpoint does, once.
 type Prober struct {
 	Way client.Outside
 	Now func() time.Time
 }
 
-// Probe makes one probe of a URL. An error says what is wrong with the endpoint.
-func (p Prober) Probe(ctx context.Context, url string) error {
-	if r := once(ctx, p.Way, CheckParameters{URL: url, ExpectStatus: http.StatusOK}, p.Now); r.why != "" {
+// Probe makes one probe. An error says what is wrong with the endpoint.
+func (p Prober) Probe(ctx context.Context, want CheckParameters) error {
+	if r := once(ctx, p.Way, want, p.Now); r.why != "" {
 		return errors.New(r.why)
 	}
 	return nil
