@@ -3,16 +3,21 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -110,6 +115,22 @@ func TestList(t *testing.T) {
 	if code, out, _ := s.drctl("list"); code != exitSucceeded || out != "There are none.\n" {
 		t.Errorf("exit code %d, %q", code, out)
 	}
+	body, err := os.ReadFile(three)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err = inPlanMode(body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.start(t.Context(), "arn:aws:states:us-west-2:111122223333:stateMachine:dr-orchestrator-failover:live", "readiness-three-1", string(body)); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := s.drctl("list"); code != exitSucceeded || out != "There are none.\n" || errs != "" {
+		t.Errorf("a check is listed: exit code %d, %q, %q", code, out, errs)
+	}
+	if code, out, _ := s.drctl("list", "--plans"); code != exitSucceeded || !strings.Contains(out, ":readiness-three-1") {
+		t.Errorf("exit code %d, %q", code, out)
+	}
 	first := s.started(three)
 	if code, _, _ := s.drctl("watch", first); code != exitRun {
 		t.Fatal(code)
@@ -134,6 +155,74 @@ func TestList(t *testing.T) {
 	}
 	if code, _, _ = s.drctl("list", "--limit", "0"); code != exitInput {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// archive is a machine with many executions, the newest first; runs are those
+// that are no checks of stored payloads.
+type archive struct {
+	n, calls int
+	runs     map[int]bool
+}
+
+func (a *archive) ListExecutions(_ context.Context, in *sfn.ListExecutionsInput, _ ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error) {
+	a.calls++
+	from := 0
+	if in.NextToken != nil {
+		var err error
+		if from, err = strconv.Atoi(*in.NextToken); err != nil {
+			return nil, err
+		}
+	}
+	out := &sfn.ListExecutionsOutput{}
+	to := min(from+int(in.MaxResults), a.n)
+	for i := from; i < to; i++ {
+		name := fmt.Sprintf("readiness-orders-%d", i)
+		if a.runs[i] {
+			name = fmt.Sprintf("run-%d", i)
+		}
+		out.Executions = append(out.Executions, sfntypes.ExecutionListItem{Name: &name, Status: sfntypes.ExecutionStatusSucceeded, StartDate: aws.Time(lab.Epoch.Add(-time.Duration(i) * time.Minute))})
+	}
+	if to < a.n {
+		out.NextToken = aws.String(strconv.Itoa(to))
+	}
+	return out, nil
+}
+
+// Runs are found among the checks of stored payloads, however many there are of
+// those, up to a number that is told.
+func TestListFindsRunsAmongChecks(t *testing.T) {
+	runs := map[int]bool{3: true, 999: true, 1000: true, 9999: true, 10_000: true}
+	for _, tt := range []struct {
+		name     string
+		n, limit int
+		plans    bool
+		want     []string
+		calls    int
+		gaveUp   bool
+	}{
+		{"on the first page", 20_000, 2, false, []string{"run-3", "run-999"}, 1, false},
+		{"over pages", 20_000, 3, false, []string{"run-3", "run-999", "run-1000"}, 2, false},
+		{"up to the bound", 20_000, 4, false, []string{"run-3", "run-999", "run-1000", "run-9999"}, 10, false},
+		{"beyond the bound", 20_000, 5, false, []string{"run-3", "run-999", "run-1000", "run-9999"}, 10, true},
+		{"no more there", 9_000, 5, false, []string{"run-3", "run-999", "run-1000"}, 9, false},
+		{"exactly the bound", 10_000, 5, false, []string{"run-3", "run-999", "run-1000", "run-9999"}, 10, false},
+		{"with the checks", 20_000, 2, true, []string{"readiness-orders-0", "readiness-orders-1"}, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := &archive{n: tt.n, runs: runs}
+			all, until, err := (&remote{lists: a, clock: &quick{now: lab.Epoch}}).list(t.Context(), "m", tt.limit, tt.plans)
+			var names []string
+			for _, l := range all {
+				names = append(names, l.Name)
+			}
+			if diff := cmp.Diff(tt.want, names); diff != "" || err != nil {
+				t.Errorf("%v (-want +listed):\n%s", err, diff)
+			}
+			if a.calls != tt.calls || until.IsZero() == tt.gaveUp || tt.gaveUp && !until.Equal(lab.Epoch.Add(-9999*time.Minute)) {
+				t.Errorf("%d calls, until %v", a.calls, until)
+			}
+		})
 	}
 }
 
