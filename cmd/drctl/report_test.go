@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/run"
@@ -155,6 +156,31 @@ func TestList(t *testing.T) {
 	}
 	if code, _, _ = s.drctl("list", "--limit", "0"); code != exitInput {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// What AWS and payloads say steers no terminal, whichever command shows it.
+func TestWhatIsShownIsPrintable(t *testing.T) {
+	const hostile = "db\u202egpj\x1b[2J"
+	record := report.Record{Outcome: report.FailedDirty, Cause: hostile, Layers: []report.Layer{{Layer: 1, Resources: []report.Resource{{
+		ResourceName: hostile + "\n1  other", Status: report.Failed, Error: &report.Error{Class: "Terminal", Message: hostile},
+		Findings: []action.Finding{{Verdict: action.VerdictBlocked, Message: hostile}}}}}}}
+	d := &display{}
+	progress := d.plain(lab.Progress{Resource: hostile, Message: hostile})
+	var out, errs strings.Builder
+	if err := (ending{execution: &sfn.DescribeExecutionOutput{}, record: &record, missing: hostile}).print(&out, &errs, false); err != nil {
+		t.Fatal(err)
+	}
+	v := &plainView{out: &out, errs: &errs, w: tree(1, 1)}
+	v.show([]change{{Layer: new(1), Resource: hostile, Phase: hostile, Message: hostile}}, hostile)
+	execute([]string{"report", hostile}, streams{strings.NewReader(""), &out, &errs})
+	for name, text := range map[string]string{"output": out.String(), "errors": errs.String(), "progress": progress} {
+		if strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, "dbgpj[2J") {
+			t.Errorf("the %s: %q", name, text)
+		}
+	}
+	if strings.Contains(out.String(), "\n1  other") {
+		t.Errorf("a name makes a line of its own: %q", out.String())
 	}
 }
 

@@ -63,7 +63,7 @@ func (s screen) head(now time.Time, columns int) []string {
 	d := s.w.execution
 	since := spent(now.Sub(aws.ToTime(d.StartDate)))
 	status := string(d.Status)
-	name := middle(printable(aws.ToString(d.Name)), max(columns-width(since)-len(status)-4, 0))
+	name := middle(report.Line(aws.ToString(d.Name)), max(columns-width(since)-len(status)-4, 0))
 	left := cut(name+"  "+status, max(columns-width(since)-1, 0))
 	since = cut(since, columns)
 	gap := strings.Repeat(" ", max(columns-width(left)-width(since), 0))
@@ -123,7 +123,7 @@ func (s screen) foot(columns int) []string {
 	trouble := s.w.trouble(s.cause)
 	switch {
 	case trouble != "":
-		return []string{s.colour.paint(yellow, cut("! "+printable(trouble), columns))}
+		return []string{s.colour.paint(yellow, cut("! "+report.Line(trouble), columns))}
 	case s.w.state == stateApproval:
 		return []string{s.colour.paint(yellow, cut("It waits for an answer: drctl approve "+s.w.arn+s.w.remote.flags, columns))}
 	}
@@ -228,7 +228,7 @@ func (s screen) nameWidth(columns int) int {
 	longest := 10
 	for _, l := range s.w.layers {
 		for _, r := range l.resources {
-			longest = max(longest, width(printable(r.name)))
+			longest = max(longest, width(report.Line(r.name)))
 		}
 	}
 	return min(longest, columns*2/5)
@@ -281,7 +281,7 @@ func (s screen) resource(r *watchedResource, begun bool, now time.Time, names, c
 	default:
 		took = spent(r.ended.Sub(r.began))
 	}
-	phase := printable(r.phase)
+	phase := report.Line(r.phase)
 	switch r.status {
 	case stageWaiting:
 		if phase = "waiting"; begun {
@@ -294,7 +294,7 @@ func (s screen) resource(r *watchedResource, begun bool, now time.Time, names, c
 	if columns < 3 {
 		return cut(mark, columns)
 	}
-	text := " " + pad(middle(printable(r.name), names), names) + " " + fmt.Sprintf("%7s", took) + "  " + fill(phase, phases) + " "
-	message := cut(printable(r.message), max(columns-3-width(text), 0))
+	text := " " + pad(middle(report.Line(r.name), names), names) + " " + fmt.Sprintf("%7s", took) + "  " + fill(phase, phases) + " "
+	message := cut(report.Line(r.message), max(columns-3-width(text), 0))
 	return "  " + s.colour.paint(code, mark) + cut(text, columns-3) + s.colour.paint(faint, message)
 }

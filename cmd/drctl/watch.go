@@ -165,7 +165,7 @@ func (p *plainView) say(text string) {
 		p.line(change{Time: p.w.now(), Trouble: text})
 		return
 	}
-	fmt.Fprintln(p.errs, "drctl:", text)
+	fmt.Fprintln(p.errs, "drctl:", report.Line(text))
 }
 
 func (p *plainView) line(c change) {
@@ -180,7 +180,7 @@ func (p *plainView) line(c change) {
 		fmt.Fprintf(p.out, "%s  %s\n", at, c.State)
 		return
 	}
-	fmt.Fprintf(p.out, "%s  layer %d  %s  %s  %s  %s\n", at, *c.Layer, pad(middle(printable(c.Resource), 32), 32), fill(c.Status, 8), fill(printable(c.Phase), 16), printable(c.Message))
+	fmt.Fprintf(p.out, "%s  layer %d  %s  %s  %s  %s\n", at, *c.Layer, pad(middle(report.Line(c.Resource), 32), 32), fill(c.Status, 8), fill(report.Line(c.Phase), 16), report.Line(c.Message))
 }
 
 // terminal draws on a screen of its own, and leaves the one beneath as it was.

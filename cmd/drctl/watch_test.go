@@ -463,7 +463,4 @@ func TestWidth(t *testing.T) {
 			t.Errorf("middle(%q, %d) = %q of %d columns, want %q", tt.s, tt.most, got, width(got), tt.want)
 		}
 	}
-	if got := printable("a\nb\x1b[31m\u202ec\xff"); got != "a b[31mc" {
-		t.Errorf("%q", got)
-	}
 }

@@ -34,20 +34,6 @@ func width(s string) int {
 	return n
 }
 
-// printable makes a text one line that moves no cursor: what AWS or a payload
-// says must not steer a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Bidi_Control, r):
-			return -1
-		}
-		return r
-	}, s)
-}
-
 // cut fits a text into columns from its beginning.
 func cut(s string, most int) string {
 	if width(s) <= most {
