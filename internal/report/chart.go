@@ -103,7 +103,7 @@ func (r Record) chart(p *page) {
 		labels := y // where there is room for the next name
 		for i, res := range layer.Resources {
 			if named {
-				p.put(`<text x="8" y="%.1f" font-size="%.0f">%s</text>`, y+height*0.72, min(12, height-2), clipped(res.ResourceName, 36))
+				p.put(`<text x="8" y="%.1f" font-size="%.0f">%s</text>`, y+height*0.72, min(12, height-2), clipped(res.ResourceName, 34))
 			} else if n := alike(layer.Resources[i:]); res.Status != Done && y >= labels && (i == 0 || layer.Resources[i-1].Status != res.Status) {
 				name := clipped(res.ResourceName, 24)
 				if n > 1 {

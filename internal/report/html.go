@@ -333,12 +333,20 @@ func (r Record) resources(p *page) {
 		case x.Error != nil:
 			seen = x.Error.Class + ": " + x.Error.Message
 		case seen == "":
-			seen = string(x.Verdict)
+			seen = preflight(x.Verdict)
 		}
 		p.put(`<tr><td class="n">%d</td><td class="%s">%s</td><td class="w">%s</td><td class="w"><span class="%s">%s</span></td><td>%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td><td class="n">%s</td><td class="t">%s</td></tr>`+"\n",
 			l.Layer, fit(x.ResourceName), x.ResourceName, x.ResourceType, toneOf(string(x.Status)), x.Status, changed, took, after, met, rpo, seen)
 	})
 	p.put("</tbody></table></div>\n")
+}
+
+// preflight says what was found of a resource that nothing more is known of.
+func preflight(v action.Verdict) string {
+	if v == "" {
+		return ""
+	}
+	return "preflight: " + string(v)
 }
 
 func (r Record) losses(p *page) {
@@ -351,9 +359,9 @@ func (r Record) losses(p *page) {
 		switch {
 		case x.RPO == nil:
 		case x.RPO.Seconds == nil:
-			p.put(`<tr><td class="t">%s</td><td class="n no">not known</td><td class="t">%s</td></tr>`+"\n", x.ResourceName, x.RPO.Unknown)
+			p.put(`<tr><td class="%s">%s</td><td class="n no">not known</td><td class="t">%s</td></tr>`+"\n", fit(x.ResourceName), x.ResourceName, x.RPO.Unknown)
 		default:
-			p.put(`<tr><td class="t">%s</td><td class="n">%s</td><td class="t">%s</td></tr>`+"\n", x.ResourceName, lagText(*x.RPO.Seconds), x.RPO.Evidence)
+			p.put(`<tr><td class="%s">%s</td><td class="n">%s</td><td class="t">%s</td></tr>`+"\n", fit(x.ResourceName), x.ResourceName, lagText(*x.RPO.Seconds), x.RPO.Evidence)
 		}
 	})
 	p.put("</tbody></table></div>\n")
@@ -437,7 +445,7 @@ func fit(name string) string {
 	if utf8.RuneCountInString(name) <= 30 {
 		return "w"
 	}
-	return "t"
+	return "t name"
 }
 
 func moment(t time.Time) string {
