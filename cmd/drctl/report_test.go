@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -67,6 +68,29 @@ func TestReportThatWasNotWritten(t *testing.T) {
 	}
 	if page, err := os.ReadFile(file); err != nil || !strings.Contains(string(page), "Recovered") {
 		t.Errorf("%v: %.200s", err, page)
+	}
+	var record report.Record
+	if _, out, errs = s.drctl("report", arn, "--json"); json.Unmarshal([]byte(out), &record) != nil || record.Layers[0].Resources[0].Status != report.Done {
+		t.Errorf("as JSON: %s%s", out, errs)
+	}
+}
+
+// So is that of a run that was stopped and that nothing came to close: what was
+// under way is told as such.
+func TestReportOfAStoppedRunThatWasNotClosed(t *testing.T) {
+	s := serveAt(t, 300, lasting(900), "error@function:close-run", nil)
+	arn := s.started(three)
+	s.until(arn, "a layer is begun", entersLayer)
+	if _, err := s.executions.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn}); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := s.drctl("report", arn, "--json")
+	var record report.Record
+	if err := json.Unmarshal([]byte(out), &record); err != nil || code != exitSucceeded || !strings.Contains(errs, "put together from what the run left") {
+		t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)
+	}
+	if record.Outcome != report.FailedDirty || !record.Stopped() || len(record.Layers) == 0 || record.Tally().Unsettled == 0 {
+		t.Errorf("%+v", record)
 	}
 }
 
@@ -289,6 +313,17 @@ func TestHelpAndCompletion(t *testing.T) {
 		if name := "drctl " + strings.Join(row.path, " "); code != exitSucceeded || strings.Count(out.String(), name) < 2 {
 			t.Errorf("%s has no example (exit code %d): %s", name, code, out.String())
 		}
+	}
+	// Those without --json print JSON, or what is text by nature.
+	var plain []string
+	for _, row := range rows {
+		if len(row.commands) == 0 && !slices.Contains(strings.Fields(row.words()), "--json") {
+			plain = append(plain, strings.Join(row.path, " "))
+		}
+	}
+	slices.Sort(plain)
+	if diff := cmp.Diff([]string{"completion", "lab estate", "lab serve", "reference", "schema"}, plain); diff != "" {
+		t.Errorf("commands without --json (-want +got):\n%s", diff)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		var out strings.Builder
