@@ -78,9 +78,21 @@ func TestReportThatWasNotWritten(t *testing.T) {
 // So is that of a run that was stopped and that nothing came to close: what was
 // under way is told as such.
 func TestReportOfAStoppedRunThatWasNotClosed(t *testing.T) {
-	s := serveAt(t, 300, lasting(900), "error@function:close-run", nil)
+	s := serveAt(t, 100, lasting(900), "error@function:close-run", nil)
 	arn := s.started(three)
-	s.until(arn, "a layer is begun", entersLayer)
+	asked := func(w *watcher) bool { // something of AWS
+		return slices.ContainsFunc(w.layers, func(l *watchedLayer) bool {
+			return slices.ContainsFunc(l.resources, func(r *watchedResource) bool { return r.phase != "" })
+		})
+	}
+	for w := newWatcher(s.remote, arn); !asked(w); {
+		if err := w.round(t.Context()); err != nil || w.over() {
+			t.Fatal("nothing was begun: ", err)
+		}
+		if err := s.clock.Sleep(t.Context(), watchEvery); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := s.executions.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn}); err != nil {
 		t.Fatal(err)
 	}
