@@ -79,6 +79,17 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) vet $(PACKAGES) ./infra/...
 	$(GO) tool -modfile=tools/go.mod staticcheck $(PACKAGES) ./infra/...
 
+# A browser is nothing that a Go user must have: where it is missing that is said
+# as loudly as can be.
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+.PHONY: screenshots
+screenshots: ## Show reports of 50 and 500 resources in a browser, light, dark and printed: reports/screenshots
+	@if [ -n "$(CHROMIUM)" ]; then CHROMIUM="$(CHROMIUM)" $(GO) test -count=1 -v -tags screenshots -run TestScreenshots ./cmd/drctl; else \
+	printf '\n%s\n' '########################################################################' \
+	'##  NOT LOOKED AT: the reports in a browser.                          ##' \
+	'##  Missing: chromium (or chromium-browser, google-chrome)            ##' \
+	'########################################################################'; fi
+
 .PHONY: bench
 bench: ## Print the measured numbers: added time, describes, start, memory, size
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/...

@@ -90,7 +90,7 @@ func (d *display) plain(p lab.Progress) string {
 	if p.Resource == "" {
 		return fmt.Sprintf("%8s  %s", at, p.Phase)
 	}
-	return fmt.Sprintf("%8s  layer %d  %-40s  %-16s  %s", at, p.Layer, shorten(p.Resource, 40), p.Phase, p.Message)
+	return fmt.Sprintf("%8s  layer %d  %-40s  %-16s  %s", at, p.Layer, shorten(p.Resource, 40), p.Phase, report.Line(p.Message))
 }
 
 // draw repaints the block of lines at the bottom of the terminal. Resources
@@ -164,8 +164,10 @@ func (d *display) close() {
 	}
 }
 
-// shorten fits a text into a width, its end included: names differ there.
+// shorten fits a text into a width of one line, its end included: names differ
+// there.
 func shorten(s string, width int) string {
+	s = report.Line(s)
 	r := []rune(s)
 	if len(r) <= width || width < 3 {
 		return s
@@ -290,13 +292,15 @@ func printLayers(w io.Writer, layers []lab.ResultLayer, simulated bool) {
 	for _, layer := range layers {
 		for _, r := range layer.Resources {
 			if r.Error != nil {
-				fmt.Fprintf(w, "\n%s: %s\n%s\n", r.ResourceName, r.Error.Class, indent(r.Error.Message))
+				fmt.Fprintf(w, "\n%s: %s\n%s\n", report.Line(r.ResourceName), r.Error.Class, indent(r.Error.Message))
 			}
 		}
 	}
 }
 
-func indent(s string) string { return "  " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ") }
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(report.Printable(s)), "\n", "\n  ")
+}
 
 func yes(b bool) string {
 	if b {

@@ -27,6 +27,13 @@ type lists interface {
 	ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error)
 }
 
+// answerWithin is how long one call may take, its repetitions included. A line
+// that has gone dead says nothing: only a limit tells it from a slow one.
+const answerWithin = 10 * time.Second
+
+// quietFor is after what time without a complete look that is told.
+const quietFor = 5 * time.Second
+
 // looksAtOnce is how many children are looked at in one round. Each look is one
 // call, and Step Functions gives an account some 20 a second, which the run's
 // own console and everybody else's share.
@@ -101,10 +108,12 @@ type watcher struct {
 	children  map[string]*watchedResource // nil: not known yet which
 	closed    map[string]types.ExecutionListItem
 	skew      time.Duration // of AWS's clock before ours
+	fresh     time.Time     // when the last complete look ended, by our own clock
+	within    time.Duration // how long one call may take
 }
 
 func newWatcher(r *remote, arn string) *watcher {
-	return &watcher{remote: r, lists: r.lists, arn: arn, children: map[string]*watchedResource{}, closed: map[string]types.ExecutionListItem{}}
+	return &watcher{remote: r, lists: r.lists, arn: arn, fresh: r.clock.Now(), within: answerWithin, children: map[string]*watchedResource{}, closed: map[string]types.ExecutionListItem{}}
 }
 
 // now estimates the time on AWS's clock: the latest that was seen, and what has
@@ -120,18 +129,41 @@ func (w *watcher) saw(t time.Time) {
 // over reports whether the execution has ended.
 func (w *watcher) over() bool { return w.execution != nil && !running(w.execution.Status) }
 
+// trouble says for how long nothing new could be seen, and why if that is known;
+// empty: all is well.
+func (w *watcher) trouble(cause string) string {
+	quiet := w.remote.clock.Now().Sub(w.fresh)
+	switch {
+	case cause != "":
+		return fmt.Sprintf("no connection for %s, trying again: %s", spent(quiet), cause)
+	case quiet > quietFor && !w.over():
+		return fmt.Sprintf("nothing new from AWS for %s", spent(quiet))
+	}
+	return ""
+}
+
 // apart asks AWS without the lock, so that a screen can be drawn meanwhile.
-func apart[T any](w *watcher, ask func() (T, error)) (T, error) {
+func apart[T any](ctx context.Context, w *watcher, ask func(context.Context) (T, error)) (T, error) {
 	w.mu.Unlock()
 	defer w.mu.Lock()
-	return ask()
+	ctx, cancel := context.WithTimeout(ctx, w.within)
+	defer cancel()
+	return ask(ctx)
 }
 
 // round looks once at everything that may be new.
 func (w *watcher) round(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	d, err := apart(w, func() (*sfn.DescribeExecutionOutput, error) {
+	err := w.lookAround(ctx)
+	if err == nil {
+		w.fresh = w.remote.clock.Now()
+	}
+	return err
+}
+
+func (w *watcher) lookAround(ctx context.Context) error {
+	d, err := apart(ctx, w, func(ctx context.Context) (*sfn.DescribeExecutionOutput, error) {
 		return w.remote.executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &w.arn})
 	})
 	if err != nil {
@@ -159,7 +191,7 @@ func (w *watcher) news(ctx context.Context) ([]types.HistoryEvent, error) {
 	var all []types.HistoryEvent
 	pages := sfn.NewGetExecutionHistoryPaginator(w.remote.executions, &sfn.GetExecutionHistoryInput{ExecutionArn: &w.arn, ReverseOrder: true, MaxResults: 100, IncludeExecutionData: aws.Bool(true)})
 	for pages.HasMorePages() {
-		page, err := apart(w, func() (*sfn.GetExecutionHistoryOutput, error) { return pages.NextPage(ctx) })
+		page, err := apart(ctx, w, func(ctx context.Context) (*sfn.GetExecutionHistoryOutput, error) { return pages.NextPage(ctx) })
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +261,7 @@ func (w *watcher) plan(ctx context.Context) bool {
 // object reads a document of the run. Whoever may not read the bucket sees a
 // little less.
 func (w *watcher) object(ctx context.Context, key string, into any) bool {
-	body, err := apart(w, func() ([]byte, error) {
+	body, err := apart(ctx, w, func(ctx context.Context) ([]byte, error) {
 		out, err := w.remote.reports.GetObject(ctx, &s3.GetObjectInput{Bucket: &w.trace.bucket, Key: &key})
 		if err != nil {
 			return nil, err
@@ -260,7 +292,7 @@ func (w *watcher) drive(ctx context.Context) error {
 	pages := sfn.NewListExecutionsPaginator(w.lists, &sfn.ListExecutionsInput{MapRunArn: &w.mapRun, MaxResults: 1000})
 	var open, ended []string
 	for pages.HasMorePages() {
-		page, err := apart(w, func() (*sfn.ListExecutionsOutput, error) { return pages.NextPage(ctx) })
+		page, err := apart(ctx, w, func(ctx context.Context) (*sfn.ListExecutionsOutput, error) { return pages.NextPage(ctx) })
 		if err != nil {
 			return err
 		}
@@ -305,7 +337,7 @@ func (w *watcher) lookedAt(child string) time.Time {
 // look reads the newest events of a child: which resource it drives, what its
 // function said last, and how it ended.
 func (w *watcher) look(ctx context.Context, arn string) error {
-	out, err := apart(w, func() (*sfn.GetExecutionHistoryOutput, error) {
+	out, err := apart(ctx, w, func(ctx context.Context) (*sfn.GetExecutionHistoryOutput, error) {
 		return w.remote.executions.GetExecutionHistory(ctx, &sfn.GetExecutionHistoryInput{ExecutionArn: &arn, ReverseOrder: true, MaxResults: 30, IncludeExecutionData: aws.Bool(true)})
 	})
 	if err != nil {

@@ -14,10 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/run"
 )
 
 type listCommand struct {
 	Limit int  `default:"10" help:"How many runs."`
+	Plans bool `help:"Show the checks of stored payloads, too, which the schedule makes."`
 	JSON  bool `name:"json" help:"Print a JSON list."`
 	machineFlags
 	remoteFlags
@@ -25,10 +27,12 @@ type listCommand struct {
 
 // Help shows examples.
 func (c *listCommand) Help() string {
-	return `The last runs of a machine, the newest first.
+	return `The last runs of a machine, the newest first. The checks of stored payloads, which
+a schedule makes and which change nothing, are left out.
 
 Examples:
   drctl list --region us-west-2
+  drctl list --region us-west-2 --plans
   drctl list --region us-west-2 --machine failback --limit 3 --json`
 }
 
@@ -56,9 +60,12 @@ func (c *listCommand) Run(s streams, at clock) error {
 	if err != nil {
 		return err
 	}
-	all, err := r.list(ctx, machine, c.Limit)
+	all, until, err := r.list(ctx, machine, c.Limit, c.Plans)
 	if err != nil {
 		return err
+	}
+	if !until.IsZero() {
+		fmt.Fprintf(s.err, "drctl: only the last %d executions were looked at, back to %s\n", mostListed, until.UTC().Format(time.RFC3339))
 	}
 	if c.JSON {
 		if err := json.NewEncoder(s.out).Encode(all); err != nil {
@@ -70,16 +77,44 @@ func (c *listCommand) Run(s streams, at clock) error {
 	return nil
 }
 
+// mostListed is how many executions are looked at for runs among the checks of
+// stored payloads: ten pages, and of twenty payloads ten days.
+const mostListed = 10 * pageOfExecutions
+
+// pageOfExecutions is the most that ListExecutions gives at once.
+const pageOfExecutions = 1000
+
 // list gives the last executions of a machine, whichever version they were
-// started by. Why one failed takes a call for each.
-func (r *remote) list(ctx context.Context, machine string, limit int) ([]listed, error) {
+// started by. Why one failed takes a call for each. Where it gave up before it
+// had found as many as were wanted, it tells when the oldest began that it saw.
+func (r *remote) list(ctx context.Context, machine string, limit int, plans bool) (all []listed, until time.Time, err error) {
 	plain := strings.TrimSuffix(machine, alias)
-	out, err := r.lists.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &plain, MaxResults: int32(limit)})
-	if err != nil {
-		return nil, told("listing the executions of "+plain, err)
+	var oldest *time.Time
+	wanted, seen := []types.ExecutionListItem{}, 0
+	size := int32(pageOfExecutions)
+	if plans {
+		size = int32(limit)
 	}
-	all := []listed{}
-	for _, e := range out.Executions {
+	pages := sfn.NewListExecutionsPaginator(r.lists, &sfn.ListExecutionsInput{StateMachineArn: &plain, MaxResults: size})
+	for pages.HasMorePages() && len(wanted) < limit {
+		if seen >= mostListed {
+			until = aws.ToTime(oldest)
+			break
+		}
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, until, told("listing the executions of "+plain, err)
+		}
+		for _, e := range page.Executions {
+			seen++
+			oldest = e.StartDate
+			if plans || !strings.HasPrefix(aws.ToString(e.Name), run.ReadinessPrefix) {
+				wanted = append(wanted, e)
+			}
+		}
+	}
+	all = []listed{}
+	for _, e := range wanted[:min(len(wanted), limit)] {
 		l := listed{Execution: aws.ToString(e.ExecutionArn), Name: aws.ToString(e.Name), Status: string(e.Status), StartedAt: aws.ToTime(e.StartDate).UTC().Format(time.RFC3339)}
 		ended := r.clock.Now()
 		if e.StopDate != nil {
@@ -93,13 +128,13 @@ func (r *remote) list(ctx context.Context, machine string, limit int) ([]listed,
 		case e.Status == types.ExecutionStatusFailed:
 			d, err := r.describe(ctx, l.Execution)
 			if err != nil {
-				return nil, err
+				return nil, until, err
 			}
 			l.Outcome = ending{execution: d, trace: trace{layers: 1}}.outcome()
 		}
 		all = append(all, l)
 	}
-	return all, nil
+	return all, until, nil
 }
 
 // printRuns shows runs in a table. How one that was stopped ended stands in its

@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	"dr-orchestrator/internal/report"
 )
 
 // The exit codes that scripts rely on.
@@ -98,7 +100,7 @@ func executeAt(args []string, s streams, at clock) int {
 			f = &failure{code: exitEnvironment, err: err}
 		}
 		if !f.silent {
-			fmt.Fprintln(s.err, "drctl:", err)
+			fmt.Fprintln(s.err, "drctl:", report.Printable(err.Error()))
 		}
 		return f.code
 	}

@@ -467,7 +467,7 @@ func (e ending) print(out, errs io.Writer, asJSON bool) error {
 	record := e.summary()
 	for _, trouble := range []string{e.missing, e.lost} {
 		if trouble != "" {
-			fmt.Fprintln(errs, "drctl:", trouble)
+			fmt.Fprintln(errs, "drctl:", report.Printable(trouble))
 		}
 	}
 	if asJSON {

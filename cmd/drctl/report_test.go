@@ -3,19 +3,26 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/run"
@@ -61,6 +68,41 @@ func TestReportThatWasNotWritten(t *testing.T) {
 	}
 	if page, err := os.ReadFile(file); err != nil || !strings.Contains(string(page), "Recovered") {
 		t.Errorf("%v: %.200s", err, page)
+	}
+	var record report.Record
+	if _, out, errs = s.drctl("report", arn, "--json"); json.Unmarshal([]byte(out), &record) != nil || record.Layers[0].Resources[0].Status != report.Done {
+		t.Errorf("as JSON: %s%s", out, errs)
+	}
+}
+
+// So is that of a run that was stopped and that nothing came to close: what was
+// under way is told as such.
+func TestReportOfAStoppedRunThatWasNotClosed(t *testing.T) {
+	s := serveAt(t, 100, lasting(900), "error@function:close-run", nil)
+	arn := s.started(three)
+	asked := func(w *watcher) bool { // something of AWS
+		return slices.ContainsFunc(w.layers, func(l *watchedLayer) bool {
+			return slices.ContainsFunc(l.resources, func(r *watchedResource) bool { return r.phase != "" })
+		})
+	}
+	for w := newWatcher(s.remote, arn); !asked(w); {
+		if err := w.round(t.Context()); err != nil || w.over() {
+			t.Fatal("nothing was begun: ", err)
+		}
+		if err := s.clock.Sleep(t.Context(), watchEvery); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.executions.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn}); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := s.drctl("report", arn, "--json")
+	var record report.Record
+	if err := json.Unmarshal([]byte(out), &record); err != nil || code != exitSucceeded || !strings.Contains(errs, "put together from what the run left") {
+		t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)
+	}
+	if record.Outcome != report.FailedDirty || !record.Stopped() || len(record.Layers) == 0 || record.Tally().Unsettled == 0 {
+		t.Errorf("%+v", record)
 	}
 }
 
@@ -110,6 +152,22 @@ func TestList(t *testing.T) {
 	if code, out, _ := s.drctl("list"); code != exitSucceeded || out != "There are none.\n" {
 		t.Errorf("exit code %d, %q", code, out)
 	}
+	body, err := os.ReadFile(three)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err = inPlanMode(body); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.start(t.Context(), "arn:aws:states:us-west-2:111122223333:stateMachine:dr-orchestrator-failover:live", "readiness-three-1", string(body)); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := s.drctl("list"); code != exitSucceeded || out != "There are none.\n" || errs != "" {
+		t.Errorf("a check is listed: exit code %d, %q, %q", code, out, errs)
+	}
+	if code, out, _ := s.drctl("list", "--plans"); code != exitSucceeded || !strings.Contains(out, ":readiness-three-1") {
+		t.Errorf("exit code %d, %q", code, out)
+	}
 	first := s.started(three)
 	if code, _, _ := s.drctl("watch", first); code != exitRun {
 		t.Fatal(code)
@@ -134,6 +192,99 @@ func TestList(t *testing.T) {
 	}
 	if code, _, _ = s.drctl("list", "--limit", "0"); code != exitInput {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// What AWS and payloads say steers no terminal, whichever command shows it.
+func TestWhatIsShownIsPrintable(t *testing.T) {
+	const hostile = "db\u202egpj\x1b[2J"
+	record := report.Record{Outcome: report.FailedDirty, Cause: hostile, Layers: []report.Layer{{Layer: 1, Resources: []report.Resource{{
+		ResourceName: hostile + "\n1  other", Status: report.Failed, Error: &report.Error{Class: "Terminal", Message: hostile},
+		Findings: []action.Finding{{Verdict: action.VerdictBlocked, Message: hostile}}}}}}}
+	d := &display{}
+	progress := d.plain(lab.Progress{Resource: hostile, Message: hostile})
+	var out, errs strings.Builder
+	if err := (ending{execution: &sfn.DescribeExecutionOutput{}, record: &record, missing: hostile}).print(&out, &errs, false); err != nil {
+		t.Fatal(err)
+	}
+	v := &plainView{out: &out, errs: &errs, w: tree(1, 1)}
+	v.show([]change{{Layer: new(1), Resource: hostile, Phase: hostile, Message: hostile}}, hostile)
+	execute([]string{"report", hostile}, streams{strings.NewReader(""), &out, &errs})
+	for name, text := range map[string]string{"output": out.String(), "errors": errs.String(), "progress": progress} {
+		if strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, "dbgpj[2J") {
+			t.Errorf("the %s: %q", name, text)
+		}
+	}
+	if strings.Contains(out.String(), "\n1  other") {
+		t.Errorf("a name makes a line of its own: %q", out.String())
+	}
+}
+
+// archive is a machine with many executions, the newest first; runs are those
+// that are no checks of stored payloads.
+type archive struct {
+	n, calls int
+	runs     map[int]bool
+}
+
+func (a *archive) ListExecutions(_ context.Context, in *sfn.ListExecutionsInput, _ ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error) {
+	a.calls++
+	from := 0
+	if in.NextToken != nil {
+		var err error
+		if from, err = strconv.Atoi(*in.NextToken); err != nil {
+			return nil, err
+		}
+	}
+	out := &sfn.ListExecutionsOutput{}
+	to := min(from+int(in.MaxResults), a.n)
+	for i := from; i < to; i++ {
+		name := fmt.Sprintf("readiness-orders-%d", i)
+		if a.runs[i] {
+			name = fmt.Sprintf("run-%d", i)
+		}
+		out.Executions = append(out.Executions, sfntypes.ExecutionListItem{Name: &name, Status: sfntypes.ExecutionStatusSucceeded, StartDate: aws.Time(lab.Epoch.Add(-time.Duration(i) * time.Minute))})
+	}
+	if to < a.n {
+		out.NextToken = aws.String(strconv.Itoa(to))
+	}
+	return out, nil
+}
+
+// Runs are found among the checks of stored payloads, however many there are of
+// those, up to a number that is told.
+func TestListFindsRunsAmongChecks(t *testing.T) {
+	runs := map[int]bool{3: true, 999: true, 1000: true, 9999: true, 10_000: true}
+	for _, tt := range []struct {
+		name     string
+		n, limit int
+		plans    bool
+		want     []string
+		calls    int
+		gaveUp   bool
+	}{
+		{"on the first page", 20_000, 2, false, []string{"run-3", "run-999"}, 1, false},
+		{"over pages", 20_000, 3, false, []string{"run-3", "run-999", "run-1000"}, 2, false},
+		{"up to the bound", 20_000, 4, false, []string{"run-3", "run-999", "run-1000", "run-9999"}, 10, false},
+		{"beyond the bound", 20_000, 5, false, []string{"run-3", "run-999", "run-1000", "run-9999"}, 10, true},
+		{"no more there", 9_000, 5, false, []string{"run-3", "run-999", "run-1000"}, 9, false},
+		{"exactly the bound", 10_000, 5, false, []string{"run-3", "run-999", "run-1000", "run-9999"}, 10, false},
+		{"with the checks", 20_000, 2, true, []string{"readiness-orders-0", "readiness-orders-1"}, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := &archive{n: tt.n, runs: runs}
+			all, until, err := (&remote{lists: a, clock: &quick{now: lab.Epoch}}).list(t.Context(), "m", tt.limit, tt.plans)
+			var names []string
+			for _, l := range all {
+				names = append(names, l.Name)
+			}
+			if diff := cmp.Diff(tt.want, names); diff != "" || err != nil {
+				t.Errorf("%v (-want +listed):\n%s", err, diff)
+			}
+			if a.calls != tt.calls || until.IsZero() == tt.gaveUp || tt.gaveUp && !until.Equal(lab.Epoch.Add(-9999*time.Minute)) {
+				t.Errorf("%d calls, until %v", a.calls, until)
+			}
+		})
 	}
 }
 
@@ -174,6 +325,17 @@ func TestHelpAndCompletion(t *testing.T) {
 		if name := "drctl " + strings.Join(row.path, " "); code != exitSucceeded || strings.Count(out.String(), name) < 2 {
 			t.Errorf("%s has no example (exit code %d): %s", name, code, out.String())
 		}
+	}
+	// Those without --json print JSON, or what is text by nature.
+	var plain []string
+	for _, row := range rows {
+		if len(row.commands) == 0 && !slices.Contains(strings.Fields(row.words()), "--json") {
+			plain = append(plain, strings.Join(row.path, " "))
+		}
+	}
+	slices.Sort(plain)
+	if diff := cmp.Diff([]string{"completion", "lab estate", "lab serve", "reference", "schema"}, plain); diff != "" {
+		t.Errorf("commands without --json (-want +got):\n%s", diff)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		var out strings.Builder

@@ -34,9 +34,9 @@ const (
 
 // screen is what of a run is drawn.
 type screen struct {
-	w       *watcher
-	trouble string // why nothing new can be seen
-	colour  colours
+	w      *watcher
+	cause  string // why nothing new can be seen
+	colour colours
 }
 
 // lines draws the tree for a terminal of so many columns and rows. No line is
@@ -63,7 +63,7 @@ func (s screen) head(now time.Time, columns int) []string {
 	d := s.w.execution
 	since := spent(now.Sub(aws.ToTime(d.StartDate)))
 	status := string(d.Status)
-	name := cut(printable(aws.ToString(d.Name)), max(columns-width(since)-len(status)-4, 0))
+	name := middle(report.Line(aws.ToString(d.Name)), max(columns-width(since)-len(status)-4, 0))
 	left := cut(name+"  "+status, max(columns-width(since)-1, 0))
 	since = cut(since, columns)
 	gap := strings.Repeat(" ", max(columns-width(left)-width(since), 0))
@@ -73,6 +73,14 @@ func (s screen) head(now time.Time, columns int) []string {
 		state = s.bar(done, failed, all, columns)
 	}
 	return []string{s.colour.paint(bold, left) + gap + s.colour.paint(bold, since), state, ""}
+}
+
+// counted writes how many there are, in the right number.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // stateText says what a state of the machine is about.
@@ -112,9 +120,10 @@ func (w *watcher) count() (done, failed, all int) {
 }
 
 func (s screen) foot(columns int) []string {
+	trouble := s.w.trouble(s.cause)
 	switch {
-	case s.trouble != "":
-		return []string{s.colour.paint(yellow, cut("! "+printable(s.trouble), columns))}
+	case trouble != "":
+		return []string{s.colour.paint(yellow, cut("! "+report.Line(trouble), columns))}
 	case s.w.state == stateApproval:
 		return []string{s.colour.paint(yellow, cut("It waits for an answer: drctl approve "+s.w.arn+s.w.remote.flags, columns))}
 	}
@@ -147,7 +156,7 @@ func (s screen) tree(now time.Time, columns, room int) []string {
 	}
 	var out []string
 	if before > 0 {
-		out = append(out, s.colour.paint(faint, cut(fmt.Sprintf("  %d layers before", before), columns)))
+		out = append(out, s.colour.paint(faint, cut("  "+counted(before, "layer")+" before", columns)))
 	}
 	names := s.nameWidth(columns)
 	for _, l := range layers {
@@ -165,7 +174,7 @@ func (s screen) tree(now time.Time, columns, room int) []string {
 		}
 	}
 	if after > 0 {
-		out = append(out, s.colour.paint(faint, cut(fmt.Sprintf("  %d layers after", after), columns)))
+		out = append(out, s.colour.paint(faint, cut("  "+counted(after, "layer")+" after", columns)))
 	}
 	return out[:min(len(out), room)]
 }
@@ -219,7 +228,7 @@ func (s screen) nameWidth(columns int) int {
 	longest := 10
 	for _, l := range s.w.layers {
 		for _, r := range l.resources {
-			longest = max(longest, width(printable(r.name)))
+			longest = max(longest, width(report.Line(r.name)))
 		}
 	}
 	return min(longest, columns*2/5)
@@ -272,7 +281,7 @@ func (s screen) resource(r *watchedResource, begun bool, now time.Time, names, c
 	default:
 		took = spent(r.ended.Sub(r.began))
 	}
-	phase := printable(r.phase)
+	phase := report.Line(r.phase)
 	switch r.status {
 	case stageWaiting:
 		if phase = "waiting"; begun {
@@ -285,7 +294,7 @@ func (s screen) resource(r *watchedResource, begun bool, now time.Time, names, c
 	if columns < 3 {
 		return cut(mark, columns)
 	}
-	text := " " + fill(printable(r.name), names) + " " + fmt.Sprintf("%7s", took) + "  " + fill(phase, phases) + " "
-	message := cut(printable(r.message), max(columns-3-width(text), 0))
+	text := " " + pad(middle(report.Line(r.name), names), names) + " " + fmt.Sprintf("%7s", took) + "  " + fill(phase, phases) + " "
+	message := cut(report.Line(r.message), max(columns-3-width(text), 0))
 	return "  " + s.colour.paint(code, mark) + cut(text, columns-3) + s.colour.paint(faint, message)
 }

@@ -27,8 +27,8 @@ type watchCommand struct {
 func (c *watchCommand) Help() string {
 	return `Shows the layers and resources of a run while it goes: how long each has taken, its
 phase, and what AWS says. Elsewhere than on a terminal it prints a line for each
-change. A lost connection is told, and tried again. The exit code is that of the
-run; Ctrl-C ends the watching, not the run.
+change. A lost connection, or one that has gone silent, is told, and tried again.
+The exit code is that of the run; Ctrl-C ends the watching, not the run.
 
 Examples:
   drctl watch arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:run-1
@@ -71,9 +71,9 @@ func (c *watchCommand) Run(s streams, at clock) error {
 
 // viewer shows what a watcher sees.
 type viewer interface {
-	// show takes in what is new; trouble says why nothing is, and is empty
-	// where all is well.
-	show(changes []change, trouble string)
+	// show takes in what is new; cause says why nothing is, and is empty where
+	// all is well.
+	show(changes []change, cause string)
 	close()
 }
 
@@ -88,7 +88,7 @@ func (c *watchCommand) viewer(s streams, w *watcher) viewer {
 // reached ends nothing.
 func watch(ctx context.Context, w *watcher, v viewer) error {
 	clock := w.remote.clock
-	pause, lost := watchEvery, time.Time{}
+	pause := watchEvery
 	for {
 		err := w.round(ctx)
 		switch {
@@ -99,14 +99,11 @@ func watch(ctx context.Context, w *watcher, v viewer) error {
 			return nil
 		case err == nil:
 			v.show(w.take(), "")
-			pause, lost = watchEvery, time.Time{}
+			pause = watchEvery
 		case w.execution == nil && answered(err):
 			return told("looking at "+w.arn, err)
 		default:
-			if lost.IsZero() {
-				lost = clock.Now()
-			}
-			v.show(w.take(), fmt.Sprintf("no connection for %s, trying again: %s", spent(clock.Now().Sub(lost)), rootCause(err)))
+			v.show(w.take(), rootCause(err))
 			pause = min(2*pause, lateEvery)
 		}
 		if clock.Sleep(ctx, pause) != nil {
@@ -117,6 +114,9 @@ func watch(ctx context.Context, w *watcher, v viewer) error {
 
 // rootCause leaves the SDK's own words about a failed call away.
 func rootCause(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("no answer within %g s", answerWithin.Seconds())
+	}
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
@@ -146,10 +146,11 @@ type plainView struct {
 
 func (p *plainView) close() {}
 
-func (p *plainView) show(changes []change, trouble string) {
+func (p *plainView) show(changes []change, cause string) {
 	for _, c := range changes {
 		p.line(c)
 	}
+	trouble := p.w.trouble(cause)
 	switch {
 	case trouble != "" && !p.trouble:
 		p.say(trouble)
@@ -164,7 +165,7 @@ func (p *plainView) say(text string) {
 		p.line(change{Time: p.w.now(), Trouble: text})
 		return
 	}
-	fmt.Fprintln(p.errs, "drctl:", text)
+	fmt.Fprintln(p.errs, "drctl:", report.Line(text))
 }
 
 func (p *plainView) line(c change) {
@@ -179,7 +180,7 @@ func (p *plainView) line(c change) {
 		fmt.Fprintf(p.out, "%s  %s\n", at, c.State)
 		return
 	}
-	fmt.Fprintf(p.out, "%s  layer %d  %s  %s  %s  %s\n", at, *c.Layer, fill(printable(c.Resource), 32), fill(c.Status, 8), fill(printable(c.Phase), 16), printable(c.Message))
+	fmt.Fprintf(p.out, "%s  layer %d  %s  %s  %s  %s\n", at, *c.Layer, pad(middle(report.Line(c.Resource), 32), 32), fill(c.Status, 8), fill(report.Line(c.Phase), 16), report.Line(c.Message))
 }
 
 // terminal draws on a screen of its own, and leaves the one beneath as it was.
@@ -216,9 +217,9 @@ func newTerminal(f *os.File, s screen) *terminal {
 	return t
 }
 
-func (t *terminal) show(_ []change, trouble string) {
+func (t *terminal) show(_ []change, cause string) {
 	t.mu.Lock()
-	t.screen.trouble = trouble
+	t.screen.cause = cause
 	t.mu.Unlock()
 	t.draw()
 }

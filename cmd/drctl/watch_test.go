@@ -144,12 +144,14 @@ func (b *broken) GetExecutionHistory(ctx context.Context, in *sfn.GetExecutionHi
 
 // seen is a viewer that keeps what it is shown.
 type seen struct {
+	w        *watcher
 	changes  []change
 	troubles []string
 }
 
-func (v *seen) show(changes []change, trouble string) {
+func (v *seen) show(changes []change, cause string) {
 	v.changes = append(v.changes, changes...)
+	trouble := v.w.trouble(cause)
 	if len(v.troubles) == 0 || v.troubles[len(v.troubles)-1] != trouble {
 		v.troubles = append(v.troubles, trouble)
 	}
@@ -166,7 +168,8 @@ func TestWatchOutlivesALostConnection(t *testing.T) {
 	line.fails = func() bool { n++; return n > 5 && n < 16 || n == 20 }
 	remote := *s.remote
 	remote.executions = line
-	w, v := newWatcher(&remote, arn), &seen{}
+	w := newWatcher(&remote, arn)
+	v := &seen{w: w}
 	if err := watch(t.Context(), w, v); err != nil || !w.over() {
 		t.Fatal(err)
 	}
@@ -176,6 +179,74 @@ func TestWatchOutlivesALostConnection(t *testing.T) {
 	}
 	if done, failed, all := w.count(); done != 6 || failed != 0 || all != 6 {
 		t.Errorf("%d of %d done, %d failed", done, all, failed)
+	}
+}
+
+// silent is a line that has gone dead: it takes calls, and answers none.
+type silent struct {
+	executions
+	from, to int64 // calls that get no answer
+	calls    atomic.Int64
+}
+
+func (s *silent) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, o ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+	if n := s.calls.Add(1); n >= s.from && n < s.to {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.executions.DescribeExecution(ctx, in, o...)
+}
+
+// A connection on which nothing comes any more is noticed, told with the time
+// since the last look that succeeded, and got over.
+func TestWatchNoticesASilentConnection(t *testing.T) {
+	e := lab.DefaultEstate()
+	file := layered(t, e, 2, 3)
+	s := serve(t, e, "", nil)
+	arn := s.started(file)
+	remote := *s.remote
+	remote.executions = &silent{executions: s.executions, from: 3, to: 6}
+	w := newWatcher(&remote, arn)
+	w.within = 20 * time.Millisecond
+	v := &seen{w: w}
+	if err := watch(t.Context(), w, v); err != nil || !w.over() {
+		t.Fatal(err)
+	}
+	// The clock stands still during a call, and moves on by the pauses: 1, 2, 4 s.
+	for _, want := range []string{"no connection for 0:01, trying again: no answer within 10 s", "no connection for 0:03,", "no connection for 0:07,"} {
+		if text := strings.Join(v.troubles, "|"); !strings.Contains(text, want) {
+			t.Errorf("%q is not told: %s", want, text)
+		}
+	}
+	if v.troubles[len(v.troubles)-1] != "" {
+		t.Errorf("at last %q", v.troubles)
+	}
+}
+
+// A screen tells that nothing comes while the call that would say so still
+// waits for its answer.
+func TestScreenTellsSilence(t *testing.T) {
+	for _, tt := range []struct {
+		quiet time.Duration
+		over  bool
+		cause string
+		want  string
+	}{
+		{quietFor, false, "", ""},
+		{quietFor + time.Second, false, "", "! nothing new from AWS for 0:06"},
+		{quietFor + time.Second, true, "", ""},
+		{75 * time.Second, false, "refused", "! no connection for 1:15, trying again: refused"},
+		{0, false, "refused", "! no connection for 0:00, trying again: refused"},
+	} {
+		w := tree(2, 2)
+		w.fresh = w.remote.clock.Now().Add(-tt.quiet)
+		if tt.over {
+			w.execution.Status = types.ExecutionStatusSucceeded
+		}
+		lines := screen{w: w, cause: tt.cause}.lines(80, 24)
+		if last := lines[len(lines)-1]; strings.HasPrefix(last, "!") != (tt.want != "") || tt.want != "" && last != tt.want {
+			t.Errorf("%+v: %q", tt, last)
+		}
 	}
 }
 
@@ -293,9 +364,9 @@ func tree(layers, each int) *watcher {
 func TestScreenFits(t *testing.T) {
 	for _, size := range [][2]int{{80, 24}, {79, 24}, {200, 60}, {40, 10}, {20, 5}, {10, 3}, {3, 1}, {1, 1}} {
 		for _, shape := range [][2]int{{1, 3}, {5, 10}, {5, 100}, {100, 5}, {0, 0}} {
-			for _, trouble := range []string{"", "no connection for 0:10, trying again: dial tcp: connection refused"} {
+			for _, trouble := range []string{"", "dial tcp: connection refused"} {
 				t.Run(fmt.Sprint(size, shape, trouble != ""), func(t *testing.T) {
-					s := screen{w: tree(shape[0], shape[1]), trouble: trouble}
+					s := screen{w: tree(shape[0], shape[1]), cause: trouble}
 					lines := s.lines(size[0], size[1])
 					if len(lines) > size[1] {
 						t.Errorf("%d lines", len(lines))
@@ -317,6 +388,23 @@ func TestScreenFits(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// Names that are too long keep their ends, and one layer is one layer.
+func TestScreenSaysWhichAndHowMany(t *testing.T) {
+	text := strings.Join(screen{w: tree(5, 10)}.lines(80, 24), "\n")
+	if !strings.Contains(text, "is long ") || !strings.Contains(text, "…") {
+		t.Errorf("names are not cut in the middle:\n%s", text)
+	}
+	for layers, want := range map[int]string{13: "  1 layer after", 14: "  2 layers after"} {
+		w := tree(layers, 1)
+		for _, l := range w.layers { // from the first layer on
+			l.resources[0].status = stageWaiting
+		}
+		if text := strings.Join(screen{w: w}.lines(80, 22), "\n"); !strings.Contains(text, want) {
+			t.Errorf("%d layers: not %q:\n%s", layers, want, text)
 		}
 	}
 }
@@ -363,7 +451,16 @@ func TestWidth(t *testing.T) {
 			t.Errorf("fill(%q, %d) = %q", tt.s, tt.most, got)
 		}
 	}
-	if got := printable("a\nb\x1b[31m\u202ec\xff"); got != "a b[31mc" {
-		t.Errorf("%q", got)
+	for _, tt := range []struct {
+		s    string
+		most int
+		want string
+	}{
+		{"orders-replica-eu-0001", 22, "orders-replica-eu-0001"}, {"orders-replica-eu-0001", 12, "order…u-0001"}, {"abcd", 3, "a…d"}, {"abcd", 2, "a…"}, {"abcd", 1, "…"}, {"abcd", 0, ""},
+		{"データベース-1", 8, "デ…ス-1"}, {"abcde\u0301f\u0301", 4, "a…e\u0301f\u0301"}, {"abc\u0301d", 3, "a…d"},
+	} {
+		if got := middle(tt.s, tt.most); got != tt.want || width(got) > tt.most {
+			t.Errorf("middle(%q, %d) = %q of %d columns, want %q", tt.s, tt.most, got, width(got), tt.want)
+		}
 	}
 }

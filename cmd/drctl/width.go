@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // wide are the characters that take two columns of a terminal: East Asian wide
@@ -33,20 +34,6 @@ func width(s string) int {
 	return n
 }
 
-// printable makes a text one line that moves no cursor: what AWS or a payload
-// says must not steer a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Bidi_Control, r):
-			return -1
-		}
-		return r
-	}, s)
-}
-
 // cut fits a text into columns from its beginning.
 func cut(s string, most int) string {
 	if width(s) <= most {
@@ -66,8 +53,33 @@ func cut(s string, most int) string {
 	return b.String()
 }
 
-// fill cuts a text, or pads it, to exactly so many columns.
-func fill(s string, columns int) string {
-	s = cut(s, columns)
-	return s + strings.Repeat(" ", max(columns-width(s), 0))
+// middle fits a text into columns by what it leaves out of its middle: names
+// differ at their ends.
+func middle(s string, most int) string {
+	if width(s) <= most || most < 3 {
+		return cut(s, most)
+	}
+	tail, n := len(s), 0
+	for tail > 0 {
+		r, size := utf8.DecodeLastRuneInString(s[:tail])
+		if n += columns(r); n > most/2 {
+			break
+		}
+		tail -= size
+	}
+	// What follows has no letter to stand on.
+	for tail < len(s) {
+		r, size := utf8.DecodeRuneInString(s[tail:])
+		if columns(r) > 0 {
+			break
+		}
+		tail += size
+	}
+	return cut(s, most-width(s[tail:])) + s[tail:]
 }
+
+// pad fills a text up to so many columns.
+func pad(s string, columns int) string { return s + strings.Repeat(" ", max(columns-width(s), 0)) }
+
+// fill cuts a text, or pads it, to exactly so many columns.
+func fill(s string, columns int) string { return pad(cut(s, columns), columns) }

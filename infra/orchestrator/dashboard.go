@@ -2,12 +2,14 @@ package orchestrator
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/jsii-runtime-go"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/console"
 	"dr-orchestrator/internal/run"
 	"dr-orchestrator/statemachine"
 )
@@ -47,7 +49,7 @@ func (o *Orchestrator) dashboard() {
 		LogGroupNames: jsii.Strings("/aws/lambda/"+o.at.prefix+"-record-report", "/aws/lambda/"+o.at.prefix+"-"+statemachine.CloseRun),
 		QueryLines: jsii.Strings(
 			"filter ispresent("+run.MetricRunFailed+") and ispresent(execution)",
-			"fields @timestamp, "+run.DimensionMachine+", outcome, "+run.MetricRecoveryTime+", "+run.MetricFailures+", execution",
+			"fields @timestamp, "+run.DimensionMachine+", outcome, "+run.MetricRecoveryTime+", "+run.MetricFailures+", "+run.PropertyURL,
 			"sort @timestamp desc", "limit 20"),
 	}))
 }
@@ -67,10 +69,8 @@ func (o *Orchestrator) search(title, metric, statistic, dimensions, label string
 // heading leads to the machines, whose pages list their executions, and to the
 // reports.
 func (o *Orchestrator) heading() string {
-	console := "https://" + o.at.region + ".console.aws.amazon.com/"
-	machine := func(name string) string {
-		return fmt.Sprintf("[%s: its executions](%sstates/home?region=%s#/statemachines/view/%s)", name, console, o.at.region, o.at.machineARN(name))
-	}
-	return fmt.Sprintf("# %s in %s\n%s · %s · [reports](%ss3/buckets/%s?region=%s&prefix=runs/)", o.at.prefix, o.at.region,
-		machine(catalog.Failover), machine(catalog.Failback), console, o.at.bucket(), o.at.region)
+	failover := console.Machine(o.at.machineARN(catalog.Failover))
+	home, _, _ := strings.Cut(failover, "states/home")
+	return fmt.Sprintf("# %s in %s\n[failover: its executions](%s) · [failback: its executions](%s) · [reports](%ss3/buckets/%s?region=%s&prefix=runs/)", o.at.prefix, o.at.region,
+		failover, console.Machine(o.at.machineARN(catalog.Failback)), home, o.at.bucket(), o.at.region)
 }

@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/run"
 )
 
 // topic tells people of the end of every run, and of alarms.
@@ -53,30 +53,46 @@ func (o *Orchestrator) deadLetters() awssqs.Queue {
 
 // alarms ring where nothing else would: a run that Step Functions itself ended
 // wrote no report, and an event that could not be delivered started no run.
+//
+// That a run failed is taken from what its report, or close-run, counts: the
+// ExecutionsFailed of Step Functions has the plans that are not ready in it,
+// which have an alarm of their own.
 func (o *Orchestrator) alarms(topic awssns.Topic, queue awssqs.Queue) {
+	minute := awscdk.Duration_Minutes(jsii.Number(1))
 	for _, name := range []string{catalog.Failover, catalog.Failback} {
-		metrics := map[string]awscloudwatch.IMetric{}
-		var ids []string
-		for _, ending := range []string{"Failed", "TimedOut", "Aborted"} {
+		metrics := map[string]awscloudwatch.IMetric{"runsFailed": awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+			Namespace: jsii.String(run.MetricNamespace), MetricName: jsii.String(run.MetricRunFailed), Statistic: awscloudwatch.Stats_SUM(), Period: minute,
+			DimensionsMap: &map[string]*string{run.DimensionDeployment: jsii.String(o.at.prefix), run.DimensionMachine: jsii.String(name)},
+		})}
+		expression := "FILL(runsFailed, 0)"
+		for _, ending := range []string{"TimedOut", "Aborted"} {
 			id := "executions" + ending
-			ids = append(ids, id)
+			expression += " + FILL(" + id + ", 0)"
 			metrics[id] = awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 				Namespace: jsii.String("AWS/States"), MetricName: jsii.String("Executions" + ending),
 				DimensionsMap: &map[string]*string{"StateMachineArn": jsii.String(o.at.machineARN(name))},
-				Statistic:     awscloudwatch.Stats_SUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
+				Statistic:     awscloudwatch.Stats_SUM(), Period: minute,
 			})
 		}
-		o.alarm(topic, name+"-ended-badly", "A "+name+", or a plan of one, did not succeed: see its execution and its report.",
-			awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-				Expression: jsii.String("FILL(" + strings.Join(ids, ", 0) + FILL(") + ", 0)"), UsingMetrics: &metrics,
-				Label: jsii.String("executions that did not succeed"), Period: awscdk.Duration_Minutes(jsii.Number(1)),
-			}))
+		o.alarmOn(topic, name+"-ended-badly", "A "+name+" did not succeed, or an execution of it was stopped or timed out: see its execution and its report.", &awscloudwatch.AlarmProps{
+			Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+				Expression: jsii.String(expression), UsingMetrics: &metrics, Label: jsii.String("runs that did not succeed"), Period: minute,
+			}),
+			// Metrics come by the log, and a run is closed after its end: a minute
+			// that was judged already gets its value late.
+			Threshold: jsii.Number(0), EvaluationPeriods: jsii.Number(lateMinutes), DatapointsToAlarm: jsii.Number(1),
+			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
+			TreatMissingData:   awscloudwatch.TreatMissingData_NOT_BREACHING,
+		})
 	}
 	o.alarm(topic, "event-undelivered", "An event that should have started a failover, or closed a run, is in the dead-letter queue.",
 		queue.MetricApproximateNumberOfMessagesVisible(&awscloudwatch.MetricOptions{
 			Statistic: awscloudwatch.Stats_MAXIMUM(), Period: awscdk.Duration_Minutes(jsii.Number(1)),
 		}))
 }
+
+// lateMinutes is how late a metric of a run may come and still ring.
+const lateMinutes = 10
 
 // alarm rings as soon as a metric is above zero.
 func (o *Orchestrator) alarm(topic awssns.Topic, id, description string, metric awscloudwatch.IMetric) {

@@ -534,6 +534,111 @@ func TestStackPolicyProtectsTheData(t *testing.T) {
 	})
 }
 
+// watched is a metric that an alarm looks at.
+type watched struct{ Namespace, Metric, Dimensions, Statistic string }
+
+// looksAt gives the metrics of an alarm, and the expression that joins them.
+func looksAt(t *testing.T, alarm object) (all []watched, expression string) {
+	t.Helper()
+	add := func(metric any, statistic any) {
+		w := watched{Namespace: text(at(metric, "Namespace")), Metric: text(at(metric, "MetricName")), Statistic: text(statistic)}
+		dimensions, _ := at(metric, "Dimensions").([]any)
+		for _, d := range dimensions {
+			w.Dimensions += strings.Trim(text(at(d, "Name")), `"`) + "=" + strings.Trim(text(at(d, "Value")), `"`) + " "
+		}
+		w.Namespace, w.Metric, w.Statistic, w.Dimensions = strings.Trim(w.Namespace, `"`), strings.Trim(w.Metric, `"`), strings.Trim(w.Statistic, `"`), strings.TrimSpace(w.Dimensions)
+		all = append(all, w)
+	}
+	queries, _ := alarm["Metrics"].([]any)
+	if len(queries) == 0 {
+		add(alarm, alarm["Statistic"])
+	}
+	for _, q := range queries {
+		if e, ok := at(q, "Expression").(string); ok {
+			expression = e
+			continue
+		}
+		if at(q, "ReturnData") != false {
+			t.Errorf("%s is judged by itself", text(q))
+		}
+		add(at(q, "MetricStat.Metric"), at(q, "MetricStat.Stat"))
+	}
+	slices.SortFunc(all, func(a, b watched) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return all, expression
+}
+
+// Every alarm looks at the right metrics, rings at the first of them above
+// zero, stays quiet without data, and tells the topic. That a plan is not ready
+// fails its execution, and rings the alarm for it alone.
+func TestAlarms(t *testing.T) {
+	each(t, func(t *testing.T, tpl template) {
+		prefix := prefixOf(tpl)
+		topic := ""
+		for id := range tpl.of(t, "AWS::SNS::Topic") {
+			topic = id
+		}
+		functions := map[string][]string{} // by metric: those that ring
+		for _, a := range tpl.of(t, "AWS::CloudWatch::Alarm") {
+			p := a.Properties
+			name := strings.TrimPrefix(p["AlarmName"].(string), prefix+"-")
+			if got := at(p, "AlarmActions.0.Ref"); got != topic {
+				t.Errorf("%s tells %v", name, got)
+			}
+			metrics, expression := looksAt(t, p)
+			switch kind, _, _ := strings.Cut(name, "-"); {
+			case strings.HasPrefix(name, "plan"): // TestChecking
+				if len(metrics) != 1 || metrics[0].Namespace != run.MetricNamespace || metrics[0].Dimensions != "Deployment="+prefix {
+					t.Errorf("%s looks at %+v", name, metrics)
+				}
+				continue
+			case strings.HasSuffix(name, "-ended-badly"):
+				machine := `AWS/States Executions%s StateMachineArn=.*:stateMachine:` + prefix + "-" + kind + ` Sum`
+				for i, form := range []string{fmt.Sprintf(machine, "Aborted"), fmt.Sprintf(machine, "TimedOut"), `DROrchestrator RunFailed Deployment=` + prefix + ` Machine=` + kind + ` Sum`} {
+					if got := strings.Trim(fmt.Sprint(metrics[i]), "{}"); len(metrics) != 3 || !regexp.MustCompile("^"+form+"$").MatchString(got) {
+						t.Errorf("%s looks at %s, want %s", name, got, form)
+					}
+				}
+				want(t, name, p, "DatapointsToAlarm", 1)
+				want(t, name, p, "EvaluationPeriods", lateMinutes)
+			case kind == "functions":
+				metric := map[bool]string{true: "Errors", false: "Throttles"}[strings.HasPrefix(name, "functions-failed-")]
+				for _, m := range metrics {
+					function, ok := strings.CutPrefix(m.Dimensions, "FunctionName="+prefix+"-")
+					if m.Namespace != "AWS/Lambda" || m.Metric != metric || m.Statistic != "Sum" || !ok {
+						t.Errorf("%s looks at %+v", name, m)
+					}
+					functions[metric] = append(functions[metric], function)
+				}
+			case name == "event-undelivered":
+				if len(metrics) != 1 || metrics[0].Namespace != "AWS/SQS" || metrics[0].Metric != "ApproximateNumberOfMessagesVisible" || metrics[0].Statistic != "Maximum" || !strings.Contains(text(p["Dimensions"]), "QueueName") {
+					t.Errorf("%s looks at %+v", name, metrics)
+				}
+				queue, _ := at(p, "Dimensions.0.Value.Fn::GetAtt.0").(string)
+				want(t, name, object(tpl.Resources[queue].Properties), "QueueName", prefix+"-dead-letters")
+			default:
+				t.Errorf("nothing is known of the alarm %s", name)
+			}
+			if n := strings.Count(expression, "FILL("); n != len(metrics) && len(metrics) > 1 || strings.Count(expression, " + ") != max(n-1, 0) {
+				t.Errorf("%s joins %d metrics by %q", name, len(metrics), expression)
+			}
+			want(t, name, p, "Threshold", 0)
+			want(t, name, p, "ComparisonOperator", "GreaterThanThreshold")
+			want(t, name, p, "TreatMissingData", "notBreaching")
+		}
+		var all []string
+		for _, f := range tpl.of(t, "AWS::Lambda::Function") {
+			all = append(all, strings.TrimPrefix(f.Properties["FunctionName"].(string), prefix+"-"))
+		}
+		slices.Sort(all)
+		for _, metric := range []string{"Errors", "Throttles"} {
+			slices.Sort(functions[metric])
+			if diff := cmp.Diff(all, functions[metric]); diff != "" {
+				t.Errorf("functions with an alarm on %s (-want +template):\n%s", metric, diff)
+			}
+		}
+	})
+}
+
 // The dashboard shows every alarm, and metrics by the names that functions
 // write them under. Its body is JSON.
 func TestDashboard(t *testing.T) {
@@ -562,6 +667,21 @@ func TestDashboard(t *testing.T) {
 		}
 		if len(board.Widgets) < 9 {
 			t.Errorf("it has %d widgets", len(board.Widgets))
+		}
+		linked := false
+		for _, w := range board.Widgets {
+			if w.Type == "log" && w.Properties["title"] == "Last runs" {
+				query, _ := w.Properties["query"].(string)
+				linked = regexp.MustCompile(`\| fields .*, ` + run.PropertyURL + `\b`).MatchString(query)
+			}
+		}
+		if !linked {
+			t.Error("the last runs have no links to their executions")
+		}
+		for _, machine := range []string{"failover", "failback"} {
+			if !strings.Contains(body, ".console.aws.amazon.com/states/home?region=") || !strings.Contains(body, "#/statemachines/view/arn:aws:states:") || !strings.Contains(body, prefixOf(tpl)+"-"+machine+")") {
+				t.Errorf("no link leads to the machine %s", machine)
+			}
 		}
 		groups := tpl.of(t, "AWS::Logs::LogGroup")
 		for _, name := range []string{"record-report", statemachine.CloseRun} {
@@ -595,7 +715,18 @@ func TestChecking(t *testing.T) {
 			t.Errorf("%s may invoke the function", source)
 		}
 		for _, a := range tpl.of(t, "AWS::CloudWatch::Alarm") {
+			if name, _ := a.Properties["AlarmName"].(string); strings.HasSuffix(name, "-plan-not-ready") {
+				want(t, name, a.Properties, "MetricName", run.MetricPlanReady)
+				want(t, name, a.Properties, "Statistic", "Minimum")
+				want(t, name, a.Properties, "ComparisonOperator", "LessThanThreshold")
+				want(t, name, a.Properties, "Threshold", 1)
+				want(t, name, a.Properties, "TreatMissingData", "notBreaching")
+			}
 			if name, _ := a.Properties["AlarmName"].(string); strings.HasSuffix(name, "-plans-unchecked") {
+				want(t, name, a.Properties, "MetricName", run.MetricPlansStarted)
+				want(t, name, a.Properties, "Statistic", "SampleCount")
+				want(t, name, a.Properties, "ComparisonOperator", "LessThanThreshold")
+				want(t, name, a.Properties, "Threshold", 1)
 				want(t, name, a.Properties, "TreatMissingData", "breaching")
 				want(t, name, a.Properties, "EvaluationPeriods", 2)
 				if period, _ := a.Properties["Period"].(float64); int(period) <= minutes*60 || int(period)%60 != 0 || period*2 > 86400 {

@@ -13,6 +13,7 @@ const (
 	rightMargin = 24.0
 	axisHeight  = 26.0
 	headHeight  = 24.0
+	goalWidth   = 170.0 // of the words about the target
 )
 
 // rows gives how many rows a layer takes: one that was not begun is told in its
@@ -102,7 +103,7 @@ func (r Record) chart(p *page) {
 		labels := y // where there is room for the next name
 		for i, res := range layer.Resources {
 			if named {
-				p.put(`<text x="8" y="%.1f" font-size="%.0f">%s</text>`, y+height*0.72, min(12, height-2), clipped(res.ResourceName, 36))
+				p.put(`<text x="8" y="%.1f" font-size="%.0f">%s</text>`, y+height*0.72, min(12, height-2), clipped(res.ResourceName, 34))
 			} else if n := alike(layer.Resources[i:]); res.Status != Done && y >= labels && (i == 0 || layer.Resources[i-1].Status != res.Status) {
 				name := clipped(res.ResourceName, 24)
 				if n > 1 {
@@ -131,7 +132,11 @@ func (r Record) chart(p *page) {
 	}
 	if r.RTO != nil && r.RTO.TargetSeconds != nil && float64(*r.RTO.TargetSeconds) <= total {
 		at := x(float64(*r.RTO.TargetSeconds))
-		p.put(`<line class="target" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/><text class="goal" x="%.1f" y="%.1f" text-anchor="end">RTO target %s</text>`+"\n", at, axisHeight-8, at, bottom, at-5, axisHeight+14, span(float64(*r.RTO.TargetSeconds)))
+		beside, anchor := at-5, "end"
+		if at-labelWidth < goalWidth { // to the left of it stands what the layers are
+			beside, anchor = at+5, "start"
+		}
+		p.put(`<line class="target" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/><text class="goal" x="%.1f" y="%.1f" text-anchor="%s">RTO target %s</text>`+"\n", at, axisHeight-8, at, bottom, beside, axisHeight+14, anchor, span(float64(*r.RTO.TargetSeconds)))
 	}
 	p.put("</svg>\n")
 	p.put(`<p class="soft">Minutes and seconds since the start of the run, %s.</p>`+"\n", moment(r.StartedAt))

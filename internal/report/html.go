@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"dr-orchestrator/internal/action"
 )
@@ -19,8 +20,9 @@ var styles string
 // AWS clients, and the function that writes the report 18 MB larger.
 type page struct{ strings.Builder }
 
-// put writes a piece of HTML. Every argument is escaped but numbers, so that no
-// name in a payload and no message of AWS becomes markup.
+// put writes a piece of HTML. Every argument is made printable and escaped but
+// numbers, so that no name in a payload and no message of AWS becomes markup, or
+// turns the text around it.
 func (p *page) put(format string, args ...any) {
 	escaped := make([]any, len(args))
 	for i, a := range args {
@@ -28,7 +30,7 @@ func (p *page) put(format string, args ...any) {
 		case int, float64:
 			escaped[i] = a
 		default:
-			escaped[i] = html.EscapeString(fmt.Sprint(a))
+			escaped[i] = html.EscapeString(Printable(fmt.Sprint(a)))
 		}
 	}
 	fmt.Fprintf(p, format, escaped...)
@@ -233,7 +235,14 @@ func (r Record) left(p *page) {
 		names[t] = append(names[t], x.ResourceName)
 	})
 	if len(order) == 0 && len(r.Problems) == 0 {
-		p.put("<h2>What is left to do</h2><p>Nothing of this run.</p>\n")
+		none := "No resource is left: each is at its goal. What comes after the run stands at the top."
+		switch {
+		case r.planned():
+			none = "Nothing stands in the way of any resource. What comes next stands at the top."
+		case len(r.Layers) == 0:
+			none = "The run has left nothing that tells of its resources. What comes next stands at the top."
+		}
+		p.put("<h2>What is left to do</h2><p>%s</p>\n", none)
 		return
 	}
 	p.put("<h2>What is left to do</h2>\n")
@@ -244,7 +253,7 @@ func (r Record) left(p *page) {
 				p.put(`<tr><td></td><td class="n">%d</td><td colspan="2">more kinds of trouble: see the resources</td></tr>`+"\n", len(order)-i)
 				break
 			}
-			p.put(`<tr><td class="w"><span class="%s">%s</span></td><td class="n">%d</td><td>%s</td><td>%s</td></tr>`+"\n", toneOf(t.status), t.status, len(names[t]), some(names[t]), t.what)
+			p.put(`<tr><td class="w"><span class="%s">%s</span></td><td class="n">%d</td><td class="t">%s</td><td class="t">%s</td></tr>`+"\n", toneOf(t.status), t.status, len(names[t]), some(names[t]), t.what)
 		}
 		p.put("</tbody></table></div>\n")
 	}
@@ -255,7 +264,7 @@ func (r Record) left(p *page) {
 			if x.Want != "" {
 				text += "; wanted: " + x.Want
 			}
-			p.put("<tr><td><code>%s</code></td><td>%s</td><td>%s</td></tr>\n", x.Pointer, x.Value, text)
+			p.put("<tr><td class=\"t\"><code>%s</code></td><td class=\"t\">%s</td><td class=\"t\">%s</td></tr>\n", x.Pointer, x.Value, text)
 		}
 		p.put("</tbody></table></div>\n")
 	}
@@ -324,12 +333,20 @@ func (r Record) resources(p *page) {
 		case x.Error != nil:
 			seen = x.Error.Class + ": " + x.Error.Message
 		case seen == "":
-			seen = string(x.Verdict)
+			seen = preflight(x.Verdict)
 		}
-		p.put(`<tr><td class="n">%d</td><td class="%s">%s</td><td class="w">%s</td><td class="w"><span class="%s">%s</span></td><td>%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td><td class="n">%s</td><td>%s</td></tr>`+"\n",
+		p.put(`<tr><td class="n">%d</td><td class="%s">%s</td><td class="w">%s</td><td class="w"><span class="%s">%s</span></td><td>%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td><td class="n">%s</td><td class="t">%s</td></tr>`+"\n",
 			l.Layer, fit(x.ResourceName), x.ResourceName, x.ResourceType, toneOf(string(x.Status)), x.Status, changed, took, after, met, rpo, seen)
 	})
 	p.put("</tbody></table></div>\n")
+}
+
+// preflight says what was found of a resource that nothing more is known of.
+func preflight(v action.Verdict) string {
+	if v == "" {
+		return ""
+	}
+	return "preflight: " + string(v)
 }
 
 func (r Record) losses(p *page) {
@@ -342,9 +359,9 @@ func (r Record) losses(p *page) {
 		switch {
 		case x.RPO == nil:
 		case x.RPO.Seconds == nil:
-			p.put(`<tr><td>%s</td><td class="n no">not known</td><td>%s</td></tr>`+"\n", x.ResourceName, x.RPO.Unknown)
+			p.put(`<tr><td class="%s">%s</td><td class="n no">not known</td><td class="t">%s</td></tr>`+"\n", fit(x.ResourceName), x.ResourceName, x.RPO.Unknown)
 		default:
-			p.put(`<tr><td>%s</td><td class="n">%s</td><td>%s</td></tr>`+"\n", x.ResourceName, lagText(*x.RPO.Seconds), x.RPO.Evidence)
+			p.put(`<tr><td class="%s">%s</td><td class="n">%s</td><td class="t">%s</td></tr>`+"\n", fit(x.ResourceName), x.ResourceName, lagText(*x.RPO.Seconds), x.RPO.Evidence)
 		}
 	})
 	p.put("</tbody></table></div>\n")
@@ -381,7 +398,7 @@ func (r Record) calls(p *page) {
 	} else {
 		p.put(`<div class="wide"><table><thead><tr><th>Time (UTC)</th><th>Resource</th><th>Call</th><th>Request id</th><th>Answer</th></tr></thead><tbody>` + "\n")
 		for _, l := range lines {
-			p.put(`<tr><td class="w">%s</td><td class="%s">%s</td><td class="w">%s</td><td class="w"><code>%s</code></td><td><span class="%s">%s</span></td></tr>`+"\n", l.at.UTC().Format("2006-01-02 15:04:05.000"), fit(l.resource), l.resource, l.call, l.id, l.tone, l.answer)
+			p.put(`<tr><td class="w">%s</td><td class="%s">%s</td><td class="w">%s</td><td class="w"><code>%s</code></td><td class="t"><span class="%s">%s</span></td></tr>`+"\n", l.at.UTC().Format("2006-01-02 15:04:05.000"), fit(l.resource), l.resource, l.call, l.id, l.tone, l.answer)
 		}
 		p.put("</tbody></table></div>\n")
 	}
@@ -418,17 +435,17 @@ func (r Record) findings(p *page) {
 		if s.verdict == string(action.VerdictBlocked) {
 			tone = "bad"
 		}
-		p.put(`<tr><td class="w"><span class="%s">%s</span></td><td>%s</td><td>%s</td></tr>`+"\n", tone, s.verdict, some(names[s]), strings.TrimPrefix(s.class+": "+s.message, ": "))
+		p.put(`<tr><td class="w"><span class="%s">%s</span></td><td class="t">%s</td><td class="t">%s</td></tr>`+"\n", tone, s.verdict, some(names[s]), strings.TrimPrefix(s.class+": "+s.message, ": "))
 	}
 	p.put("</tbody></table></div>\n")
 }
 
-// fit keeps a short name on one line.
+// fit keeps a short name on one line, and breaks a long one wherever it must.
 func fit(name string) string {
-	if len(name) <= 30 {
+	if utf8.RuneCountInString(name) <= 30 {
 		return "w"
 	}
-	return ""
+	return "t name"
 }
 
 func moment(t time.Time) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,106 @@ func TestPageEscapes(t *testing.T) {
 	}
 	if n := strings.Count(page, "&lt;img src=x"); n < 15 {
 		t.Errorf("only %d of the texts are there", n)
+	}
+}
+
+// The words about the target stand where they cover nothing: to its left, or,
+// where the layers' own words are there, to its right.
+func TestTargetIsReadable(t *testing.T) {
+	full := chartWidth - labelWidth - rightMargin
+	for _, tt := range []struct {
+		target int
+		anchor string
+	}{{60, "start"}, {600, "start"}, {1400, "start"}, {1500, "end"}, {7200, "end"}} {
+		r := recordOf(5)
+		r.DurationSeconds, r.RTO = 7200, NewRTO(&tt.target, nil)
+		at := labelWidth + full*float64(tt.target)/7200
+		beside := map[string]float64{"start": at + 5, "end": at - 5}[tt.anchor]
+		want := fmt.Sprintf(`<text class="goal" x="%.1f" y="%.1f" text-anchor="%s">`, beside, axisHeight+14, tt.anchor)
+		if !strings.Contains(string(r.HTML()), want) {
+			t.Errorf("a target of %d s: no %s", tt.target, want)
+		}
+		if tt.anchor == "end" && beside-goalWidth < labelWidth-5 {
+			t.Errorf("a target of %d s: its words begin at %.0f", tt.target, beside-goalWidth)
+		}
+	}
+}
+
+// Where no resource is left, the page does not say that there is nothing to do:
+// what to do next stands above.
+func TestNothingLeft(t *testing.T) {
+	good, plan, none := recordOf(10), recordOf(10), Record{Outcome: Succeeded}
+	good.Outcome, good.Layers = Succeeded, good.Layers[:2]
+	plan.Outcome, plan.Mode = Succeeded, "plan"
+	for want, r := range map[string]Record{"each is at its goal": good, "Nothing stands in the way of any resource": plan, "nothing that tells of its resources": none} {
+		_, page, _ := strings.Cut(string(r.HTML()), "<h2>What is left to do</h2>")
+		if page, _, _ = strings.Cut(page, "<h2>"); !strings.Contains(page, want) || !strings.Contains(page, "stands at the top") {
+			t.Errorf("not %q: %s", want, page)
+		}
+	}
+	if page := string(recordOf(10).HTML()); strings.Contains(page, "stands at the top") {
+		t.Error("a run that failed says that nothing is left")
+	}
+}
+
+// A name that is long breaks in its cell, and does not push the others out.
+func TestLongNamesBreak(t *testing.T) {
+	r := recordOf(3)
+	long := strings.Repeat("x", 300)
+	x := &r.Layers[0].Resources[0]
+	x.ResourceName, x.Message = long, long
+	x.Status, x.Error = Failed, &Error{Class: "Terminal", Message: long}
+	x.Findings = []action.Finding{{Verdict: action.VerdictBlocked, Class: action.Refused, Message: long}}
+	r.Problems = []payload.Problem{{Pointer: long, Value: long, Message: long}}
+	page := string(r.HTML())
+	cells := regexp.MustCompile(`<td[^>]*>(?:<[a-z][^>]*>)*[^<]*`).FindAllString(page, -1)
+	n := 0
+	for _, cell := range cells {
+		if strings.Contains(cell, long) {
+			if n++; !strings.HasPrefix(cell, `<td class="t">`) && !strings.HasPrefix(cell, `<td class="t name">`) {
+				t.Errorf("a cell that does not break: %.80s", cell)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d cells hold it", n)
+	}
+	if !strings.Contains(page, ".t { overflow-wrap: anywhere;") {
+		t.Error("there is no rule for such cells")
+	}
+	if !strings.Contains(page, `<td class="w">db-1</td>`) {
+		t.Error("a short name is not kept on its line")
+	}
+}
+
+// What steers a terminal, or turns the direction of writing, is shown nowhere.
+func TestPrintable(t *testing.T) {
+	for _, tt := range []struct{ s, want, line string }{
+		{"plain", "plain", "plain"}, {"a\nb\tc\rd", "a\nb c d", "a b c d"}, {"\x1b[31mred\x07\x00", "[31mred", "[31mred"}, {"\u202egnp\u202c\u2066x\u2069\u200f\u061c", "gnpx", "gnpx"},
+		{"a\xffb\u009bc", "abc", "abc"}, {"データ é 🚀", "データ é 🚀", "データ é 🚀"}, {"", "", ""},
+	} {
+		if got := Printable(tt.s); got != tt.want {
+			t.Errorf("Printable(%q) = %q", tt.s, got)
+		}
+		if got := Line(tt.s); got != tt.line {
+			t.Errorf("Line(%q) = %q", tt.s, got)
+		}
+	}
+	r := recordOf(10)
+	const hostile = "db\u202egpj\x1b[2J"
+	r.Cause = hostile
+	for _, l := range r.Layers {
+		for i := range l.Resources {
+			l.Resources[i].ResourceName, l.Resources[i].Message, l.Resources[i].Error = hostile+"\n- layer 9, x", hostile, &Error{Class: "Terminal", Message: hostile}
+		}
+	}
+	for name, text := range map[string]string{"page": string(r.HTML()), "text": r.Text()} {
+		if strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, "dbgpj[2J") {
+			t.Errorf("the %s shows what it must not: %.300q", name, text)
+		}
+	}
+	if strings.Contains(r.Text(), "\n- layer 9") {
+		t.Error("a name makes a line of its own")
 	}
 }
 

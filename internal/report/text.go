@@ -26,7 +26,7 @@ func (r Record) Text() string {
 			if told >= mostTold {
 				continue
 			}
-			fmt.Fprintf(&b, "- layer %d, %s: %s", layer.Layer, x.ResourceName, x.Status)
+			fmt.Fprintf(&b, "- layer %d, %s: %s", layer.Layer, Line(x.ResourceName), x.Status)
 			if x.Changed {
 				b.WriteString(" (changed)")
 			}
@@ -37,7 +37,7 @@ func (r Record) Text() string {
 			b.WriteString("\n")
 		}
 	}
-	return b.String()
+	return Printable(b.String())
 }
 
 // loss tells, of a resource that was changed, how far behind its source it was

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/console"
 	"dr-orchestrator/internal/report"
 )
 
@@ -91,12 +92,18 @@ type ApprovalRequested struct {
 // payload. They plan, and change nothing.
 const ReadinessPrefix = "readiness-"
 
-// endings are the events of the end of a run.
-func endings(record report.Record, at Location) []Entry {
-	r := record.Run
-	if parts := strings.Split(r.Execution, ":"); r.Region == "" && len(parts) > 6 { // the run came to write no plan
+// placed says of a run that came to write no plan where it ran, and by which
+// machine: its ARN has both.
+func placed(r action.Run) action.Run {
+	if parts := strings.Split(r.Execution, ":"); r.Region == "" && len(parts) > 6 {
 		r.Region, r.Machine = parts[3], parts[6][strings.LastIndex(parts[6], "-")+1:]
 	}
+	return r
+}
+
+// endings are the events of the end of a run.
+func endings(record report.Record, at Location) []Entry {
+	r := placed(record.Run)
 	detail := RunEnded{Version: EventVersion, Execution: r.Execution, Machine: r.Machine, Region: r.Region, Mode: record.Mode, Outcome: record.Outcome,
 		Cause: brief(record.Cause), DurationSeconds: record.DurationSeconds, Report: at}
 	all := []Entry{{DetailType: EventRunEnded, Detail: detail, Resource: r.Execution, Time: record.EndedAt}}
@@ -119,7 +126,11 @@ func brief(text string) string {
 // whatNext gives whoever reads the message of the end of a run the commands
 // that go on from there.
 func whatNext(execution string, record report.Record, at Location) string {
-	text := fmt.Sprintf("\n%s\n\nReport:\n  drctl report %s\n  aws s3 cp s3://%s/%s -\n", execution, execution, at.Bucket, at.Key)
+	text := fmt.Sprintf("\n%s\n", execution)
+	if page := console.Execution(execution); page != "" {
+		text += page + "\n"
+	}
+	text += fmt.Sprintf("\nReport:\n  drctl report %s\n  aws s3 cp s3://%s/%s -\n", execution, at.Bucket, at.Key)
 	if record.Mode == "plan" {
 		return text
 	}

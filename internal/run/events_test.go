@@ -101,19 +101,21 @@ func TestEndings(t *testing.T) {
 
 // The message of an end leads on: to the report, and to what can be done.
 func TestWhatNext(t *testing.T) {
+	const arn = "arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:run-1"
+	const page = "https://us-west-2.console.aws.amazon.com/states/home?region=us-west-2#/v2/executions/details/" + arn
 	for _, tt := range []struct {
 		mode    string
 		outcome report.Outcome
 		want    []string
 		not     []string
 	}{
-		{"run", report.Succeeded, []string{"drctl acknowledge arn"}, []string{"resume"}},
-		{"run", report.FailedDirty, []string{"drctl resume arn", "drctl acknowledge arn"}, nil},
-		{"run", report.Refused, []string{"drctl resume arn"}, nil},
+		{"run", report.Succeeded, []string{"drctl acknowledge " + arn}, []string{"resume"}},
+		{"run", report.FailedDirty, []string{"drctl resume " + arn, "drctl acknowledge " + arn}, nil},
+		{"run", report.Refused, []string{"drctl resume " + arn}, nil},
 		{"plan", report.Refused, nil, []string{"resume", "acknowledge"}},
 	} {
-		got := whatNext("arn", report.Record{Mode: tt.mode, Outcome: tt.outcome}, Location{"b", "k"})
-		for _, part := range append(tt.want, "\narn\n", "aws s3 cp s3://b/k -") {
+		got := whatNext(arn, report.Record{Mode: tt.mode, Outcome: tt.outcome}, Location{"b", "k"})
+		for _, part := range append(tt.want, "\n"+arn+"\n", page+"\n", "aws s3 cp s3://b/k -") {
 			if !strings.Contains(got, part) {
 				t.Errorf("%s, %s: %q is not in %s", tt.mode, tt.outcome, part, got)
 			}
@@ -123,6 +125,9 @@ func TestWhatNext(t *testing.T) {
 				t.Errorf("%s, %s: %q is in %s", tt.mode, tt.outcome, part, got)
 			}
 		}
+	}
+	if got := whatNext("odd", report.Record{}, Location{}); strings.Contains(got, "http") {
+		t.Errorf("a link of what is no execution: %s", got)
 	}
 }
 
@@ -170,8 +175,9 @@ func lines(t *testing.T, written string) []map[string]any {
 }
 
 func TestRunMetrics(t *testing.T) {
+	const arn = "arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failback:run-1"
 	lag := 2.5
-	record := report.Record{Outcome: report.Succeeded, DurationSeconds: 100, Run: action.Run{Machine: "failover", Execution: "arn"}, Layers: []report.Layer{{Resources: []report.Resource{
+	record := report.Record{Outcome: report.Succeeded, DurationSeconds: 100, Run: action.Run{Machine: "failover", Region: "us-west-2", Execution: arn}, Layers: []report.Layer{{Resources: []report.Resource{
 		{ResourceName: "orders", ResourceType: "T", Status: report.Done, DurationSeconds: 60, LagSeconds: &lag},
 		{ResourceName: "billing", ResourceType: "T", Status: report.Failed, LagSeconds: &lag},
 		{ResourceName: "skipped", ResourceType: "T", Status: report.Skipped, LagSeconds: &lag},
@@ -189,7 +195,8 @@ func TestRunMetrics(t *testing.T) {
 	if len(all) != 3 {
 		t.Fatalf("%d lines", len(all))
 	}
-	if m := all[0]; m[MetricRecoveryTime] != 100.0 || m[MetricRunFailed] != 0.0 || m[MetricFailures] != 1.0 || m["Machine"] != "failover" || m["Deployment"] != "dr" || m["execution"] != "arn" {
+	if m := all[0]; m[MetricRecoveryTime] != 100.0 || m[MetricRunFailed] != 0.0 || m[MetricFailures] != 1.0 || m["Machine"] != "failover" || m["Deployment"] != "dr" || m["execution"] != arn ||
+		m[PropertyURL] != "https://us-west-2.console.aws.amazon.com/states/home?region=us-west-2#/v2/executions/details/"+arn {
 		t.Errorf("%v", m)
 	}
 	if m := all[1]; m[MetricRecoveryTime] != 60.0 || m[MetricRecoveryPoint] != 2.5 || m["ResourceName"] != "orders" {
@@ -201,6 +208,10 @@ func TestRunMetrics(t *testing.T) {
 	record.Outcome = report.FailedDirty
 	if m := of(record)[0]; m[MetricRecoveryTime] != nil || m[MetricRunFailed] != 1.0 {
 		t.Errorf("a run that failed has recovered in a time: %v", m)
+	}
+	// One that came to write no plan counts for its machine, too.
+	if m := of(report.Record{Outcome: report.FailedClean, Run: action.Run{Execution: arn}})[0]; m["Machine"] != "failback" || m[MetricRunFailed] != 1.0 {
+		t.Errorf("of a run without a plan: %v", m)
 	}
 	record.Mode = "plan"
 	all = of(record)

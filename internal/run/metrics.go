@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"dr-orchestrator/internal/console"
 	"dr-orchestrator/internal/emf"
 	"dr-orchestrator/internal/report"
 )
@@ -36,11 +37,16 @@ const (
 	DimensionAction     = "Action"
 )
 
+// PropertyURL is the page of the execution in the console, as a text beside the
+// metrics of a run. CloudWatch Logs Insights shows it as a link.
+const PropertyURL = "url"
+
 // mostMetered is how many resources of a run have metrics of their own. Each
 // name is a metric that CloudWatch keeps, and that is paid for.
 const mostMetered = 200
 
-// runMetrics are the metrics of a run that was to change something.
+// runMetrics are the metrics of a run that was to change something, or of which
+// that is not known. The alarm on runs that ended badly stands on RunFailed.
 func runMetrics(deployment string, record report.Record) []emf.Line {
 	line := func(sets [][]string, values map[string]string, metrics ...emf.Metric) emf.Line {
 		values[DimensionDeployment], values["execution"] = deployment, record.Run.Execution
@@ -75,7 +81,7 @@ func runMetrics(deployment string, record report.Record) []emf.Line {
 		metrics = append(metrics, emf.Metric{Name: MetricRecoveryTime, Unit: emf.Seconds, Value: record.DurationSeconds})
 	}
 	return append([]emf.Line{line([][]string{{DimensionDeployment, DimensionMachine}},
-		map[string]string{DimensionMachine: or(record.Run.Machine, "unknown"), "outcome": string(record.Outcome)}, metrics...)}, lines...)
+		map[string]string{DimensionMachine: or(placed(record.Run).Machine, "unknown"), "outcome": string(record.Outcome), PropertyURL: console.Execution(record.Run.Execution)}, metrics...)}, lines...)
 }
 
 // planMetrics are those of a plan: the lags that it saw.
