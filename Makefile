@@ -91,8 +91,8 @@ screenshots: ## Show reports of 50 and 500 resources in a browser, light, dark a
 	'########################################################################'; fi
 
 .PHONY: bench
-bench: ## Print the measured numbers: added time, describes, start, memory, size
-	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/...
+bench: infra/node_modules ## Print the measured numbers: added time, describes, outage, start, memory, size, synthesis
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/... ./infra
 
 .PHONY: schema
 schema: bin/drctl ## Write what the tables say: payloads/schema.json, docs/reference.md, docs/errors.md
