@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -241,22 +242,43 @@ func (g Guard) startedFor(ctx context.Context, t Trigger, s Subject) (string, er
 	return id, nil
 }
 
-// mostPages bounds the executions that are looked through: 500.
-const mostPages = 5
+// mostListed bounds the executions of a machine that are looked through. The
+// checks of a hundred stored payloads every five minutes make 28,800 within a
+// day, the longest cool-down.
+const mostListed = 40_000
 
 // runs gives the runs of a machine that run, or began after a time. Plans are
 // none.
 func (g Guard) runs(ctx context.Context, machine string, after time.Time) ([]Run, error) {
+	// What runs may have begun long ago. That a redrive is pending cannot be asked
+	// of a machine (API reference, ListExecutions).
+	all, err := g.list(ctx, machine, sfntypes.ExecutionStatusRunning, time.Time{})
+	if err != nil {
+		return all, err
+	}
+	recent, err := g.list(ctx, machine, "", after)
+	for _, r := range recent {
+		if !slices.ContainsFunc(all, func(known Run) bool { return known.Execution == r.Execution }) {
+			all = append(all, r)
+		}
+	}
+	return all, err
+}
+
+// list gives the runs of a machine in a status, or in any, that began after a
+// time.
+func (g Guard) list(ctx context.Context, machine string, status sfntypes.ExecutionStatus, after time.Time) ([]Run, error) {
 	var all []Run
-	pages := sfn.NewListExecutionsPaginator(g.Executions, &sfn.ListExecutionsInput{StateMachineArn: aws.String(g.machine(machine)), MaxResults: 100})
-	for n := 0; pages.HasMorePages(); n++ {
-		if n == mostPages {
+	pages := sfn.NewListExecutionsPaginator(g.Executions, &sfn.ListExecutionsInput{StateMachineArn: aws.String(g.machine(machine)), StatusFilter: status, MaxResults: 1000})
+	for listed := 0; pages.HasMorePages(); {
+		if listed >= mostListed {
 			return all, action.Errorf(action.Internal, "the machine %s has run too often to look through it all", machine)
 		}
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return all, action.Call("looking at the runs of the machine "+machine, err)
 		}
+		listed += len(page.Executions)
 		for _, e := range page.Executions {
 			running := e.Status == sfntypes.ExecutionStatusRunning || e.Status == sfntypes.ExecutionStatusPendingRedrive
 			if !running && !aws.ToTime(e.StartDate).After(after) {
@@ -270,16 +292,13 @@ func (g Guard) runs(ctx context.Context, machine string, after time.Time) ([]Run
 				all = append(all, Run{aws.ToString(e.ExecutionArn), aws.ToTime(e.StartDate), running})
 			}
 		}
-		// They come newest first, and nothing runs for longer than this.
-		if last := len(page.Executions) - 1; last >= 0 && aws.ToTime(page.Executions[last].StartDate).Before(after.Add(-longestRun)) {
+		// They come newest first.
+		if last := len(page.Executions) - 1; last >= 0 && !latest(aws.ToTime(page.Executions[last].StartDate), aws.ToTime(page.Executions[last].RedriveDate)).After(after) {
 			break
 		}
 	}
 	return all, nil
 }
-
-// longestRun is the longest time limit of a run (package payload).
-const longestRun = 7 * 24 * time.Hour
 
 // Describer tells of one execution.
 type Describer interface {

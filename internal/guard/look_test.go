@@ -1,0 +1,104 @@
+package guard
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"dr-orchestrator/internal/run"
+)
+
+// checks are the executions of so many checks of stored payloads, one a second,
+// up to now.
+func checks(n int) []execution {
+	all := make([]execution, n)
+	for i := range all {
+		all[i] = execution{machine: "failover", name: fmt.Sprintf("%sorders-%d", run.ReadinessPrefix, i), status: sfntypes.ExecutionStatusSucceeded, started: now.Add(-time.Duration(n-i) * time.Second)}
+	}
+	return all
+}
+
+// However many checks there were, the guard finds the run between them, and is
+// not kept from starting by them.
+func TestChecksAreNoRuns(t *testing.T) {
+	day := 24 * 60
+	real := execution{machine: "failover", name: "run-1", input: `{}`, status: sfntypes.ExecutionStatusSucceeded}
+	for _, tt := range []struct {
+		name   string
+		checks int
+		cool   int
+		ran    time.Duration // how long ago the run began; 0: there was none
+		status sfntypes.ExecutionStatus
+		want   Reason
+	}{
+		{"none", 0, 60, 0, "", Wanted},
+		{"5,000", 5000, 60, 0, "", Wanted},
+		{"5,000, and a run before them", 5000, 60, 5001 * time.Second, "SUCCEEDED", Wanted},
+		{"5,000, and a run before them within the cool-down", 5000, 90, 5001 * time.Second, "SUCCEEDED", CoolDown},
+		{"5,000, and a run before them that runs", 5000, 60, 5001 * time.Second, "RUNNING", Running},
+		{"as many as a day can have", 100 * 12 * 24, day, 0, "", Wanted},
+		{"as many as a day can have, and a run before them", 100 * 12 * 24, day, 100*12*24*time.Second + time.Minute, "FAILED", CoolDown},
+		{"as many as are looked through", mostListed, day, 0, "", Wanted},
+		{"more", mostListed + 1, day, 0, "", Unknown},
+		{"more, and before the cool-down", mostListed + 1, 60, 0, "", Wanted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			if tt.ran > 0 {
+				e := real
+				e.started, e.status = now.Add(-tt.ran), tt.status
+				w.executions = []execution{e}
+			}
+			w.executions = append(w.executions, checks(tt.checks)...)
+			told := w.decided(t, request(func(t *Trigger) { t.CoolDownMinutes = &tt.cool }), asked("1", now))
+			if told.Reason != tt.want || (told.Execution != "") != (tt.want == Wanted) {
+				t.Errorf("%s: %s", told.Reason, told.Why)
+			}
+		})
+	}
+}
+
+// What runs counts however old it is, of both machines of the region, and a run
+// that waits to be redriven counts as one.
+func TestWhichRunsCount(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		run  execution
+		want Reason
+	}{
+		{"a failover that runs for days", execution{machine: "failover", name: "r", status: "RUNNING", started: ago(6 * 24 * 60)}, Running},
+		{"a failover of days ago", execution{machine: "failover", name: "r", status: "SUCCEEDED", started: ago(6 * 24 * 60)}, Wanted},
+		{"a failback that runs", execution{machine: "failback", name: "r", status: "RUNNING", started: ago(600)}, Running},
+		{"a failback within the cool-down", execution{machine: "failback", name: "r", status: "FAILED", started: ago(59)}, CoolDown},
+		{"a failback of before", execution{machine: "failback", name: "r", status: "FAILED", started: ago(61)}, Wanted},
+		{"one that waits to be redriven", execution{machine: "failover", name: "r", status: "PENDING_REDRIVE", started: ago(30)}, Running},
+		{"one that runs again", execution{machine: "failover", name: "r", status: "RUNNING", started: ago(600), redriven: ago(1)}, Running},
+		{"a plan that runs", execution{machine: "failover", name: "r", input: `{"Options":{"Mode":"plan"}}`, status: "RUNNING", started: ago(1)}, Wanted},
+		{"another machine", execution{machine: "other", name: "r", status: "RUNNING", started: ago(1)}, Wanted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			w.executions = []execution{tt.run}
+			told := w.decided(t, request(nil), asked("1", now))
+			if told.Reason != tt.want || tt.want != Wanted && !strings.Contains(told.Why, tt.run.arn()) {
+				t.Errorf("%s: %s", told.Reason, told.Why)
+			}
+		})
+	}
+}
+
+// A run that was redriven stands where its redrive belongs: what began before
+// it may still be within the cool-down.
+func TestARedriveDoesNotEndTheLooking(t *testing.T) {
+	w := newWorld()
+	w.executions = append([]execution{
+		{machine: "failover", name: "within", status: "SUCCEEDED", started: ago(30)},
+		{machine: "failover", name: "redriven", status: "FAILED", started: ago(600), redriven: ago(20)},
+	}, checks(999)...)
+	if told := w.decided(t, request(nil), asked("1", now)); told.Reason != CoolDown {
+		t.Errorf("%s: %s", told.Reason, told.Why)
+	}
+}
