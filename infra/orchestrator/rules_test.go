@@ -38,7 +38,7 @@ secondary:
       payload: orders
       confirm: {endpoint: "https://orders.example.com/", reference: "https://status.example.com/"}
     - {name: canaries, on: alarm, alarmPrefix: canary-, mode: approve, payload: orders, confirm: {alarm: orders-unreachable}}
-    - {name: health, on: health, services: [RDS], payload: orders}
+    - {name: health, on: health, regions: [us-east-1], services: [RDS], payload: orders}
     - {name: aurora, on: rds, events: [RDS-EVENT-0187], sources: [dbcluster-01], payload: orders}
     - {name: by-hand, on: request, mode: automatic, payload: orders, maxAgeMinutes: 5}
 `
@@ -298,7 +298,7 @@ func TestRulesOfTheTemplate(t *testing.T) {
 		}, []string{"canaries: ask, wanted", "orders-down: wait, too-short"}, 1, "Approval needed"},
 		{"by approval, not confirmed", func(a alarmed) { a.red("canary-a"); a.wait(3) }, []string{"canaries: notify, unconfirmed"}, 0, "NOT started"},
 		{"AWS Health", func(a alarmed) {
-			detail := map[string]any{"service": "RDS", "eventTypeCategory": "issue", "eventTypeCode": "AWS_RDS_OPERATIONAL_ISSUE", "statusCode": "open", "eventArn": "arn:aws:health:x::event/RDS/y/z"}
+			detail := map[string]any{"service": "RDS", "eventTypeCategory": "issue", "eventTypeCode": "AWS_RDS_OPERATIONAL_ISSUE", "eventRegion": "us-east-1", "statusCode": "open", "eventArn": "arn:aws:health:x::event/RDS/y/z"}
 			a.Send(recovery, "aws.health", "AWS Health Event", detail)
 			a.wait(1)
 			a.Send(recovery, "aws.health", "AWS Health Event", detail) // the same issue, told again
@@ -309,6 +309,12 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			a.Send(recovery, "aws.health", "AWS Health Event", detail)
 			a.wait(1)
 		}, []string{"health: notify, wanted", "health: ignore, duplicate", "health: ignore, not-red"}, 0, "Failover wanted"},
+		{"AWS Health of another region, and of this one", func(a alarmed) {
+			for _, region := range []string{"ap-southeast-1", recovery} {
+				a.Send(recovery, "aws.health", "AWS Health Event", map[string]any{"service": "RDS", "eventTypeCategory": "issue", "eventTypeCode": "AWS_RDS_OPERATIONAL_ISSUE", "eventRegion": region, "statusCode": "open"})
+			}
+			a.wait(1)
+		}, []string{}, 0, ""},
 		{"an event of RDS", func(a alarmed) {
 			a.Send(recovery, "aws.rds", "RDS DB Cluster Event", map[string]any{"EventID": "RDS-EVENT-0187", "SourceIdentifier": "dbcluster-01"})
 			a.Send(recovery, "aws.rds", "RDS DB Cluster Event", map[string]any{"EventID": "RDS-EVENT-0187", "SourceIdentifier": "other"})

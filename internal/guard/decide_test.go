@@ -157,8 +157,14 @@ func TestCheck(t *testing.T) {
 		}, []string{"it has 1"}},
 		{"a prefix", func(t *Trigger) { t.Alarms, t.AlarmPrefix = nil, "x" }, nil},
 		{"alarms of a request", func(t *Trigger) { t.On = OnRequest }, []string{"on: it is on"}},
-		{"health", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes, t.Services = OnHealth, nil, 0, []string{"RDS"} }, nil},
-		{"health of nothing", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes = OnHealth, nil, 0 }, []string{"services"}},
+		{"health", func(t *Trigger) {
+			t.On, t.Alarms, t.SeenForMinutes, t.Services, t.Regions = OnHealth, nil, 0, []string{"RDS"}, []string{"us-east-1"}
+		}, nil},
+		{"health of nothing", func(t *Trigger) {
+			t.On, t.Alarms, t.SeenForMinutes, t.Regions = OnHealth, nil, 0, []string{"us-east-1"}
+		}, []string{"services"}},
+		{"health of any region", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes, t.Services = OnHealth, nil, 0, []string{"RDS"} }, []string{"regions"}},
+		{"an alarm of another region", func(t *Trigger) { t.Regions = []string{"us-east-1"} }, []string{"on: it is on"}},
 		{"rds", func(t *Trigger) {
 			t.On, t.Alarms, t.SeenForMinutes, t.Events, t.Sources = OnRDS, nil, 0, []string{"RDS-EVENT-0187"}, []string{"x"}
 		}, nil},

@@ -176,6 +176,7 @@ func eventSubject(t Trigger, e event) (Subject, error) {
 		EventARN string `json:"eventArn"` // of AWS Health: the same in every message about one event
 		TypeCode string `json:"eventTypeCode"`
 		Status   string `json:"statusCode"`
+		Region   string `json:"eventRegion"`
 		EventID  string `json:"EventID"` // of RDS
 		Source   string `json:"SourceIdentifier"`
 		Message  string `json:"Message"`
@@ -187,8 +188,8 @@ func eventSubject(t Trigger, e event) (Subject, error) {
 	s := Subject{ID: e.ID, Since: e.Time, Red: true}
 	switch t.On {
 	case OnHealth:
-		s.What = fmt.Sprintf("AWS Health says %s (%s)", d.TypeCode, d.Status)
-		s.Red = d.Status != "closed"
+		s.What = fmt.Sprintf("AWS Health says %s of %s (%s)", d.TypeCode, d.Region, d.Status)
+		s.Red = d.Status == "open" && slices.Contains(t.Regions, d.Region)
 		if d.EventARN != "" {
 			s.ID = d.EventARN
 		}

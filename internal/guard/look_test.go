@@ -102,3 +102,30 @@ func TestARedriveDoesNotEndTheLooking(t *testing.T) {
 		t.Errorf("%s: %s", told.Reason, told.Why)
 	}
 }
+
+// An issue counts while it is open, and of the regions that the trigger names,
+// whatever the rule let through.
+func TestWhichIssuesCount(t *testing.T) {
+	trigger := Trigger{Name: "health", On: OnHealth, Mode: ModeApprove, Payload: "orders", Services: []string{"RDS"}, Regions: []string{"us-east-1", "eu-west-1"}}.Normal()
+	for _, tt := range []struct {
+		name   string
+		detail map[string]any
+		want   Reason
+	}{
+		{"open", map[string]any{"statusCode": "open", "eventRegion": "us-east-1"}, Wanted},
+		{"open, in the second", map[string]any{"statusCode": "open", "eventRegion": "eu-west-1"}, Wanted},
+		{"closed", map[string]any{"statusCode": "closed", "eventRegion": "us-east-1"}, NotRed},
+		{"upcoming", map[string]any{"statusCode": "upcoming", "eventRegion": "us-east-1"}, NotRed},
+		{"without a status", map[string]any{"eventRegion": "us-east-1"}, NotRed},
+		{"elsewhere", map[string]any{"statusCode": "open", "eventRegion": "ap-southeast-1"}, NotRed},
+		{"here", map[string]any{"statusCode": "open", "eventRegion": "us-west-2"}, NotRed},
+		{"nowhere", map[string]any{"statusCode": "open"}, NotRed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			if told := w.decided(t, trigger, eventOf("1", now, tt.detail)); told.Reason != tt.want || len(w.started) > 0 != (tt.want == Wanted) {
+				t.Errorf("%s: %s", told.Reason, told.Why)
+			}
+		})
+	}
+}

@@ -49,6 +49,7 @@ type Trigger struct {
 	AlarmPrefix string   `yaml:"alarmPrefix" json:"alarmPrefix,omitempty"`
 	Services    []string `yaml:"services" json:"services,omitempty"`     // of AWS Health: RDS, EC2
 	EventTypes  []string `yaml:"eventTypes" json:"eventTypes,omitempty"` // of AWS Health: codes
+	Regions     []string `yaml:"regions" json:"regions,omitempty"`       // of AWS Health: those whose loss counts
 	Events      []string `yaml:"events" json:"events,omitempty"`         // of RDS: RDS-EVENT-0187
 	Sources     []string `yaml:"sources" json:"sources,omitempty"`       // of RDS: identifiers
 
@@ -139,6 +140,9 @@ func (t Trigger) Check() []string {
 		if len(t.Services) == 0 {
 			add("services: is missing: want services as AWS Health names them")
 		}
+		if len(t.Regions) == 0 {
+			add("regions: is missing: want the regions whose loss counts")
+		}
 	case OnRDS:
 		if len(t.Events) == 0 || len(t.Sources) == 0 {
 			add("events, sources: want the events of RDS, and of which databases")
@@ -152,7 +156,7 @@ func (t Trigger) Check() []string {
 		given bool
 	}{
 		{OnAlarm, len(t.Alarms) > 0 || t.AlarmPrefix != "" || t.SeenForMinutes != 0},
-		{OnHealth, len(t.Services) > 0 || len(t.EventTypes) > 0},
+		{OnHealth, len(t.Services) > 0 || len(t.EventTypes) > 0 || len(t.Regions) > 0},
 		{OnRDS, len(t.Events) > 0 || len(t.Sources) > 0},
 	} {
 		if x.given && x.on != t.On {
@@ -225,7 +229,9 @@ func (t Trigger) Pattern(prefix string) map[string]any {
 			"detail": map[string]any{"alarmName": names},
 		}
 	case OnHealth:
-		detail := map[string]any{"service": list(t.Services), "eventTypeCategory": []any{"issue"}}
+		// Where an event arrives does not say what it is about: public events go to
+		// a second region, too (AWS Health user guide, EventBridge schema).
+		detail := map[string]any{"service": list(t.Services), "eventTypeCategory": []any{"issue"}, "eventRegion": list(t.Regions)}
 		if len(t.EventTypes) > 0 {
 			detail["eventTypeCode"] = list(t.EventTypes)
 		}
