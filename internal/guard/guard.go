@@ -128,26 +128,21 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 		facts.Confirmation = g.confirm(ctx, *t.Confirm)
 		d = decide(t, facts, g.Now())
 	}
+	execution := facts.Started
+	var failed error
+	if (d.Action == Start || d.Action == Ask) && execution == "" {
+		d, execution, failed = g.start(ctx, t, s.Subject, d)
+	}
 	if again && (d.Reason == facts.Last || d.Reason == Duplicate) {
-		return nil, nil
+		return nil, nil // of a start that failed, too: the next look tries again
 	}
 	told := Told{
 		Version: run.EventVersion, Trigger: t.Name, On: t.On, Mode: t.Mode, Payload: t.Payload, Region: g.Region,
-		Action: d.Action, Reason: d.Reason, Why: d.Why, Subject: s.ID, Since: s.Since.UTC(), Execution: facts.Started,
-	}
-	var started error
-	if (d.Action == Start || d.Action == Ask) && facts.Started == "" {
-		if told.Execution, started = g.start(ctx, t, s.Subject); started != nil {
-			told.Action, told.Reason = Notify, StartFailed
-			told.Why += "; and the run could not be started: " + started.Error()
-			if again && facts.Last == StartFailed {
-				return nil, nil // told before; the next look tries again
-			}
-		}
+		Action: d.Action, Reason: d.Reason, Why: d.Why, Subject: s.ID, Since: s.Since.UTC(), Execution: execution,
 	}
 	isNew := told.Reason != facts.Last && told.Reason != Duplicate
 	if err := g.tell(ctx, told, isNew); err != nil {
-		return &told, errors.Join(started, err)
+		return &told, errors.Join(failed, err)
 	}
 	// Only what was told is noted, so that nothing is noted and not told. What
 	// was not noted is told once more at the next look.
@@ -156,7 +151,7 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 			slog.WarnContext(ctx, "the decision was not noted", "error", err.Error())
 		}
 	}
-	return &told, started
+	return &told, failed
 }
 
 // name is the name of the run of a subject: with it, whatever is delivered
@@ -172,15 +167,30 @@ func (g Guard) execution(name string) string {
 // liveAlias is the alias that executions are started by.
 const liveAlias = ":live"
 
-func (g Guard) start(ctx context.Context, t Trigger, s Subject) (string, error) {
-	_, err := g.Executions.StartExecution(ctx, &sfn.StartExecutionInput{
+// start starts the run that was decided on, and gives what came of it: the
+// decision, and the ARN of the run. Of two occurrences that are decided about
+// at once neither sees the run of the other, and ListExecutions may not show it
+// for a while: so the start is claimed first.
+func (g Guard) start(ctx context.Context, t Trigger, s Subject, d Decision) (Decision, string, error) {
+	id := g.execution(name(t, s))
+	failed := func(err error) (Decision, string, error) {
+		return Decision{Notify, StartFailed, d.Why + "; and the run could not be started: " + err.Error()}, "", err
+	}
+	other, err := g.Memory.claim(ctx, id, g.Now())
+	if err != nil {
+		return failed(err)
+	}
+	if other != "" {
+		return Decision{Notify, Running, fmt.Sprintf("%s; a run is being started: %s", s.What, other)}, "", nil
+	}
+	_, err = g.Executions.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: aws.String(g.machine(catalog.Failover) + liveAlias), Name: aws.String(name(t, s)), Input: aws.String(input(t)),
 	})
 	var exists *sfntypes.ExecutionAlreadyExists
 	if err != nil && !errors.As(err, &exists) {
-		return "", action.Mutation("starting the run", err)
+		return failed(action.Mutation("starting the run", err))
 	}
-	return g.execution(name(t, s)), nil
+	return d, id, nil
 }
 
 // input is what the run is started with. It is the same each time, for

@@ -226,6 +226,10 @@ func (g Guard) facts(ctx context.Context, t Trigger, s seen) Facts {
 		f.Runs = append(f.Runs, runs...)
 		missed(err)
 	}
+	// Its own run may have been started since it was looked for.
+	if own := g.execution(name(t, s.Subject)); slices.ContainsFunc(f.Runs, func(r Run) bool { return r.Execution == own }) {
+		f.Started = own
+	}
 	return f
 }
 

@@ -179,6 +179,17 @@ func (w *world) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...func(
 	if w.putErr != nil {
 		return nil, w.putErr
 	}
+	if old := w.items[key]; in.ConditionExpression != nil && old != nil {
+		text := func(item map[string]types.AttributeValue, name string) string {
+			return item[name].(*types.AttributeValueMemberS).Value
+		}
+		switch condition := aws.ToString(in.ConditionExpression); {
+		case condition != "attribute_not_exists(#resource) OR #execution = :me OR #until < :now":
+			return nil, errors.New("nobody knows the condition " + condition)
+		case text(old, attrExecution) != text(in.ExpressionAttributeValues, ":me") && text(old, attrUntil) >= text(in.ExpressionAttributeValues, ":now"):
+			return nil, &types.ConditionalCheckFailedException{Item: old}
+		}
+	}
 	w.items[key] = in.Item
 	return &dynamodb.PutItemOutput{}, nil
 }
