@@ -265,12 +265,24 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			a.wait(1)
 			a.red(orders)
 			a.wait(6)
-			if err := a.memory().Acknowledge(ctx, a.Executions()[0].ARN, "ann", "seen", a.now()); err != nil {
+			if err := a.memory().Acknowledge(ctx, guard.Run{Execution: a.Executions()[0].ARN, Started: a.Executions()[0].Started}, "ann", "seen", a.now()); err != nil {
 				a.t.Error(err)
 			}
 			a.wait(10)
 		}, []string{"orders-down: wait, too-short", "orders-down: start, wanted", "orders-down: ignore, not-red",
 			"orders-down: wait, too-short", "orders-down: notify, cool-down", "orders-down: start, wanted"}, 2, "Succeeded"},
+		{"two runs within the cool-down, acknowledged together", func(a alarmed) {
+			a.begin("by-hand-1", `{"Payload":"orders"}`)
+			a.wait(10)
+			a.begin("by-hand-2", `{"Payload":"orders"}`)
+			a.wait(10)
+			last := a.Executions()[1]
+			if err := a.memory().Acknowledge(ctx, guard.Run{Execution: last.ARN, Started: last.Started}, "ann", "seen", a.now()); err != nil {
+				a.t.Error(err)
+			}
+			a.red(orders)
+			a.wait(15)
+		}, []string{"orders-down: wait, too-short", "orders-down: start, wanted"}, 3, "Succeeded"},
 		{"a plan is no run", func(a alarmed) {
 			a.begin("plan-by-hand", `{"Payload":"orders","Options":{"Mode":"plan"}}`)
 			a.begin("readiness-orders-1", `{"Payload":"orders","Options":{"Mode":"plan"}}`)

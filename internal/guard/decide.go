@@ -77,8 +77,8 @@ type Facts struct {
 	Last         Reason // of the decision about this subject before; empty: none
 	Started      string // ARN of the run that was started for this subject
 	Downtime     *Downtime
-	Runs         []Run    // the newest first
-	Acknowledged string   // ARN of the run whose cool-down a person has ended
+	Runs         []Run    // in any order
+	Acknowledged *Run     // nobody waits for the cool-down of it, or of an older one; nil: none
 	Unseen       []string // what could not be looked at, and why
 	Confirmation *Confirmation
 }
@@ -148,19 +148,21 @@ func starts(t Trigger) Action {
 }
 
 // standing gives the run that keeps another one from starting: one that runs,
-// or one within its cool-down.
+// or the newest within its cool-down, whose acknowledgement covers the others.
 func (f Facts) standing(t Trigger, now time.Time) *Run {
 	for i := range f.Runs {
 		if f.Runs[i].Running {
 			return &f.Runs[i]
 		}
 	}
-	for i := range f.Runs {
-		if now.Sub(f.Runs[i].Started) < t.coolDown() && f.Runs[i].Execution != f.Acknowledged {
-			return &f.Runs[i]
+	var newest *Run
+	for i, r := range f.Runs {
+		seen := f.Acknowledged != nil && !r.Started.After(f.Acknowledged.Started)
+		if now.Sub(r.Started) < t.coolDown() && !seen && (newest == nil || r.Started.After(newest.Started)) {
+			newest = &f.Runs[i]
 		}
 	}
-	return nil
+	return newest
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }

@@ -82,14 +82,19 @@ func TestDecide(t *testing.T) {
 		{"something is not known", nil, func(f *Facts) { f.Unseen = []string{"the table", "the runs"} }, Notify, Unknown, "the table; the runs"},
 
 		{"a run is under way", nil, func(f *Facts) { f.Runs = ran(600, true) }, Notify, Running, "arn:last"},
-		{"a run is under way, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(600, true), "arn:last" }, Notify, Running, ""},
+		{"a run is under way, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(600, true), &ran(600, false)[0] }, Notify, Running, ""},
 		{"within the cool-down", nil, func(f *Facts) { f.Runs = ran(59.9, false) }, Notify, CoolDown, "unless it is acknowledged: arn:last"},
 		{"at the end of the cool-down", nil, func(f *Facts) { f.Runs = ran(60, false) }, Start, Wanted, ""},
-		{"within the cool-down, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), "arn:last" }, Start, Wanted, ""},
-		{"within the cool-down, another acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), "arn:other" }, Notify, CoolDown, ""},
+		{"within the cool-down, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), &ran(10, false)[0] }, Start, Wanted, ""},
+		{"within the cool-down, an older one acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), &ran(10.1, false)[0] }, Notify, CoolDown, "arn:last"},
 		{"two runs, the newer acknowledged", nil, func(f *Facts) {
-			f.Runs, f.Acknowledged = append(ran(10, false), Run{"arn:older", ago(30), false}), "arn:last"
-		}, Notify, CoolDown, "arn:older"},
+			f.Runs, f.Acknowledged = append(ran(10, false), Run{"arn:older", ago(30), false}), &ran(10, false)[0]
+		}, Start, Wanted, ""},
+		{"two runs, the older acknowledged", nil, func(f *Facts) {
+			f.Runs, f.Acknowledged = append(ran(10, false), Run{"arn:older", ago(30), false}), &Run{"arn:older", ago(30), false}
+		}, Notify, CoolDown, "arn:last"},
+		{"two runs, the newer is named", nil, func(f *Facts) { f.Runs = append([]Run{{"arn:older", ago(30), false}}, ran(10, false)...) }, Notify, CoolDown, "acknowledged: arn:last"},
+		{"two runs, the newer comes first", nil, func(f *Facts) { f.Runs = append(ran(10, false), Run{"arn:older", ago(30), false}) }, Notify, CoolDown, "acknowledged: arn:last"},
 		{"no cool-down", func(t *Trigger) { zero := 0; t.CoolDownMinutes = &zero }, func(f *Facts) { f.Runs = ran(0.1, false) }, Start, Wanted, ""},
 
 		{"not looked at a second time", nil, func(f *Facts) { f.Confirmation = nil }, look, "", ""},

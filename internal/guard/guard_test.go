@@ -225,3 +225,31 @@ func TestInput(t *testing.T) {
 		})
 	}
 }
+
+// Whoever acknowledges the newest run has seen the others.
+func TestAcknowledged(t *testing.T) {
+	runs := []execution{
+		{machine: "failback", name: "first", status: "FAILED", started: ago(50)},
+		{machine: "failover", name: "second", status: "FAILED", started: ago(40)},
+		{machine: "failback", name: "third", status: "SUCCEEDED", started: ago(30)},
+	}
+	for _, tt := range []struct {
+		name string
+		ack  int // which run; -1: none
+		want Reason
+	}{{"none", -1, CoolDown}, {"the first", 0, CoolDown}, {"the second", 1, CoolDown}, {"the newest", 2, Wanted}} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			w.executions = runs
+			if tt.ack >= 0 {
+				r := Run{Execution: runs[tt.ack].arn(), Started: runs[tt.ack].started}
+				if err := w.guard().Memory.Acknowledge(t.Context(), r, "ann", "seen", now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if told := w.decided(t, request(nil), asked("1", now)); told.Reason != tt.want {
+				t.Errorf("%s: %s", told.Reason, told.Why)
+			}
+		})
+	}
+}

@@ -38,6 +38,7 @@ const (
 	attrBy        = "by"
 	attrReason    = "reason"
 	attrExecution = "execution"
+	attrStarted   = "started"
 	attrSince     = "since"
 	attrExpires   = "expires"
 )
@@ -66,16 +67,24 @@ func (m Memory) Declare(ctx context.Context, d Downtime, now time.Time) error {
 	}, latest(d.Until, now).Add(remembered))
 }
 
-// Acknowledged gives the run whose cool-down a person has ended; empty: none.
-func (m Memory) Acknowledged(ctx context.Context) (string, error) {
+// Acknowledged gives the run that a person has acknowledged last; nil: none.
+func (m Memory) Acknowledged(ctx context.Context) (*Run, error) {
 	item, err := m.get(ctx, keyAcknowledged)
-	return item[attrExecution], err
+	if err != nil || item == nil {
+		return nil, err
+	}
+	started, err := time.Parse(time.RFC3339Nano, item[attrStarted])
+	if err != nil {
+		return nil, fmt.Errorf("the acknowledged run: %w", err)
+	}
+	return &Run{Execution: item[attrExecution], Started: started}, nil
 }
 
-// Acknowledge ends the cool-down after a run.
-func (m Memory) Acknowledge(ctx context.Context, execution, by, comment string, now time.Time) error {
+// Acknowledge ends the cool-down after a run, and after all that began before
+// it.
+func (m Memory) Acknowledge(ctx context.Context, r Run, by, comment string, now time.Time) error {
 	return m.put(ctx, keyAcknowledged, map[string]string{
-		attrExecution: execution, attrBy: by, attrReason: comment, attrSince: now.UTC().Format(time.RFC3339),
+		attrExecution: r.Execution, attrStarted: r.Started.UTC().Format(time.RFC3339Nano), attrBy: by, attrReason: comment, attrSince: now.UTC().Format(time.RFC3339),
 	}, now.Add(remembered))
 }
 
