@@ -90,11 +90,17 @@ type Decision struct {
 	Why    string // for a person
 }
 
+// mostAhead is how far the clock of whoever sent an event may be ahead.
+const mostAhead = time.Minute
+
 // decide is the whole judgement. Anything that speaks against a start, or that
 // is not known, keeps it from starting anything.
 func decide(t Trigger, f Facts, now time.Time) Decision {
 	s := f.Subject
 	age := now.Sub(s.Since)
+	if t.On != OnAlarm && age < 0 && age >= -mostAhead {
+		age = 0
+	}
 	run := f.standing(t, now)
 	switch {
 	case !s.Red && s.Lasted > 0 && s.Lasted < t.seenFor():
@@ -110,6 +116,8 @@ func decide(t Trigger, f Facts, now time.Time) Decision {
 		return Decision{Ignore, Duplicate, "this was decided already: " + string(f.Last)}
 	case age > t.seenFor()+t.maxAge():
 		return Decision{Ignore, Late, fmt.Sprintf("%s; that is %s ago, and nothing is started after %s", s.What, short(age), short(t.seenFor()+t.maxAge()))}
+	case t.On != OnAlarm && age < 0: // nobody looks at it again
+		return Decision{Notify, Unknown, fmt.Sprintf("%s; nothing is started, because the event is dated %s ahead, and when it was is not known", s.What, short(-age))}
 	case age < t.seenFor():
 		return Decision{Wait, TooShort, fmt.Sprintf("%s, for %s; it has to be for %s", s.What, short(max(age, 0)), short(t.seenFor()))}
 	case f.Downtime != nil && f.Downtime.Until.After(now):

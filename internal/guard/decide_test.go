@@ -39,6 +39,7 @@ func TestDecide(t *testing.T) {
 		return []Run{{Execution: "arn:last", Started: ago(minutes), Running: running}}
 	}
 	mode := func(m Mode) func(*Trigger) { return func(t *Trigger) { t.Mode = m } }
+	asRequest := func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes = OnRequest, nil, 0 }
 	since := func(minutes float64) func(*Facts) { return func(f *Facts) { f.Subject.Since = ago(minutes) } }
 	for _, tt := range []struct {
 		name    string
@@ -60,6 +61,11 @@ func TestDecide(t *testing.T) {
 		{"red a moment too short", nil, since(4.99), Wait, TooShort, "it has to be for 5m"},
 		{"red just long enough", nil, since(5), Start, Wanted, ""},
 		{"red in the future", nil, since(-1), Wait, TooShort, "for 0s"},
+		{"an event of now", asRequest, since(0), Start, Wanted, ""},
+		{"an event dated ahead", asRequest, since(-2.0 / 60), Start, Wanted, ""},
+		{"an event dated a minute ahead", asRequest, since(-1), Start, Wanted, ""},
+		{"an event dated further ahead", asRequest, since(-61.0 / 60), Notify, Unknown, "dated 1m1s ahead"},
+		{"an event dated far ahead that was decided already", asRequest, func(f *Facts) { f.Subject.Since, f.Last = ago(-5), Wanted }, Ignore, Duplicate, ""},
 		{"just young enough", nil, since(20), Start, Wanted, ""},
 		{"too old", nil, since(20.01), Ignore, Late, "nothing is started after 20m"},
 
@@ -180,6 +186,11 @@ func TestCheck(t *testing.T) {
 		{"a second look at nothing", func(t *Trigger) { t.Confirm = &Confirm{} }, []string{"confirm: names neither"}},
 		{"a reference without an endpoint", func(t *Trigger) { t.Confirm = &Confirm{Alarm: "x", Reference: "https://y"} }, []string{"confirm.reference"}},
 		{"an endpoint that is none", func(t *Trigger) { t.Confirm.Endpoint = "example.com" }, []string{"confirm.endpoint"}},
+		{"a second look at an alarm of its own", func(t *Trigger) { t.Confirm.Alarm = "orders-down" }, []string{"confirm.alarm"}},
+		{"a second look at another alarm", func(t *Trigger) { t.Confirm.Alarm = "orders-downstream" }, nil},
+		{"a second look at an alarm with its prefix", func(t *Trigger) { t.Alarms, t.AlarmPrefix, t.Confirm.Alarm = nil, "orders-", "orders-down" }, []string{"confirm.alarm"}},
+		{"a second look at an alarm without its prefix", func(t *Trigger) { t.Alarms, t.AlarmPrefix, t.Confirm.Alarm = nil, "orders-", "canary" }, nil},
+		{"a prefix, and no second alarm", func(t *Trigger) { t.Alarms, t.AlarmPrefix = nil, "orders-" }, nil},
 		{"a port that is missing", func(t *Trigger) { t.Confirm.Endpoint = "tcp://example.com" }, []string{"confirm.endpoint"}},
 		{"a password", func(t *Trigger) { t.Confirm.Endpoint = "https://a:b@example.com" }, []string{"confirm.endpoint"}},
 		{"a port", func(t *Trigger) { t.Confirm.Endpoint = "tcp://example.com:3306" }, nil},

@@ -253,3 +253,49 @@ func TestAcknowledged(t *testing.T) {
 		})
 	}
 }
+
+// A message has what a person needs who has it and nothing else: commands that
+// work as they stand, and links.
+func TestMessages(t *testing.T) {
+	const page = "https://us-west-2.console.aws.amazon.com/states/home?region=us-west-2#/"
+	ran := execution{machine: "failback", name: "last", status: "SUCCEEDED", started: ago(10)}
+	for _, tt := range []struct {
+		name       string
+		trigger    func(*Trigger)
+		deployment string
+		executions []execution
+		says       []string
+		not        []string
+	}{
+		{"started", nil, "dr", nil, []string{"drctl stop " + runPrefix + "failover:trigger-by-hand-", page + "v2/executions/details/" + runPrefix + "failover:trigger-by-hand-"}, []string{"Start it"}},
+		{"asked", func(t *Trigger) { t.Mode = ModeApprove }, "dr", nil, []string{"drctl approve arn:", "drctl decline arn:", page + "v2/executions/details/arn:"}, []string{"Start it"}},
+		{"wanted", func(t *Trigger) { t.Mode = ModeNotify }, "dr", nil, []string{
+			"--state-machine-arn " + machines + `failover:live --input '{"Options":{"Approval":false,"Mode":"run"},"Payload":"orders"}'`,
+			page + "statemachines/view/" + machines + "failover\n", "drctl downtime --for 2h --reason WHY --region us-west-2 --name dr\n",
+		}, []string{"v2/executions", "Disaster"}},
+		{"wanted after a disaster", func(t *Trigger) { t.Mode, t.Disaster = ModeNotify, true }, "dr", nil, []string{`--input '{"Options":{"Approval":false,"Disaster":true,"Mode":"run"},"Payload":"orders"}'`}, nil},
+		{"by the default prefix", func(t *Trigger) { t.Mode = ModeNotify }, "dr-orchestrator", nil, []string{"--reason WHY --region us-west-2\n"}, []string{"--name"}},
+		{"within the cool-down", nil, "dr", []execution{ran}, []string{"drctl acknowledge " + ran.arn() + "\n", page + "v2/executions/details/" + ran.arn() + "\n", page + "statemachines/view/"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			w.executions = tt.executions
+			g := w.guard()
+			g.Deployment = tt.deployment
+			if _, err := g.Decide(t.Context(), Input{Trigger: request(tt.trigger), Event: asked("1", now)}); err != nil || len(w.notices) != 1 {
+				t.Fatalf("%d messages, %v", len(w.notices), err)
+			}
+			message := aws.ToString(w.notices[0].Message)
+			for _, text := range tt.says {
+				if !strings.Contains(message, text) {
+					t.Errorf("%q is not in:\n%s", text, message)
+				}
+			}
+			for _, text := range tt.not {
+				if strings.Contains(message, text) {
+					t.Errorf("%q is in:\n%s", text, message)
+				}
+			}
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,7 +72,7 @@ type Confirm struct {
 	// Reference must answer, so that a guard without a way out does not take its
 	// own silence for that of the endpoint.
 	Reference string `yaml:"reference" json:"reference,omitempty"`
-	// Alarm, of this region, must be red.
+	// Alarm, of this region and none of the trigger's own, must be red.
 	Alarm string `yaml:"alarm" json:"alarm,omitempty"`
 }
 
@@ -191,6 +192,9 @@ func (t Trigger) checkConfirm() []string {
 		return []string{"confirm: names neither an endpoint nor an alarm"}
 	}
 	var all []string
+	if alarm := t.Confirm.Alarm; alarm != "" && (slices.Contains(t.Alarms, alarm) || t.AlarmPrefix != "" && strings.HasPrefix(alarm, t.AlarmPrefix)) {
+		all = append(all, fmt.Sprintf("confirm.alarm: %s is an alarm of the trigger itself: want another one", alarm))
+	}
 	for _, x := range []struct{ name, at string }{{"endpoint", t.Confirm.Endpoint}, {"reference", t.Confirm.Reference}} {
 		if x.at != "" && !probeable(x.at) {
 			all = append(all, fmt.Sprintf("confirm.%s: %q: want https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT", x.name, x.at))
