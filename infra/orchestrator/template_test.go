@@ -389,7 +389,7 @@ func TestNotices(t *testing.T) {
 			names = append(names, strings.TrimPrefix(name, prefixOf(tpl)+"-"))
 		}
 		slices.Sort(names)
-		expected := []string{"event-undelivered", "failback-ended-badly", "failover-ended-badly", "plan-not-ready", "plans-unchecked"}
+		expected := []string{"estate-uncovered", "event-undelivered", "failback-ended-badly", "failover-ended-badly", "plan-not-ready", "plans-unchecked"}
 		for n := 1; (n-1)*10 < len(tpl.of(t, "AWS::Lambda::Function")); n++ { // CloudWatch joins ten metrics
 			expected = append(expected, fmt.Sprintf("functions-failed-%d", n), fmt.Sprintf("functions-throttled-%d", n))
 		}
@@ -592,6 +592,15 @@ func TestChecking(t *testing.T) {
 			t.Errorf("%s may invoke the function", source)
 		}
 		for _, a := range tpl.of(t, "AWS::CloudWatch::Alarm") {
+			if name, _ := a.Properties["AlarmName"].(string); strings.HasSuffix(name, "-estate-uncovered") {
+				want(t, name, a.Properties, "MetricName", run.MetricUncovered)
+				want(t, name, a.Properties, "Statistic", "Maximum")
+				want(t, name, a.Properties, "ComparisonOperator", "GreaterThanThreshold")
+				want(t, name, a.Properties, "Threshold", 0)
+				if period, _ := a.Properties["Period"].(float64); int(period) <= minutes*60 {
+					t.Errorf("%s: a period of %g s may have no check in it", name, period)
+				}
+			}
 			if name, _ := a.Properties["AlarmName"].(string); strings.HasSuffix(name, "-plans-unchecked") {
 				want(t, name, a.Properties, "TreatMissingData", "breaching")
 				want(t, name, a.Properties, "EvaluationPeriods", 2)
