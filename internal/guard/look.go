@@ -85,7 +85,11 @@ func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]
 		red, err := g.alarms(ctx, t.Alarms, t.AlarmPrefix, true)
 		var all []seen
 		for _, a := range red {
-			all = append(all, seen{Subject: ofRed(a)})
+			s := seen{Subject: ofRed(a)}
+			if a.since.IsZero() { // neither too short nor too late: a person has to look
+				s.Since, s.unseen = g.Now().Add(-t.seenFor()), []string{noSince(a)}
+			}
+			all = append(all, s)
 		}
 		return all, err
 	}
@@ -107,6 +111,8 @@ func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]
 func ofRed(a alarm) Subject {
 	return Subject{ID: a.arn + "@" + a.since.UTC().Format(time.RFC3339Nano), What: fmt.Sprintf("the alarm %s is red since %s", a.name, stamp(a.since)), Since: a.since, Red: true}
 }
+
+func noSince(a alarm) string { return "since when the alarm " + a.name + " is red" }
 
 // alarmDetail is the detail of an event of CloudWatch.
 type alarmDetail struct {
@@ -156,7 +162,7 @@ func (g Guard) alarmSubject(ctx context.Context, e event) (seen, error) {
 	now := found[0]
 	switch {
 	case now.red() && now.since.IsZero():
-		return seen{ofRed(told), []string{"since when the alarm " + now.name + " is red"}}, nil
+		return seen{ofRed(told), []string{noSince(now)}}, nil
 	case now.red():
 		return seen{Subject: ofRed(now)}, nil
 	}

@@ -1,7 +1,10 @@
 package guard
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +127,105 @@ func TestWhichIssuesCount(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld()
 			if told := w.decided(t, trigger, eventOf("1", now, tt.detail)); told.Reason != tt.want || len(w.started) > 0 != (tt.want == Wanted) {
+				t.Errorf("%s: %s", told.Reason, told.Why)
+			}
+		})
+	}
+}
+
+// orders is a trigger on an alarm that has to be red for five minutes.
+func orders(change func(*Trigger)) Trigger {
+	t := Trigger{Name: "orders", On: OnAlarm, Mode: ModeAutomatic, Payload: "orders", Alarms: []string{"orders-down"}, SeenForMinutes: 5, Confirm: &Confirm{Endpoint: "https://orders.example.com"}}
+	if change != nil {
+		change(&t)
+	}
+	return t.Normal()
+}
+
+func changed(state string, since time.Time) json.RawMessage {
+	return eventOf("1", since, map[string]any{
+		"alarmName": "orders-down", "state": map[string]any{"value": state, "timestamp": since.Format(alarmTime)},
+		"previousState": map[string]any{"value": "OK", "timestamp": since.Add(-time.Hour).Format(alarmTime)},
+	})
+}
+
+// What the alarm is now counts, and not what its event says of it.
+func TestTheAlarmIsLookedAt(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		world func(*world)
+		event json.RawMessage
+		want  Reason
+		says  string
+	}{
+		{"red", func(w *world) { w.red["orders-down"] = ago(6) }, changed("ALARM", ago(6)), Wanted, ""},
+		{"red, told of the end of an older red", func(w *world) { w.red["orders-down"] = ago(6) }, changed("OK", ago(7)), Wanted, ""},
+		{"green again", func(w *world) { w.other["orders-down"] = "OK" }, changed("ALARM", ago(6)), NotRed, "is OK"},
+		{"gone", func(*world) {}, changed("ALARM", ago(6)), NotRed, "there is no alarm"},
+		{"unreadable, told to be red", func(w *world) { w.alarmErr = errors.New("no answer") }, changed("ALARM", ago(6)), Unknown, "no answer"},
+		{"unreadable, told to be green", func(w *world) { w.alarmErr = errors.New("no answer") }, changed("OK", ago(6)), NotRed, "is OK"},
+		{"red, and nobody knows since when", func(w *world) { w.red["orders-down"] = time.Time{} }, changed("ALARM", ago(6)), Unknown, "since when the alarm orders-down is red"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			tt.world(w)
+			told := w.decided(t, orders(nil), tt.event)
+			if told.Reason != tt.want || !strings.Contains(told.Why, tt.says) || len(w.started) > 0 != (tt.want == Wanted) {
+				t.Errorf("%s: %s", told.Reason, told.Why)
+			}
+		})
+	}
+}
+
+// Looking again without an event starts nothing either of which the time is not
+// known.
+func TestLookingAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		world func(*world)
+		want  []Reason
+		fails bool
+	}{
+		{"red", func(w *world) { w.red["orders-down"] = ago(6) }, []Reason{Wanted}, false},
+		{"green", func(w *world) { w.other["orders-down"] = "OK" }, nil, false},
+		{"nobody knows since when", func(w *world) { w.red["orders-down"] = time.Time{} }, []Reason{Unknown}, false},
+		{"unreadable", func(w *world) { w.alarmErr = errors.New("no answer") }, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			tt.world(w)
+			out, err := w.guard().Decide(t.Context(), Input{Trigger: orders(nil)})
+			var got []Reason
+			for _, d := range out.Decisions {
+				got = append(got, d.Reason)
+			}
+			if (err != nil) != tt.fails || !slices.Equal(got, tt.want) || len(w.started) > 0 != slices.Contains(tt.want, Wanted) {
+				t.Errorf("%v, %v", got, err)
+			}
+		})
+	}
+}
+
+// An alarm that is the second look confirms while it is red, and not by being
+// away.
+func TestTheSecondAlarm(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		world func(*world)
+		want  Reason
+		says  string
+	}{
+		{"red", func(w *world) { w.red["canary"] = ago(1) }, Wanted, "the alarm canary is ALARM"},
+		{"green", func(w *world) { w.other["canary"] = "OK" }, Unconfirmed, "the alarm canary is OK"},
+		{"without data", func(w *world) { w.other["canary"] = "INSUFFICIENT_DATA" }, Unconfirmed, "INSUFFICIENT_DATA"},
+		{"missing", func(*world) {}, Unconfirmed, "there is no alarm canary"},
+		{"unreadable", func(w *world) { w.alarmErr = errors.New("no answer") }, Unconfirmed, "no answer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			tt.world(w)
+			told := w.decided(t, request(func(t *Trigger) { t.Confirm = &Confirm{Alarm: "canary"} }), asked("1", now))
+			if told.Reason != tt.want || !strings.Contains(told.Why, tt.says) || len(w.started) > 0 != (tt.want == Wanted) {
 				t.Errorf("%s: %s", told.Reason, told.Why)
 			}
 		})
