@@ -38,6 +38,7 @@ secondary:
       payload: orders
       confirm: {endpoint: "https://orders.example.com/", reference: "https://status.example.com/"}
     - {name: canaries, on: alarm, alarmPrefix: canary-, mode: approve, payload: orders, confirm: {alarm: orders-unreachable}}
+    - {name: tagged, on: alarm, alarmTag: dr=orders, mode: approve, payload: orders}
     - {name: health, on: health, regions: [us-east-1], services: [RDS], payload: orders}
     - {name: aurora, on: rds, events: [RDS-EVENT-0187], sources: [dbcluster-01], payload: orders}
     - {name: by-hand, on: request, mode: automatic, payload: orders, maxAgeMinutes: 5}
@@ -152,6 +153,7 @@ func playAs(t *testing.T, policies lab.Policies, story func(a alarmed), function
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "orders-unreachable", Composite: true, State: lab.AlarmOK})
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "canary-a", State: lab.AlarmOK})
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "something-else", State: lab.AlarmOK})
+	a.AddAlarm(lab.Alarm{Region: recovery, Name: "with-a-tag", State: lab.AlarmOK, Tags: map[string]string{"dr": "orders"}})
 	a.SetEndpoint("https://orders.example.com/", false)
 	a.SetEndpoint("https://status.example.com/", true)
 	clock.Run(func() {
@@ -168,7 +170,13 @@ func (a alarmed) wait(minutes float64) {
 }
 
 // decisions are what the guard has told EventBridge, as trigger: action, reason.
+// That the trigger by tag is not on an alarm it says of every one, and is left
+// out.
 func (a alarmed) decisions() []string {
+	return slices.DeleteFunc(a.everyDecision(), func(d string) bool { return strings.HasPrefix(d, "tagged: ignore, not-") })
+}
+
+func (a alarmed) everyDecision() []string {
 	all := []string{}
 	for _, e := range a.Events() {
 		var d guard.Told
@@ -204,6 +212,7 @@ func TestRulesOfTheTemplate(t *testing.T) {
 	}{
 		{"a composite alarm that stays red", func(a alarmed) { a.red(orders); a.wait(30) },
 			[]string{"orders-down: wait, too-short", "orders-down: start, wanted"}, 1, "Succeeded"},
+		{"an alarm that carries the tag", func(a alarmed) { a.red("with-a-tag"); a.wait(3) }, []string{"tagged: ask, wanted"}, 1, "Approval needed"},
 		{"an alarm that is not ours", func(a alarmed) { a.red("something-else"); a.wait(30) }, []string{}, 0, ""},
 		{"red for too short a time", func(a alarmed) { a.red(orders); a.wait(4); a.green(orders); a.wait(30) },
 			[]string{"orders-down: wait, too-short", "orders-down: ignore, not-red"}, 0, ""},
@@ -401,6 +410,14 @@ func TestRulesOfTheTemplate(t *testing.T) {
 	})
 }
 
+// An alarm without the tag is a decision, too.
+func TestAlarmsWithoutTheTag(t *testing.T) {
+	a := play(t, func(a alarmed) { a.red("something-else"); a.wait(3); a.green("something-else"); a.wait(3) })
+	if diff := cmp.Diff([]string{"tagged: ignore, not-ours", "tagged: ignore, not-red"}, a.everyDecision()); diff != "" || len(a.Executions()) > 0 {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
+}
+
 // readinessStory is a day of checks: a plan that is ready, a lag that breaks
 // its limit, and goes down again. Two databases stand in no payload.
 func readinessStory(t *testing.T) alarmed {
@@ -512,7 +529,7 @@ func TestGuardWithoutAPermission(t *testing.T) {
 			told := slices.ContainsFunc(a.Notices(), func(n lab.Notice) bool { return strings.Contains(n.Subject, "trigger") }) || len(a.decisions()) > 0 || len(a.Undelivered()) > 0
 			started := len(a.Executions())
 			switch action {
-			case "events:PutEvents", "sns:Publish":
+			case "events:PutEvents", "sns:Publish", "cloudwatch:ListTagsForResource":
 				if started != 1 || !told {
 					t.Errorf("%d runs began, told: %v", started, told)
 				}

@@ -25,6 +25,7 @@ type Reason string
 // The reasons.
 const (
 	NotRed      Reason = "not-red"      // the state is not the wanted one, or no longer
+	NotOurs     Reason = "not-ours"     // the alarm does not carry the tag of the trigger
 	Late        Reason = "late"         // it is too long ago
 	Duplicate   Reason = "duplicate"    // it was decided about before
 	TooShort    Reason = "too-short"    // red, and not for long enough yet
@@ -47,6 +48,7 @@ type Subject struct {
 	What  string    // for a person
 	Since time.Time // when it began
 	Red   bool      // it is in the wanted state
+	Other bool      // it is none of the trigger's
 	// Lasted is how long it was red, of an alarm that no longer is.
 	Lasted time.Duration
 }
@@ -103,6 +105,8 @@ func decide(t Trigger, f Facts, now time.Time) Decision {
 	}
 	run := f.standing(t, now)
 	switch {
+	case s.Other:
+		return Decision{Ignore, NotOurs, s.What}
 	case !s.Red && s.Lasted > 0 && s.Lasted < t.seenFor():
 		return Decision{Ignore, NotRed, fmt.Sprintf("%s: it was red for %s, and has to be for %s", s.What, short(s.Lasted), short(t.seenFor()))}
 	case !s.Red:

@@ -159,6 +159,10 @@ func TestCheck(t *testing.T) {
 		{"a kind that nobody knows", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes = "tuesday", nil, 0 }, []string{"on"}},
 		{"no alarm", func(t *Trigger) { t.Alarms = nil }, []string{"alarms"}},
 		{"alarms twice", func(t *Trigger) { t.AlarmPrefix = "x" }, []string{"alarms"}},
+		{"a tag", func(t *Trigger) { t.Alarms, t.AlarmTag = nil, "dr=orders" }, nil},
+		{"a tag without a value", func(t *Trigger) { t.Alarms, t.AlarmTag = nil, "dr" }, []string{"alarmTag"}},
+		{"a tag and a name", func(t *Trigger) { t.AlarmTag = "dr=orders" }, []string{"alarms"}},
+		{"a tag of a request", func(t *Trigger) { t.On, t.Alarms, t.AlarmTag, t.SeenForMinutes = OnRequest, nil, "dr=orders", 0 }, []string{"on: it is on"}},
 		{"many alarms", func(t *Trigger) { t.Alarms = make([]string, 101) }, []string{"alarms: 101"}},
 		{"alarms with long names", func(t *Trigger) {
 			t.Alarms = nil

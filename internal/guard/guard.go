@@ -126,7 +126,7 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 	}
 	d := decide(t, facts, g.Now())
 	if d.Action == look {
-		facts.Confirmation = g.confirm(ctx, *t.Confirm)
+		facts.Confirmation = g.confirm(ctx, t)
 		d = decide(t, facts, g.Now())
 	}
 	execution := facts.Started

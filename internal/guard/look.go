@@ -23,6 +23,7 @@ import (
 // Alarms is every call to CloudWatch that the guard makes.
 type Alarms interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+	ListTagsForResource(context.Context, *cloudwatch.ListTagsForResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error)
 }
 
 // alarm is what counts of an alarm, single or composite.
@@ -61,6 +62,19 @@ func (g Guard) alarms(ctx context.Context, names []string, prefix string, redOnl
 	return all, nil
 }
 
+// ours reports whether an alarm is one of a trigger that names them by tag; of
+// any other trigger the rule and the names have said so.
+func (g Guard) ours(ctx context.Context, t Trigger, a alarm) (bool, error) {
+	if t.AlarmTag == "" {
+		return true, nil
+	}
+	out, err := g.Alarms.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String(a.arn)})
+	if err != nil {
+		return false, action.Call("looking at the tags of the alarm "+a.name, err)
+	}
+	return slices.ContainsFunc(out.Tags, func(tag cwtypes.Tag) bool { return aws.ToString(tag.Key)+"="+aws.ToString(tag.Value) == t.AlarmTag }), nil
+}
+
 // seen is a subject, and what of it could not be looked at.
 type seen struct {
 	Subject
@@ -86,8 +100,13 @@ func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]
 		var all []seen
 		for _, a := range red {
 			s := seen{Subject: ofRed(a)}
+			if ours, err := g.ours(ctx, t, a); err != nil {
+				s.unseen = []string{err.Error()}
+			} else if !ours {
+				continue
+			}
 			if a.since.IsZero() { // neither too short nor too late: a person has to look
-				s.Since, s.unseen = g.Now().Add(-t.seenFor()), []string{noSince(a)}
+				s.Since, s.unseen = g.Now().Add(-t.seenFor()), append(s.unseen, noSince(a))
 			}
 			all = append(all, s)
 		}
@@ -101,7 +120,7 @@ func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]
 		return nil, action.Errorf(action.InvalidInput, "the event has no id or no time")
 	}
 	if t.On == OnAlarm {
-		s, err := g.alarmSubject(ctx, e)
+		s, err := g.alarmSubject(ctx, t, e)
 		return []seen{s}, err
 	}
 	s, err := eventSubject(t, e)
@@ -140,7 +159,7 @@ func (s alarmState) since() time.Time {
 
 // alarmSubject looks at the alarm of an event. What it is now counts: events
 // come late, twice, and in any order.
-func (g Guard) alarmSubject(ctx context.Context, e event) (seen, error) {
+func (g Guard) alarmSubject(ctx context.Context, t Trigger, e event) (seen, error) {
 	var d alarmDetail
 	if err := json.Unmarshal(e.Detail, &d); err != nil || d.Name == "" {
 		return seen{}, action.Errorf(action.InvalidInput, "the event tells of no alarm: %s", e.Detail)
@@ -160,6 +179,15 @@ func (g Guard) alarmSubject(ctx context.Context, e event) (seen, error) {
 		return seen{Subject: Subject{ID: e.ID, What: fmt.Sprintf("there is no alarm %s any more", d.Name), Since: told.since}}, nil
 	}
 	now := found[0]
+	if now.red() {
+		ours, err := g.ours(ctx, t, now)
+		switch {
+		case err != nil:
+			return seen{ofRed(now), []string{err.Error()}}, nil
+		case !ours:
+			return seen{Subject: Subject{ID: e.ID, What: fmt.Sprintf("the alarm %s does not carry the tag %s", now.name, t.AlarmTag), Since: now.since, Other: true}}, nil
+		}
+	}
 	switch {
 	case now.red() && now.since.IsZero():
 		return seen{ofRed(told), []string{noSince(now)}}, nil
@@ -331,7 +359,8 @@ func IsPlan(ctx context.Context, executions Describer, arn, name string) (bool, 
 }
 
 // confirm takes the second look. Whatever cannot be looked at confirms nothing.
-func (g Guard) confirm(ctx context.Context, c Confirm) *Confirmation {
+func (g Guard) confirm(ctx context.Context, t Trigger) *Confirmation {
+	c := *t.Confirm
 	out := &Confirmation{Confirmed: true}
 	say := func(ok bool, told string) {
 		out.Confirmed = out.Confirmed && ok
@@ -353,6 +382,14 @@ func (g Guard) confirm(ctx context.Context, c Confirm) *Confirmation {
 		case len(found) == 0:
 			say(false, "there is no alarm "+c.Alarm)
 		default:
+			if t.AlarmTag != "" { // Check sees to the names
+				own, err := g.ours(ctx, t, found[0])
+				if err != nil {
+					say(false, err.Error())
+				} else if own {
+					say(false, "the alarm "+c.Alarm+" is one of the trigger itself")
+				}
+			}
 			say(found[0].red(), fmt.Sprintf("the alarm %s is %s", c.Alarm, found[0].state))
 		}
 	}

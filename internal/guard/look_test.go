@@ -231,3 +231,70 @@ func TestTheSecondAlarm(t *testing.T) {
 		})
 	}
 }
+
+// A trigger that names its alarms by a tag is on those that carry it, and the
+// second look at one of them is none. What cannot be looked at starts nothing.
+func TestAlarmsByTag(t *testing.T) {
+	failed := errors.New("no tags")
+	for _, tt := range []struct {
+		name, tag, canary string
+		err               error
+		want              Reason
+		again             []Reason
+	}{
+		{"it carries the tag", "dr=orders", "dr=canary", nil, Wanted, []Reason{Wanted}},
+		{"it carries another value", "dr=billing", "", nil, NotOurs, nil},
+		{"it carries none", "", "", nil, NotOurs, nil},
+		{"nobody knows", "dr=orders", "", failed, Unknown, []Reason{Unknown}},
+		{"the second carries it, too", "dr=orders", "dr=orders", nil, Unconfirmed, []Reason{Unconfirmed, Unconfirmed}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			trigger := orders(func(t *Trigger) { t.Alarms, t.AlarmTag, t.Confirm = nil, "dr=orders", &Confirm{Alarm: "canary"} })
+			if problems := trigger.Check(); problems != nil {
+				t.Fatal(problems)
+			}
+			at := func() *world {
+				w := newWorld()
+				w.red["orders-down"], w.red["canary"] = ago(6), ago(6)
+				w.tags, w.tagErr = map[string]string{"orders-down": tt.tag, "canary": tt.canary}, tt.err
+				return w
+			}
+			w := at()
+			if told := w.decided(t, trigger, changed("ALARM", ago(6))); told.Reason != tt.want || len(w.started) > 0 != (tt.want == Wanted) {
+				t.Errorf("%s: %s", told.Reason, told.Why)
+			}
+			w = at()
+			if tt.err != nil { // one alarm is enough
+				delete(w.red, "canary")
+			}
+			out, err := w.guard().Decide(t.Context(), Input{Trigger: trigger})
+			var got []Reason
+			for _, d := range out.Decisions {
+				got = append(got, d.Reason)
+			}
+			if err != nil || !slices.Equal(got, tt.again) {
+				t.Errorf("again: %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// Tags that one trigger does not name are not read.
+func TestTagsAreReadWhereTheyCount(t *testing.T) {
+	for _, tag := range []string{"", "dr=orders"} {
+		w, read := newWorld(), 0
+		w.red["orders-down"], w.tags = ago(6), map[string]string{"orders-down": "dr=orders"}
+		w.before = func(call string) {
+			if call == "ListTagsForResource" {
+				read++
+			}
+		}
+		trigger := orders(nil)
+		if tag != "" {
+			trigger.Alarms, trigger.AlarmTag = nil, tag
+		}
+		if told := w.decided(t, trigger, changed("ALARM", ago(6))); told.Reason != Wanted || (read > 0) != (tag != "") {
+			t.Errorf("%q: %s, tags were read %d times", tag, told.Reason, read)
+		}
+	}
+}

@@ -48,6 +48,7 @@ type Trigger struct {
 
 	Alarms      []string `yaml:"alarms" json:"alarms,omitempty"`
 	AlarmPrefix string   `yaml:"alarmPrefix" json:"alarmPrefix,omitempty"`
+	AlarmTag    string   `yaml:"alarmTag" json:"alarmTag,omitempty"`     // KEY=VALUE
 	Services    []string `yaml:"services" json:"services,omitempty"`     // of AWS Health: RDS, EC2
 	EventTypes  []string `yaml:"eventTypes" json:"eventTypes,omitempty"` // of AWS Health: codes
 	Regions     []string `yaml:"regions" json:"regions,omitempty"`       // of AWS Health: those whose loss counts
@@ -131,8 +132,17 @@ func (t Trigger) Check() []string {
 	}
 	switch t.On {
 	case OnAlarm:
-		if (len(t.Alarms) > 0) == (t.AlarmPrefix != "") {
-			add("alarms: want either alarms or alarmPrefix")
+		given := 0
+		for _, is := range []bool{len(t.Alarms) > 0, t.AlarmPrefix != "", t.AlarmTag != ""} {
+			if is {
+				given++
+			}
+		}
+		if given != 1 {
+			add("alarms: want either alarms, alarmPrefix or alarmTag")
+		}
+		if key, value, ok := strings.Cut(t.AlarmTag, "="); t.AlarmTag != "" && (!ok || key == "" || value == "") {
+			add("alarmTag: %q: want KEY=VALUE", t.AlarmTag)
 		}
 		if len(t.Alarms) > mostAlarms {
 			add("alarms: %d: want at most %d", len(t.Alarms), mostAlarms)
@@ -156,7 +166,7 @@ func (t Trigger) Check() []string {
 		on    string
 		given bool
 	}{
-		{OnAlarm, len(t.Alarms) > 0 || t.AlarmPrefix != "" || t.SeenForMinutes != 0},
+		{OnAlarm, len(t.Alarms) > 0 || t.AlarmPrefix != "" || t.AlarmTag != "" || t.SeenForMinutes != 0},
 		{OnHealth, len(t.Services) > 0 || len(t.EventTypes) > 0 || len(t.Regions) > 0},
 		{OnRDS, len(t.Events) > 0 || len(t.Sources) > 0},
 	} {
@@ -223,6 +233,9 @@ func probeable(at string) bool {
 func (t Trigger) Pattern(prefix string) map[string]any {
 	switch t.On {
 	case OnAlarm:
+		if t.AlarmTag != "" { // which no event carries
+			return map[string]any{"source": []any{"aws.cloudwatch"}, "detail-type": []any{"CloudWatch Alarm State Change"}}
+		}
 		names := list(t.Alarms)
 		if t.AlarmPrefix != "" {
 			names = append(names, map[string]any{"prefix": t.AlarmPrefix})

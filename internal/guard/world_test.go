@@ -49,6 +49,8 @@ type world struct {
 	now        time.Time
 	red        map[string]time.Time // alarms, and since when
 	other      map[string]string    // alarms that are not red, and their state
+	tags       map[string]string    // of alarms: one each, KEY=VALUE
+	tagErr     error
 	alarmErr   error
 	executions []execution // the oldest first
 	unlisted   bool        // ListExecutions knows nothing of what was started lately
@@ -111,6 +113,15 @@ func (w *world) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsI
 		}
 	}
 	return out, w.alarmErr
+}
+
+func (w *world) ListTagsForResource(_ context.Context, in *cloudwatch.ListTagsForResourceInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error) {
+	defer w.call("ListTagsForResource")()
+	out := &cloudwatch.ListTagsForResourceOutput{Tags: []cwtypes.Tag{{Key: aws.String("name"), Value: aws.String("x")}}}
+	if key, value, ok := strings.Cut(w.tags[strings.TrimPrefix(aws.ToString(in.ResourceARN), "arn:alarm:")], "="); ok {
+		out.Tags = append(out.Tags, cwtypes.Tag{Key: aws.String(key), Value: aws.String(value)})
+	}
+	return out, w.tagErr
 }
 
 func (w *world) StartExecution(_ context.Context, in *sfn.StartExecutionInput, _ ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error) {
