@@ -456,6 +456,8 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+var issuesOf = regexp.MustCompile(`"eventRegion": \[[^\]]*\]`)
+
 // Each region works while the other is gone, so its template must not know it.
 func TestRegionsKnowNothingOfEachOther(t *testing.T) {
 	for _, name := range []string{"plain", "full"} {
@@ -477,7 +479,9 @@ func TestRegionsKnowNothingOfEachOther(t *testing.T) {
 			if strings.Contains(tpl.path, "secondary") {
 				other = primary
 			}
-			if strings.Contains(tpl.text, `"`+other+`"`) || strings.Contains(tpl.text, "."+other+".") {
+			// What AWS Health says of the other region is read here, and needs nothing there.
+			named := issuesOf.ReplaceAllString(tpl.text, "")
+			if strings.Contains(named, `"`+other+`"`) || strings.Contains(named, "."+other+".") {
 				t.Errorf("%s: names %s", filepath.Base(tpl.path), other)
 			}
 		}
