@@ -60,7 +60,6 @@ type world struct {
 	notices    []sns.PublishInput
 	events     []Told
 	started    []sfn.StartExecutionInput
-	lists      int
 	// before is called ahead of each call, and after behind each that took effect.
 	before, after func(call string)
 }
@@ -149,32 +148,33 @@ func (w *world) DescribeExecution(_ context.Context, in *sfn.DescribeExecutionIn
 
 func (w *world) ListExecutions(_ context.Context, in *sfn.ListExecutionsInput, _ ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error) {
 	defer w.call("ListExecutions")()
-	w.lists++
 	if in.StatusFilter == sfntypes.ExecutionStatusPendingRedrive {
 		return nil, errors.New("ValidationException: PENDING_REDRIVE goes with mapRunArn only")
 	}
-	var of []execution
-	for _, e := range slices.Backward(w.executions) {
-		lately := slices.ContainsFunc(w.started, func(s sfn.StartExecutionInput) bool { return aws.ToString(s.Name) == e.name })
-		if machines+e.machine == aws.ToString(in.StateMachineArn) && (in.StatusFilter == "" || in.StatusFilter == e.status) && !(w.unlisted && lately) {
-			of = append(of, e)
-		}
-	}
+	machine := strings.TrimPrefix(aws.ToString(in.StateMachineArn), machines)
 	from, _ := strconv.Atoi(aws.ToString(in.NextToken))
 	size := int(in.MaxResults)
 	if size == 0 {
 		size = 100
 	}
-	out := &sfn.ListExecutionsOutput{}
-	for _, e := range of[min(from, len(of)):min(from+size, len(of))] {
+	out, n := &sfn.ListExecutionsOutput{}, 0
+	for _, e := range slices.Backward(w.executions) {
+		if e.machine != machine || in.StatusFilter != "" && in.StatusFilter != e.status ||
+			w.unlisted && slices.ContainsFunc(w.started, func(s sfn.StartExecutionInput) bool { return aws.ToString(s.Name) == e.name }) {
+			continue
+		}
+		if n++; n <= from {
+			continue
+		}
+		if n > from+size {
+			out.NextToken = aws.String(fmt.Sprint(from + size))
+			break
+		}
 		item := sfntypes.ExecutionListItem{ExecutionArn: aws.String(e.arn()), Name: aws.String(e.name), StartDate: aws.Time(e.started), Status: e.status}
 		if !e.redriven.IsZero() {
 			item.RedriveDate = aws.Time(e.redriven)
 		}
 		out.Executions = append(out.Executions, item)
-	}
-	if from+size < len(of) {
-		out.NextToken = aws.String(fmt.Sprint(from + size))
 	}
 	return out, nil
 }
