@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
+	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/guard"
 )
 
@@ -23,7 +25,8 @@ type acknowledgeCommand struct {
 func (c *acknowledgeCommand) Help() string {
 	return `For a time after a run no trigger starts another one: what the run did may itself
 have turned an alarm red. To acknowledge a run says that somebody has looked at it, and
-ends that time. It holds for this run alone.
+ends that time. It holds for this run and for all of the deployment in its region that
+began before it.
 
 Examples:
   drctl acknowledge --region us-west-2 --comment "checked, writes are fine"
@@ -35,7 +38,7 @@ func (c *acknowledgeCommand) Run(s streams, at clock) error {
 	defer cancel()
 	var r *remote
 	var err error
-	id := c.Execution
+	id, name := c.Execution, c.Name
 	if id == "" {
 		if r, err = c.connect(ctx, "", at); err != nil {
 			return err
@@ -43,8 +46,10 @@ func (c *acknowledgeCommand) Run(s streams, at clock) error {
 		id, err = c.last(ctx, r)
 	} else {
 		var e execution
-		r, e, err = c.connectTo(ctx, id, at)
-		id = e.arn
+		if r, e, err = c.connectTo(ctx, id, at); err == nil {
+			id = e.arn
+			name, err = deployment(id)
+		}
 	}
 	if err != nil {
 		return err
@@ -56,11 +61,18 @@ func (c *acknowledgeCommand) Run(s streams, at clock) error {
 	if running(d.Status) {
 		return wrongInput("%s still runs: while it does no trigger starts another one", id)
 	}
+	plan, err := guard.IsPlan(ctx, r.executions, id, aws.ToString(d.Name))
+	if err != nil {
+		return told("looking at "+id, err)
+	}
+	if plan {
+		return wrongInput("%s is a plan: no trigger waits for it", id)
+	}
 	who, err := r.caller(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.memory(r, c.Name).Acknowledge(ctx, id, who.String(), c.Comment, at.Now()); err != nil {
+	if err := c.memory(r, name).Acknowledge(ctx, guard.Run{Execution: id, Started: aws.ToTime(d.StartDate)}, who.String(), c.Comment, at.Now()); err != nil {
 		return told("acknowledging "+id, err)
 	}
 	if c.JSON {
@@ -73,13 +85,25 @@ func (c *acknowledgeCommand) Run(s streams, at clock) error {
 	return nil
 }
 
+// deployment reads the prefix of a deployment from the ARN of an execution of
+// one of its machines.
+func deployment(execution string) (string, error) {
+	machine := strings.Split(execution, ":")[6]
+	for _, kind := range []string{catalog.Failover, catalog.Failback} {
+		if prefix, ok := strings.CutSuffix(machine, "-"+kind); ok {
+			return prefix, nil
+		}
+	}
+	return "", wrongInput("%s is an execution of %s: want one of PREFIX-%s or PREFIX-%s", execution, machine, catalog.Failover, catalog.Failback)
+}
+
 // last finds the run of the machine that began last. Plans are none.
 func (c *acknowledgeCommand) last(ctx context.Context, r *remote) (string, error) {
 	machine, err := c.unaliased(ctx, r)
 	if err != nil {
 		return "", err
 	}
-	pages := sfn.NewListExecutionsPaginator(r.lists, &sfn.ListExecutionsInput{StateMachineArn: &machine, MaxResults: 100})
+	pages := sfn.NewListExecutionsPaginator(r.lists, &sfn.ListExecutionsInput{StateMachineArn: &machine, MaxResults: 1000})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -64,11 +65,52 @@ func TestAcknowledge(t *testing.T) {
 		t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)
 	}
 	memory := guard.Memory{Table: s.table, Name: "dr-orchestrator-locks"}
-	if got, err := memory.Acknowledged(t.Context()); err != nil || got != arn {
-		t.Errorf("the guard reads %q, %v", got, err)
+	if got, err := memory.Acknowledged(t.Context()); err != nil || got == nil || got.Execution != arn || !got.Started.Equal(*s.describe(arn).StartDate) {
+		t.Errorf("the guard reads %+v, %v", got, err)
 	}
 	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || !strings.Contains(out, "Triggers count again") {
 		t.Errorf("by its ARN: exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// The ARN of a run says which deployment it is of; one of something else, or of
+// a plan, is refused.
+func TestAcknowledgeByARN(t *testing.T) {
+	s := serve(t, lab.DefaultEstate(), "", func(a *lab.Account) {
+		for _, name := range []string{"recovery-failover", "recovery-failback", "something"} {
+			if err := a.Define(name, `{"QueryLanguage": "JSONata", "StartAt": "Nothing", "States": {"Nothing": {"Type": "Succeed"}}}`); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	for _, tt := range []struct {
+		machine, input string
+		code           int
+		says           string
+	}{
+		{"recovery-failover", `{}`, exitSucceeded, "Triggers count again"},
+		{"recovery-failback", `{}`, exitSucceeded, "Triggers count again"},
+		{"recovery-failover", `{"Options": {"Mode": "plan"}}`, exitInput, "is a plan"},
+		{"something", `{}`, exitInput, "want one of PREFIX-failover or PREFIX-failback"},
+	} {
+		arn, err := s.start(t.Context(), "arn:aws:states:us-west-2:111122223333:stateMachine:"+tt.machine, "run-"+fmt.Sprint(len(tt.input)), tt.input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ended(t.Context(), arn); err != nil {
+			t.Fatal(err)
+		}
+		code, out, errs := s.drctl("acknowledge", arn)
+		if code != tt.code || !strings.Contains(out+errs, tt.says) {
+			t.Errorf("%s: exit code %d\n%s%s", arn, code, out, errs)
+		}
+		got, err := (guard.Memory{Table: s.table, Name: "recovery-locks"}).Acknowledged(t.Context())
+		if err != nil || got == nil || (got.Execution == arn) != (tt.code == exitSucceeded) {
+			t.Errorf("%s: the guard of the deployment reads %+v, %v", arn, got, err)
+		}
+	}
+	if got, err := (guard.Memory{Table: s.table, Name: "dr-orchestrator-locks"}).Acknowledged(t.Context()); got != nil || err != nil {
+		t.Errorf("the guard of another deployment reads %+v, %v", got, err)
 	}
 }
 

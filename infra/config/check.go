@@ -188,6 +188,14 @@ func (k *checker) triggers(at string, r *Region) {
 			k.add("%s.name: there is another trigger %q", where, t.Name)
 		}
 		seen[t.Name] = true
+		for _, name := range t.Regions {
+			switch {
+			case name == r.Name:
+				k.add("%s.regions: %s is where it fails over to: an issue there is no reason to", where, name)
+			case !slices.Contains(k.Regions, name):
+				k.add("%s.regions: AWS has no region %q", where, name)
+			}
+		}
 		// Without a way out of the VPC every endpoint is silent.
 		if r.VPC != nil && t.Confirm != nil && t.Confirm.Endpoint != "" && t.Confirm.Reference == "" {
 			k.add("%s.confirm.reference: is missing: in a VPC, the guard's own silence has to be told from that of the endpoint", where)

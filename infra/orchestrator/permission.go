@@ -205,6 +205,7 @@ var stepStatements = map[string][]catalog.Statement{
 	},
 	steps.GuardTrigger: {
 		{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"*"}, Reason: "only who may describe all alarms is told of composite ones (CloudWatch API reference, DescribeAlarms)"},
+		{Actions: []string{"cloudwatch:ListTagsForResource"}, Resources: []string{"arn:${Partition}:cloudwatch:${Region}:${Account}:alarm:*"}, Reason: "triggers may name alarms by a tag, and alarms are named by whoever makes them"},
 		{Actions: []string{"dynamodb:GetItem", "dynamodb:PutItem"}, Resources: []string{lockTable}},
 		{Actions: []string{"states:StartExecution"}, Resources: []string{failover}},
 		{Actions: []string{"states:ListExecutions"}, Resources: []string{failover, failback}},

@@ -57,7 +57,7 @@ var called = map[string][]string{
 		"states:DescribeExecution", "states:GetExecutionHistory", "states:ListExecutions", "states:ListMapRuns"},
 	steps.CheckPlans: {"s3:GetObject", "s3:ListBucket", "states:ListExecutions", "states:StartExecution", "events:PutEvents",
 		"elasticache:DescribeGlobalReplicationGroups", "rds:DescribeDBInstances", "rds:DescribeGlobalClusters"},
-	steps.GuardTrigger: {"cloudwatch:DescribeAlarms", "dynamodb:GetItem", "dynamodb:PutItem", "states:StartExecution", "states:ListExecutions", "states:DescribeExecution",
+	steps.GuardTrigger: {"cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource", "dynamodb:GetItem", "dynamodb:PutItem", "states:StartExecution", "states:ListExecutions", "states:DescribeExecution",
 		"events:PutEvents", "sns:Publish"},
 }
 

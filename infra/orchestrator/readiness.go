@@ -39,8 +39,8 @@ func (o *Orchestrator) metric(name, statistic string, period awscdk.Duration) aw
 	})
 }
 
-// readinessAlarms ring when a plan is no longer ready, and when nobody has
-// looked whether it is.
+// readinessAlarms ring when a plan is no longer ready, when nobody has looked
+// whether it is, and when there is no plan for something.
 func (o *Orchestrator) readinessAlarms(topic awssns.Topic) {
 	period := o.checkPeriod()
 	o.alarmOn(topic, "plan-not-ready", "A stored payload could not be carried out now, or a lag is beyond its limit: see the message and the report of the plan.", &awscloudwatch.AlarmProps{
@@ -55,6 +55,8 @@ func (o *Orchestrator) readinessAlarms(topic awssns.Topic) {
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD,
 		TreatMissingData:   awscloudwatch.TreatMissingData_BREACHING,
 	})
+	o.alarm(topic, "estate-uncovered", "A database that could be failed over to this region stands in no stored payload: the event Estate Uncovered names it.",
+		o.metric(run.MetricUncovered, "Maximum", period))
 }
 
 // checkPeriod is a period that a check falls into for certain. CloudWatch's are

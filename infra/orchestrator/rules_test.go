@@ -38,7 +38,8 @@ secondary:
       payload: orders
       confirm: {endpoint: "https://orders.example.com/", reference: "https://status.example.com/"}
     - {name: canaries, on: alarm, alarmPrefix: canary-, mode: approve, payload: orders, confirm: {alarm: orders-unreachable}}
-    - {name: health, on: health, services: [RDS], payload: orders}
+    - {name: tagged, on: alarm, alarmTag: dr=orders, mode: approve, payload: orders}
+    - {name: health, on: health, regions: [us-east-1], services: [RDS], payload: orders}
     - {name: aurora, on: rds, events: [RDS-EVENT-0187], sources: [dbcluster-01], payload: orders}
     - {name: by-hand, on: request, mode: automatic, payload: orders, maxAgeMinutes: 5}
 `
@@ -152,6 +153,7 @@ func playAs(t *testing.T, policies lab.Policies, story func(a alarmed), function
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "orders-unreachable", Composite: true, State: lab.AlarmOK})
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "canary-a", State: lab.AlarmOK})
 	a.AddAlarm(lab.Alarm{Region: recovery, Name: "something-else", State: lab.AlarmOK})
+	a.AddAlarm(lab.Alarm{Region: recovery, Name: "with-a-tag", State: lab.AlarmOK, Tags: map[string]string{"dr": "orders"}})
 	a.SetEndpoint("https://orders.example.com/", false)
 	a.SetEndpoint("https://status.example.com/", true)
 	clock.Run(func() {
@@ -168,7 +170,13 @@ func (a alarmed) wait(minutes float64) {
 }
 
 // decisions are what the guard has told EventBridge, as trigger: action, reason.
+// That the trigger by tag is not on an alarm it says of every one, and is left
+// out.
 func (a alarmed) decisions() []string {
+	return slices.DeleteFunc(a.everyDecision(), func(d string) bool { return strings.HasPrefix(d, "tagged: ignore, not-") })
+}
+
+func (a alarmed) everyDecision() []string {
 	all := []string{}
 	for _, e := range a.Events() {
 		var d guard.Told
@@ -204,6 +212,7 @@ func TestRulesOfTheTemplate(t *testing.T) {
 	}{
 		{"a composite alarm that stays red", func(a alarmed) { a.red(orders); a.wait(30) },
 			[]string{"orders-down: wait, too-short", "orders-down: start, wanted"}, 1, "Succeeded"},
+		{"an alarm that carries the tag", func(a alarmed) { a.red("with-a-tag"); a.wait(3) }, []string{"tagged: ask, wanted"}, 1, "Approval needed"},
 		{"an alarm that is not ours", func(a alarmed) { a.red("something-else"); a.wait(30) }, []string{}, 0, ""},
 		{"red for too short a time", func(a alarmed) { a.red(orders); a.wait(4); a.green(orders); a.wait(30) },
 			[]string{"orders-down: wait, too-short", "orders-down: ignore, not-red"}, 0, ""},
@@ -265,12 +274,24 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			a.wait(1)
 			a.red(orders)
 			a.wait(6)
-			if err := a.memory().Acknowledge(ctx, a.Executions()[0].ARN, "ann", "seen", a.now()); err != nil {
+			if err := a.memory().Acknowledge(ctx, guard.Run{Execution: a.Executions()[0].ARN, Started: a.Executions()[0].Started}, "ann", "seen", a.now()); err != nil {
 				a.t.Error(err)
 			}
 			a.wait(10)
 		}, []string{"orders-down: wait, too-short", "orders-down: start, wanted", "orders-down: ignore, not-red",
 			"orders-down: wait, too-short", "orders-down: notify, cool-down", "orders-down: start, wanted"}, 2, "Succeeded"},
+		{"two runs within the cool-down, acknowledged together", func(a alarmed) {
+			a.begin("by-hand-1", `{"Payload":"orders"}`)
+			a.wait(10)
+			a.begin("by-hand-2", `{"Payload":"orders"}`)
+			a.wait(10)
+			last := a.Executions()[1]
+			if err := a.memory().Acknowledge(ctx, guard.Run{Execution: last.ARN, Started: last.Started}, "ann", "seen", a.now()); err != nil {
+				a.t.Error(err)
+			}
+			a.red(orders)
+			a.wait(15)
+		}, []string{"orders-down: wait, too-short", "orders-down: start, wanted"}, 3, "Succeeded"},
 		{"a plan is no run", func(a alarmed) {
 			a.begin("plan-by-hand", `{"Payload":"orders","Options":{"Mode":"plan"}}`)
 			a.begin("readiness-orders-1", `{"Payload":"orders","Options":{"Mode":"plan"}}`)
@@ -298,7 +319,7 @@ func TestRulesOfTheTemplate(t *testing.T) {
 		}, []string{"canaries: ask, wanted", "orders-down: wait, too-short"}, 1, "Approval needed"},
 		{"by approval, not confirmed", func(a alarmed) { a.red("canary-a"); a.wait(3) }, []string{"canaries: notify, unconfirmed"}, 0, "NOT started"},
 		{"AWS Health", func(a alarmed) {
-			detail := map[string]any{"service": "RDS", "eventTypeCategory": "issue", "eventTypeCode": "AWS_RDS_OPERATIONAL_ISSUE", "statusCode": "open", "eventArn": "arn:aws:health:x::event/RDS/y/z"}
+			detail := map[string]any{"service": "RDS", "eventTypeCategory": "issue", "eventTypeCode": "AWS_RDS_OPERATIONAL_ISSUE", "eventRegion": "us-east-1", "statusCode": "open", "eventArn": "arn:aws:health:x::event/RDS/y/z"}
 			a.Send(recovery, "aws.health", "AWS Health Event", detail)
 			a.wait(1)
 			a.Send(recovery, "aws.health", "AWS Health Event", detail) // the same issue, told again
@@ -309,6 +330,12 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			a.Send(recovery, "aws.health", "AWS Health Event", detail)
 			a.wait(1)
 		}, []string{"health: notify, wanted", "health: ignore, duplicate", "health: ignore, not-red"}, 0, "Failover wanted"},
+		{"AWS Health of another region, and of this one", func(a alarmed) {
+			for _, region := range []string{"ap-southeast-1", recovery} {
+				a.Send(recovery, "aws.health", "AWS Health Event", map[string]any{"service": "RDS", "eventTypeCategory": "issue", "eventTypeCode": "AWS_RDS_OPERATIONAL_ISSUE", "eventRegion": region, "statusCode": "open"})
+			}
+			a.wait(1)
+		}, []string{}, 0, ""},
 		{"an event of RDS", func(a alarmed) {
 			a.Send(recovery, "aws.rds", "RDS DB Cluster Event", map[string]any{"EventID": "RDS-EVENT-0187", "SourceIdentifier": "dbcluster-01"})
 			a.Send(recovery, "aws.rds", "RDS DB Cluster Event", map[string]any{"EventID": "RDS-EVENT-0187", "SourceIdentifier": "other"})
@@ -381,6 +408,14 @@ func TestRulesOfTheTemplate(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An alarm without the tag is a decision, too.
+func TestAlarmsWithoutTheTag(t *testing.T) {
+	a := play(t, func(a alarmed) { a.red("something-else"); a.wait(3); a.green("something-else"); a.wait(3) })
+	if diff := cmp.Diff([]string{"tagged: ignore, not-ours", "tagged: ignore, not-red"}, a.everyDecision()); diff != "" || len(a.Executions()) > 0 {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
 }
 
 // readinessStory is a day of checks: a plan that is ready, a lag that breaks
@@ -494,7 +529,7 @@ func TestGuardWithoutAPermission(t *testing.T) {
 			told := slices.ContainsFunc(a.Notices(), func(n lab.Notice) bool { return strings.Contains(n.Subject, "trigger") }) || len(a.decisions()) > 0 || len(a.Undelivered()) > 0
 			started := len(a.Executions())
 			switch action {
-			case "events:PutEvents", "sns:Publish", "dynamodb:PutItem":
+			case "events:PutEvents", "sns:Publish", "cloudwatch:ListTagsForResource":
 				if started != 1 || !told {
 					t.Errorf("%d runs began, told: %v", started, told)
 				}

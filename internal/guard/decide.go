@@ -25,6 +25,7 @@ type Reason string
 // The reasons.
 const (
 	NotRed      Reason = "not-red"      // the state is not the wanted one, or no longer
+	NotOurs     Reason = "not-ours"     // the alarm does not carry the tag of the trigger
 	Late        Reason = "late"         // it is too long ago
 	Duplicate   Reason = "duplicate"    // it was decided about before
 	TooShort    Reason = "too-short"    // red, and not for long enough yet
@@ -47,6 +48,7 @@ type Subject struct {
 	What  string    // for a person
 	Since time.Time // when it began
 	Red   bool      // it is in the wanted state
+	Other bool      // it is none of the trigger's
 	// Lasted is how long it was red, of an alarm that no longer is.
 	Lasted time.Duration
 }
@@ -77,8 +79,8 @@ type Facts struct {
 	Last         Reason // of the decision about this subject before; empty: none
 	Started      string // ARN of the run that was started for this subject
 	Downtime     *Downtime
-	Runs         []Run    // the newest first
-	Acknowledged string   // ARN of the run whose cool-down a person has ended
+	Runs         []Run    // in any order
+	Acknowledged *Run     // nobody waits for the cool-down of it, or of an older one; nil: none
 	Unseen       []string // what could not be looked at, and why
 	Confirmation *Confirmation
 }
@@ -90,13 +92,21 @@ type Decision struct {
 	Why    string // for a person
 }
 
+// mostAhead is how far the clock of whoever sent an event may be ahead.
+const mostAhead = time.Minute
+
 // decide is the whole judgement. Anything that speaks against a start, or that
 // is not known, keeps it from starting anything.
 func decide(t Trigger, f Facts, now time.Time) Decision {
 	s := f.Subject
 	age := now.Sub(s.Since)
+	if t.On != OnAlarm && age < 0 && age >= -mostAhead {
+		age = 0
+	}
 	run := f.standing(t, now)
 	switch {
+	case s.Other:
+		return Decision{Ignore, NotOurs, s.What}
 	case !s.Red && s.Lasted > 0 && s.Lasted < t.seenFor():
 		return Decision{Ignore, NotRed, fmt.Sprintf("%s: it was red for %s, and has to be for %s", s.What, short(s.Lasted), short(t.seenFor()))}
 	case !s.Red:
@@ -110,6 +120,8 @@ func decide(t Trigger, f Facts, now time.Time) Decision {
 		return Decision{Ignore, Duplicate, "this was decided already: " + string(f.Last)}
 	case age > t.seenFor()+t.maxAge():
 		return Decision{Ignore, Late, fmt.Sprintf("%s; that is %s ago, and nothing is started after %s", s.What, short(age), short(t.seenFor()+t.maxAge()))}
+	case t.On != OnAlarm && age < 0: // nobody looks at it again
+		return Decision{Notify, Unknown, fmt.Sprintf("%s; nothing is started, because the event is dated %s ahead, and when it was is not known", s.What, short(-age))}
 	case age < t.seenFor():
 		return Decision{Wait, TooShort, fmt.Sprintf("%s, for %s; it has to be for %s", s.What, short(max(age, 0)), short(t.seenFor()))}
 	case f.Downtime != nil && f.Downtime.Until.After(now):
@@ -148,19 +160,21 @@ func starts(t Trigger) Action {
 }
 
 // standing gives the run that keeps another one from starting: one that runs,
-// or one within its cool-down.
+// or the newest within its cool-down, whose acknowledgement covers the others.
 func (f Facts) standing(t Trigger, now time.Time) *Run {
 	for i := range f.Runs {
 		if f.Runs[i].Running {
 			return &f.Runs[i]
 		}
 	}
-	for i := range f.Runs {
-		if now.Sub(f.Runs[i].Started) < t.coolDown() && f.Runs[i].Execution != f.Acknowledged {
-			return &f.Runs[i]
+	var newest *Run
+	for i, r := range f.Runs {
+		seen := f.Acknowledged != nil && !r.Started.After(f.Acknowledged.Started)
+		if now.Sub(r.Started) < t.coolDown() && !seen && (newest == nil || r.Started.After(newest.Started)) {
+			newest = &f.Runs[i]
 		}
 	}
-	return nil
+	return newest
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }

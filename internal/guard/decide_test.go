@@ -39,6 +39,7 @@ func TestDecide(t *testing.T) {
 		return []Run{{Execution: "arn:last", Started: ago(minutes), Running: running}}
 	}
 	mode := func(m Mode) func(*Trigger) { return func(t *Trigger) { t.Mode = m } }
+	asRequest := func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes = OnRequest, nil, 0 }
 	since := func(minutes float64) func(*Facts) { return func(f *Facts) { f.Subject.Since = ago(minutes) } }
 	for _, tt := range []struct {
 		name    string
@@ -60,6 +61,11 @@ func TestDecide(t *testing.T) {
 		{"red a moment too short", nil, since(4.99), Wait, TooShort, "it has to be for 5m"},
 		{"red just long enough", nil, since(5), Start, Wanted, ""},
 		{"red in the future", nil, since(-1), Wait, TooShort, "for 0s"},
+		{"an event of now", asRequest, since(0), Start, Wanted, ""},
+		{"an event dated ahead", asRequest, since(-2.0 / 60), Start, Wanted, ""},
+		{"an event dated a minute ahead", asRequest, since(-1), Start, Wanted, ""},
+		{"an event dated further ahead", asRequest, since(-61.0 / 60), Notify, Unknown, "dated 1m1s ahead"},
+		{"an event dated far ahead that was decided already", asRequest, func(f *Facts) { f.Subject.Since, f.Last = ago(-5), Wanted }, Ignore, Duplicate, ""},
 		{"just young enough", nil, since(20), Start, Wanted, ""},
 		{"too old", nil, since(20.01), Ignore, Late, "nothing is started after 20m"},
 
@@ -82,14 +88,19 @@ func TestDecide(t *testing.T) {
 		{"something is not known", nil, func(f *Facts) { f.Unseen = []string{"the table", "the runs"} }, Notify, Unknown, "the table; the runs"},
 
 		{"a run is under way", nil, func(f *Facts) { f.Runs = ran(600, true) }, Notify, Running, "arn:last"},
-		{"a run is under way, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(600, true), "arn:last" }, Notify, Running, ""},
+		{"a run is under way, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(600, true), &ran(600, false)[0] }, Notify, Running, ""},
 		{"within the cool-down", nil, func(f *Facts) { f.Runs = ran(59.9, false) }, Notify, CoolDown, "unless it is acknowledged: arn:last"},
 		{"at the end of the cool-down", nil, func(f *Facts) { f.Runs = ran(60, false) }, Start, Wanted, ""},
-		{"within the cool-down, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), "arn:last" }, Start, Wanted, ""},
-		{"within the cool-down, another acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), "arn:other" }, Notify, CoolDown, ""},
+		{"within the cool-down, acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), &ran(10, false)[0] }, Start, Wanted, ""},
+		{"within the cool-down, an older one acknowledged", nil, func(f *Facts) { f.Runs, f.Acknowledged = ran(10, false), &ran(10.1, false)[0] }, Notify, CoolDown, "arn:last"},
 		{"two runs, the newer acknowledged", nil, func(f *Facts) {
-			f.Runs, f.Acknowledged = append(ran(10, false), Run{"arn:older", ago(30), false}), "arn:last"
-		}, Notify, CoolDown, "arn:older"},
+			f.Runs, f.Acknowledged = append(ran(10, false), Run{"arn:older", ago(30), false}), &ran(10, false)[0]
+		}, Start, Wanted, ""},
+		{"two runs, the older acknowledged", nil, func(f *Facts) {
+			f.Runs, f.Acknowledged = append(ran(10, false), Run{"arn:older", ago(30), false}), &Run{"arn:older", ago(30), false}
+		}, Notify, CoolDown, "arn:last"},
+		{"two runs, the newer is named", nil, func(f *Facts) { f.Runs = append([]Run{{"arn:older", ago(30), false}}, ran(10, false)...) }, Notify, CoolDown, "acknowledged: arn:last"},
+		{"two runs, the newer comes first", nil, func(f *Facts) { f.Runs = append(ran(10, false), Run{"arn:older", ago(30), false}) }, Notify, CoolDown, "acknowledged: arn:last"},
 		{"no cool-down", func(t *Trigger) { zero := 0; t.CoolDownMinutes = &zero }, func(f *Facts) { f.Runs = ran(0.1, false) }, Start, Wanted, ""},
 
 		{"not looked at a second time", nil, func(f *Facts) { f.Confirmation = nil }, look, "", ""},
@@ -148,6 +159,10 @@ func TestCheck(t *testing.T) {
 		{"a kind that nobody knows", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes = "tuesday", nil, 0 }, []string{"on"}},
 		{"no alarm", func(t *Trigger) { t.Alarms = nil }, []string{"alarms"}},
 		{"alarms twice", func(t *Trigger) { t.AlarmPrefix = "x" }, []string{"alarms"}},
+		{"a tag", func(t *Trigger) { t.Alarms, t.AlarmTag = nil, "dr=orders" }, nil},
+		{"a tag without a value", func(t *Trigger) { t.Alarms, t.AlarmTag = nil, "dr" }, []string{"alarmTag"}},
+		{"a tag and a name", func(t *Trigger) { t.AlarmTag = "dr=orders" }, []string{"alarms"}},
+		{"a tag of a request", func(t *Trigger) { t.On, t.Alarms, t.AlarmTag, t.SeenForMinutes = OnRequest, nil, "dr=orders", 0 }, []string{"on: it is on"}},
 		{"many alarms", func(t *Trigger) { t.Alarms = make([]string, 101) }, []string{"alarms: 101"}},
 		{"alarms with long names", func(t *Trigger) {
 			t.Alarms = nil
@@ -157,8 +172,14 @@ func TestCheck(t *testing.T) {
 		}, []string{"it has 1"}},
 		{"a prefix", func(t *Trigger) { t.Alarms, t.AlarmPrefix = nil, "x" }, nil},
 		{"alarms of a request", func(t *Trigger) { t.On = OnRequest }, []string{"on: it is on"}},
-		{"health", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes, t.Services = OnHealth, nil, 0, []string{"RDS"} }, nil},
-		{"health of nothing", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes = OnHealth, nil, 0 }, []string{"services"}},
+		{"health", func(t *Trigger) {
+			t.On, t.Alarms, t.SeenForMinutes, t.Services, t.Regions = OnHealth, nil, 0, []string{"RDS"}, []string{"us-east-1"}
+		}, nil},
+		{"health of nothing", func(t *Trigger) {
+			t.On, t.Alarms, t.SeenForMinutes, t.Regions = OnHealth, nil, 0, []string{"us-east-1"}
+		}, []string{"services"}},
+		{"health of any region", func(t *Trigger) { t.On, t.Alarms, t.SeenForMinutes, t.Services = OnHealth, nil, 0, []string{"RDS"} }, []string{"regions"}},
+		{"an alarm of another region", func(t *Trigger) { t.Regions = []string{"us-east-1"} }, []string{"on: it is on"}},
 		{"rds", func(t *Trigger) {
 			t.On, t.Alarms, t.SeenForMinutes, t.Events, t.Sources = OnRDS, nil, 0, []string{"RDS-EVENT-0187"}, []string{"x"}
 		}, nil},
@@ -169,6 +190,11 @@ func TestCheck(t *testing.T) {
 		{"a second look at nothing", func(t *Trigger) { t.Confirm = &Confirm{} }, []string{"confirm: names neither"}},
 		{"a reference without an endpoint", func(t *Trigger) { t.Confirm = &Confirm{Alarm: "x", Reference: "https://y"} }, []string{"confirm.reference"}},
 		{"an endpoint that is none", func(t *Trigger) { t.Confirm.Endpoint = "example.com" }, []string{"confirm.endpoint"}},
+		{"a second look at an alarm of its own", func(t *Trigger) { t.Confirm.Alarm = "orders-down" }, []string{"confirm.alarm"}},
+		{"a second look at another alarm", func(t *Trigger) { t.Confirm.Alarm = "orders-downstream" }, nil},
+		{"a second look at an alarm with its prefix", func(t *Trigger) { t.Alarms, t.AlarmPrefix, t.Confirm.Alarm = nil, "orders-", "orders-down" }, []string{"confirm.alarm"}},
+		{"a second look at an alarm without its prefix", func(t *Trigger) { t.Alarms, t.AlarmPrefix, t.Confirm.Alarm = nil, "orders-", "canary" }, nil},
+		{"a prefix, and no second alarm", func(t *Trigger) { t.Alarms, t.AlarmPrefix = nil, "orders-" }, nil},
 		{"a port that is missing", func(t *Trigger) { t.Confirm.Endpoint = "tcp://example.com" }, []string{"confirm.endpoint"}},
 		{"a password", func(t *Trigger) { t.Confirm.Endpoint = "https://a:b@example.com" }, []string{"confirm.endpoint"}},
 		{"a port", func(t *Trigger) { t.Confirm.Endpoint = "tcp://example.com:3306" }, nil},

@@ -22,6 +22,7 @@ import (
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/console"
 	"dr-orchestrator/internal/emf"
 	"dr-orchestrator/internal/run"
 )
@@ -125,29 +126,28 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 	}
 	d := decide(t, facts, g.Now())
 	if d.Action == look {
-		facts.Confirmation = g.confirm(ctx, *t.Confirm)
+		facts.Confirmation = g.confirm(ctx, t)
 		d = decide(t, facts, g.Now())
 	}
+	execution := facts.Started
+	var failed error
+	if (d.Action == Start || d.Action == Ask) && execution == "" {
+		d, execution, failed = g.start(ctx, t, s.Subject, d)
+	}
 	if again && (d.Reason == facts.Last || d.Reason == Duplicate) {
-		return nil, nil
+		return nil, nil // of a start that failed, too: the next look tries again
 	}
 	told := Told{
 		Version: run.EventVersion, Trigger: t.Name, On: t.On, Mode: t.Mode, Payload: t.Payload, Region: g.Region,
-		Action: d.Action, Reason: d.Reason, Why: d.Why, Subject: s.ID, Since: s.Since.UTC(), Execution: facts.Started,
-	}
-	var started error
-	if (d.Action == Start || d.Action == Ask) && facts.Started == "" {
-		if told.Execution, started = g.start(ctx, t, s.Subject); started != nil {
-			told.Action, told.Reason = Notify, StartFailed
-			told.Why += "; and the run could not be started: " + started.Error()
-			if again && facts.Last == StartFailed {
-				return nil, nil // told before; the next look tries again
-			}
-		}
+		Action: d.Action, Reason: d.Reason, Why: d.Why, Subject: s.ID, Since: s.Since.UTC(), Execution: execution,
 	}
 	isNew := told.Reason != facts.Last && told.Reason != Duplicate
-	if err := g.tell(ctx, told, isNew); err != nil {
-		return &told, errors.Join(started, err)
+	about := execution
+	if r := facts.standing(t, g.Now()); r != nil && (d.Reason == Running || d.Reason == CoolDown) {
+		about = r.Execution
+	}
+	if err := g.tell(ctx, t, told, about, isNew); err != nil {
+		return &told, errors.Join(failed, err)
 	}
 	// Only what was told is noted, so that nothing is noted and not told. What
 	// was not noted is told once more at the next look.
@@ -156,7 +156,7 @@ func (g Guard) judge(ctx context.Context, t Trigger, s seen, again bool) (*Told,
 			slog.WarnContext(ctx, "the decision was not noted", "error", err.Error())
 		}
 	}
-	return &told, started
+	return &told, failed
 }
 
 // name is the name of the run of a subject: with it, whatever is delivered
@@ -172,15 +172,30 @@ func (g Guard) execution(name string) string {
 // liveAlias is the alias that executions are started by.
 const liveAlias = ":live"
 
-func (g Guard) start(ctx context.Context, t Trigger, s Subject) (string, error) {
-	_, err := g.Executions.StartExecution(ctx, &sfn.StartExecutionInput{
+// start starts the run that was decided on, and gives what came of it: the
+// decision, and the ARN of the run. Of two occurrences that are decided about
+// at once neither sees the run of the other, and ListExecutions may not show it
+// for a while: so the start is claimed first.
+func (g Guard) start(ctx context.Context, t Trigger, s Subject, d Decision) (Decision, string, error) {
+	id := g.execution(name(t, s))
+	failed := func(err error) (Decision, string, error) {
+		return Decision{Notify, StartFailed, d.Why + "; and the run could not be started: " + err.Error()}, "", err
+	}
+	other, err := g.Memory.claim(ctx, id, g.Now())
+	if err != nil {
+		return failed(err)
+	}
+	if other != "" {
+		return Decision{Notify, Running, fmt.Sprintf("%s; a run is being started: %s", s.What, other)}, "", nil
+	}
+	_, err = g.Executions.StartExecution(ctx, &sfn.StartExecutionInput{
 		StateMachineArn: aws.String(g.machine(catalog.Failover) + liveAlias), Name: aws.String(name(t, s)), Input: aws.String(input(t)),
 	})
 	var exists *sfntypes.ExecutionAlreadyExists
 	if err != nil && !errors.As(err, &exists) {
-		return "", action.Mutation("starting the run", err)
+		return failed(action.Mutation("starting the run", err))
 	}
-	return g.execution(name(t, s)), nil
+	return d, id, nil
 }
 
 // input is what the run is started with. It is the same each time, for
@@ -201,7 +216,7 @@ func input(t Trigger) string {
 // message to people where there is something for them to know that they have
 // not been told. That one of the two did not go out is no error while the
 // other did.
-func (g Guard) tell(ctx context.Context, d Told, isNew bool) error {
+func (g Guard) tell(ctx context.Context, t Trigger, d Told, about string, isNew bool) error {
 	slog.InfoContext(ctx, "guard decision", "trigger", d.Trigger, "action", d.Action, "reason", d.Reason, "why", d.Why, "subject", d.Subject, "execution", d.Execution)
 	if err := emf.Write(g.Metrics, emf.Line{
 		Namespace: run.MetricNamespace, Time: g.Now(), Sets: [][]string{{run.DimensionDeployment, run.DimensionTrigger, run.DimensionAction}},
@@ -215,7 +230,7 @@ func (g Guard) tell(ctx context.Context, d Told, isNew bool) error {
 		return missed
 	}
 	_, err := g.Notices.Publish(ctx, &sns.PublishInput{
-		TopicArn: aws.String(g.Topic), Subject: aws.String(run.Subject(headline(d))), Message: aws.String(g.message(d)),
+		TopicArn: aws.String(g.Topic), Subject: aws.String(run.Subject(headline(d))), Message: aws.String(g.message(t, d, about)),
 	})
 	if err != nil && missed != nil {
 		return action.Call("telling of the decision", err)
@@ -236,12 +251,23 @@ func headline(d Told) string {
 	return "Failover NOT started: trigger " + d.Trigger
 }
 
-// message tells a person what happened, and the commands that go on from there.
-func (g Guard) message(d Told) string {
+// ofDeployment is what the commands of drctl want that are given no ARN.
+func (g Guard) ofDeployment() string {
+	const byDefault = "dr-orchestrator"
+	if g.Deployment == byDefault {
+		return " --region " + g.Region
+	}
+	return " --region " + g.Region + " --name " + g.Deployment
+}
+
+// message tells a person what happened, and the commands that go on from there,
+// with links for who has no terminal. about is the ARN of the run that was
+// started, or is in the way; empty: there is none.
+func (g Guard) message(t Trigger, d Told, about string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s)\n%s\n", headline(d), d.Region, d.Why)
-	if d.Execution != "" {
-		fmt.Fprintf(&b, "\n%s\n", d.Execution)
+	if about != "" {
+		fmt.Fprintf(&b, "\n%s\n%s\n", about, console.Execution(about))
 	}
 	command := func(what, line string) { fmt.Fprintf(&b, "\n%s:\n  %s\n", what, line) }
 	switch {
@@ -251,11 +277,12 @@ func (g Guard) message(d Told) string {
 		command("Let it go on", "drctl approve "+d.Execution)
 		command("End it", "drctl decline "+d.Execution+" --reason WHY")
 	default:
-		command("Start it", fmt.Sprintf("aws stepfunctions start-execution --region %s --state-machine-arn %s --input '{\"Payload\":\"%s\"}'", d.Region, g.machine(catalog.Failover)+liveAlias, d.Payload))
-		command("Keep triggers quiet", "drctl downtime --for 2h --reason WHY --region "+d.Region)
+		command("Start it", fmt.Sprintf("aws stepfunctions start-execution --region %s --state-machine-arn %s --input '%s'", d.Region, g.machine(catalog.Failover)+liveAlias, input(t)))
+		command("or there, with what stands behind --input", console.Machine(g.machine(catalog.Failover)))
+		command("Keep triggers quiet", "drctl downtime --for 2h --reason WHY"+g.ofDeployment())
 	}
 	if d.Reason == CoolDown {
-		command("End the cool-down", "drctl acknowledge --region "+d.Region)
+		command("End the cool-down", "drctl acknowledge "+about)
 	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 // Alarms is every call to CloudWatch that the guard makes.
 type Alarms interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+	ListTagsForResource(context.Context, *cloudwatch.ListTagsForResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error)
 }
 
 // alarm is what counts of an alarm, single or composite.
@@ -60,6 +62,19 @@ func (g Guard) alarms(ctx context.Context, names []string, prefix string, redOnl
 	return all, nil
 }
 
+// ours reports whether an alarm is one of a trigger that names them by tag; of
+// any other trigger the rule and the names have said so.
+func (g Guard) ours(ctx context.Context, t Trigger, a alarm) (bool, error) {
+	if t.AlarmTag == "" {
+		return true, nil
+	}
+	out, err := g.Alarms.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String(a.arn)})
+	if err != nil {
+		return false, action.Call("looking at the tags of the alarm "+a.name, err)
+	}
+	return slices.ContainsFunc(out.Tags, func(tag cwtypes.Tag) bool { return aws.ToString(tag.Key)+"="+aws.ToString(tag.Value) == t.AlarmTag }), nil
+}
+
 // seen is a subject, and what of it could not be looked at.
 type seen struct {
 	Subject
@@ -84,7 +99,16 @@ func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]
 		red, err := g.alarms(ctx, t.Alarms, t.AlarmPrefix, true)
 		var all []seen
 		for _, a := range red {
-			all = append(all, seen{Subject: ofRed(a)})
+			s := seen{Subject: ofRed(a)}
+			if ours, err := g.ours(ctx, t, a); err != nil {
+				s.unseen = []string{err.Error()}
+			} else if !ours {
+				continue
+			}
+			if a.since.IsZero() { // neither too short nor too late: a person has to look
+				s.Since, s.unseen = g.Now().Add(-t.seenFor()), append(s.unseen, noSince(a))
+			}
+			all = append(all, s)
 		}
 		return all, err
 	}
@@ -96,7 +120,7 @@ func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]
 		return nil, action.Errorf(action.InvalidInput, "the event has no id or no time")
 	}
 	if t.On == OnAlarm {
-		s, err := g.alarmSubject(ctx, e)
+		s, err := g.alarmSubject(ctx, t, e)
 		return []seen{s}, err
 	}
 	s, err := eventSubject(t, e)
@@ -106,6 +130,8 @@ func (g Guard) subjects(ctx context.Context, t Trigger, raw json.RawMessage) ([]
 func ofRed(a alarm) Subject {
 	return Subject{ID: a.arn + "@" + a.since.UTC().Format(time.RFC3339Nano), What: fmt.Sprintf("the alarm %s is red since %s", a.name, stamp(a.since)), Since: a.since, Red: true}
 }
+
+func noSince(a alarm) string { return "since when the alarm " + a.name + " is red" }
 
 // alarmDetail is the detail of an event of CloudWatch.
 type alarmDetail struct {
@@ -133,7 +159,7 @@ func (s alarmState) since() time.Time {
 
 // alarmSubject looks at the alarm of an event. What it is now counts: events
 // come late, twice, and in any order.
-func (g Guard) alarmSubject(ctx context.Context, e event) (seen, error) {
+func (g Guard) alarmSubject(ctx context.Context, t Trigger, e event) (seen, error) {
 	var d alarmDetail
 	if err := json.Unmarshal(e.Detail, &d); err != nil || d.Name == "" {
 		return seen{}, action.Errorf(action.InvalidInput, "the event tells of no alarm: %s", e.Detail)
@@ -153,9 +179,18 @@ func (g Guard) alarmSubject(ctx context.Context, e event) (seen, error) {
 		return seen{Subject: Subject{ID: e.ID, What: fmt.Sprintf("there is no alarm %s any more", d.Name), Since: told.since}}, nil
 	}
 	now := found[0]
+	if now.red() {
+		ours, err := g.ours(ctx, t, now)
+		switch {
+		case err != nil:
+			return seen{ofRed(now), []string{err.Error()}}, nil
+		case !ours:
+			return seen{Subject: Subject{ID: e.ID, What: fmt.Sprintf("the alarm %s does not carry the tag %s", now.name, t.AlarmTag), Since: now.since, Other: true}}, nil
+		}
+	}
 	switch {
 	case now.red() && now.since.IsZero():
-		return seen{ofRed(told), []string{"since when the alarm " + now.name + " is red"}}, nil
+		return seen{ofRed(told), []string{noSince(now)}}, nil
 	case now.red():
 		return seen{Subject: ofRed(now)}, nil
 	}
@@ -175,6 +210,7 @@ func eventSubject(t Trigger, e event) (Subject, error) {
 		EventARN string `json:"eventArn"` // of AWS Health: the same in every message about one event
 		TypeCode string `json:"eventTypeCode"`
 		Status   string `json:"statusCode"`
+		Region   string `json:"eventRegion"`
 		EventID  string `json:"EventID"` // of RDS
 		Source   string `json:"SourceIdentifier"`
 		Message  string `json:"Message"`
@@ -186,8 +222,8 @@ func eventSubject(t Trigger, e event) (Subject, error) {
 	s := Subject{ID: e.ID, Since: e.Time, Red: true}
 	switch t.On {
 	case OnHealth:
-		s.What = fmt.Sprintf("AWS Health says %s (%s)", d.TypeCode, d.Status)
-		s.Red = d.Status != "closed"
+		s.What = fmt.Sprintf("AWS Health says %s of %s (%s)", d.TypeCode, d.Region, d.Status)
+		s.Red = d.Status == "open" && slices.Contains(t.Regions, d.Region)
 		if d.EventARN != "" {
 			s.ID = d.EventARN
 		}
@@ -224,6 +260,10 @@ func (g Guard) facts(ctx context.Context, t Trigger, s seen) Facts {
 		f.Runs = append(f.Runs, runs...)
 		missed(err)
 	}
+	// Its own run may have been started since it was looked for.
+	if own := g.execution(name(t, s.Subject)); slices.ContainsFunc(f.Runs, func(r Run) bool { return r.Execution == own }) {
+		f.Started = own
+	}
 	return f
 }
 
@@ -241,22 +281,43 @@ func (g Guard) startedFor(ctx context.Context, t Trigger, s Subject) (string, er
 	return id, nil
 }
 
-// mostPages bounds the executions that are looked through: 500.
-const mostPages = 5
+// mostListed bounds the executions of a machine that are looked through. The
+// checks of a hundred stored payloads every five minutes make 28,800 within a
+// day, the longest cool-down.
+const mostListed = 40_000
 
 // runs gives the runs of a machine that run, or began after a time. Plans are
 // none.
 func (g Guard) runs(ctx context.Context, machine string, after time.Time) ([]Run, error) {
+	// What runs may have begun long ago. That a redrive is pending cannot be asked
+	// of a machine (API reference, ListExecutions).
+	all, err := g.list(ctx, machine, sfntypes.ExecutionStatusRunning, time.Time{})
+	if err != nil {
+		return all, err
+	}
+	recent, err := g.list(ctx, machine, "", after)
+	for _, r := range recent {
+		if !slices.ContainsFunc(all, func(known Run) bool { return known.Execution == r.Execution }) {
+			all = append(all, r)
+		}
+	}
+	return all, err
+}
+
+// list gives the runs of a machine in a status, or in any, that began after a
+// time.
+func (g Guard) list(ctx context.Context, machine string, status sfntypes.ExecutionStatus, after time.Time) ([]Run, error) {
 	var all []Run
-	pages := sfn.NewListExecutionsPaginator(g.Executions, &sfn.ListExecutionsInput{StateMachineArn: aws.String(g.machine(machine)), MaxResults: 100})
-	for n := 0; pages.HasMorePages(); n++ {
-		if n == mostPages {
+	pages := sfn.NewListExecutionsPaginator(g.Executions, &sfn.ListExecutionsInput{StateMachineArn: aws.String(g.machine(machine)), StatusFilter: status, MaxResults: 1000})
+	for listed := 0; pages.HasMorePages(); {
+		if listed >= mostListed {
 			return all, action.Errorf(action.Internal, "the machine %s has run too often to look through it all", machine)
 		}
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return all, action.Call("looking at the runs of the machine "+machine, err)
 		}
+		listed += len(page.Executions)
 		for _, e := range page.Executions {
 			running := e.Status == sfntypes.ExecutionStatusRunning || e.Status == sfntypes.ExecutionStatusPendingRedrive
 			if !running && !aws.ToTime(e.StartDate).After(after) {
@@ -270,16 +331,13 @@ func (g Guard) runs(ctx context.Context, machine string, after time.Time) ([]Run
 				all = append(all, Run{aws.ToString(e.ExecutionArn), aws.ToTime(e.StartDate), running})
 			}
 		}
-		// They come newest first, and nothing runs for longer than this.
-		if last := len(page.Executions) - 1; last >= 0 && aws.ToTime(page.Executions[last].StartDate).Before(after.Add(-longestRun)) {
+		// They come newest first.
+		if last := len(page.Executions) - 1; last >= 0 && !latest(aws.ToTime(page.Executions[last].StartDate), aws.ToTime(page.Executions[last].RedriveDate)).After(after) {
 			break
 		}
 	}
 	return all, nil
 }
-
-// longestRun is the longest time limit of a run (package payload).
-const longestRun = 7 * 24 * time.Hour
 
 // Describer tells of one execution.
 type Describer interface {
@@ -301,7 +359,8 @@ func IsPlan(ctx context.Context, executions Describer, arn, name string) (bool, 
 }
 
 // confirm takes the second look. Whatever cannot be looked at confirms nothing.
-func (g Guard) confirm(ctx context.Context, c Confirm) *Confirmation {
+func (g Guard) confirm(ctx context.Context, t Trigger) *Confirmation {
+	c := *t.Confirm
 	out := &Confirmation{Confirmed: true}
 	say := func(ok bool, told string) {
 		out.Confirmed = out.Confirmed && ok
@@ -323,6 +382,14 @@ func (g Guard) confirm(ctx context.Context, c Confirm) *Confirmation {
 		case len(found) == 0:
 			say(false, "there is no alarm "+c.Alarm)
 		default:
+			if t.AlarmTag != "" { // Check sees to the names
+				own, err := g.ours(ctx, t, found[0])
+				if err != nil {
+					say(false, err.Error())
+				} else if own {
+					say(false, "the alarm "+c.Alarm+" is one of the trigger itself")
+				}
+			}
 			say(found[0].red(), fmt.Sprintf("the alarm %s is %s", c.Alarm, found[0].state))
 		}
 	}

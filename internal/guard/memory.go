@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,12 +31,14 @@ type Memory struct {
 const (
 	keyDowntime     = "downtime"
 	keyAcknowledged = "acknowledged"
+	keyStarting     = "starting" // the guard's own
 
 	attrKey       = "resource"
 	attrUntil     = "until"
 	attrBy        = "by"
 	attrReason    = "reason"
 	attrExecution = "execution"
+	attrStarted   = "started"
 	attrSince     = "since"
 	attrExpires   = "expires"
 )
@@ -64,17 +67,52 @@ func (m Memory) Declare(ctx context.Context, d Downtime, now time.Time) error {
 	}, latest(d.Until, now).Add(remembered))
 }
 
-// Acknowledged gives the run whose cool-down a person has ended; empty: none.
-func (m Memory) Acknowledged(ctx context.Context) (string, error) {
+// Acknowledged gives the run that a person has acknowledged last; nil: none.
+func (m Memory) Acknowledged(ctx context.Context) (*Run, error) {
 	item, err := m.get(ctx, keyAcknowledged)
-	return item[attrExecution], err
+	if err != nil || item == nil {
+		return nil, err
+	}
+	started, err := time.Parse(time.RFC3339Nano, item[attrStarted])
+	if err != nil {
+		return nil, fmt.Errorf("the acknowledged run: %w", err)
+	}
+	return &Run{Execution: item[attrExecution], Started: started}, nil
 }
 
-// Acknowledge ends the cool-down after a run.
-func (m Memory) Acknowledge(ctx context.Context, execution, by, comment string, now time.Time) error {
+// Acknowledge ends the cool-down after a run, and after all that began before
+// it.
+func (m Memory) Acknowledge(ctx context.Context, r Run, by, comment string, now time.Time) error {
 	return m.put(ctx, keyAcknowledged, map[string]string{
-		attrExecution: execution, attrBy: by, attrReason: comment, attrSince: now.UTC().Format(time.RFC3339),
+		attrExecution: r.Execution, attrStarted: r.Started.UTC().Format(time.RFC3339Nano), attrBy: by, attrReason: comment, attrSince: now.UTC().Format(time.RFC3339),
 	}, now.Add(remembered))
+}
+
+// claimed is how long nobody else may start a run: longer than the guard lives
+// from there to the start, and than ListExecutions takes to show what was
+// started.
+const claimed = 5 * time.Minute
+
+// claim notes that a run is about to be started, unless another one is: then it
+// gives the ARN of that one. A claim is as good for whoever comes again with
+// the same run, and ends by itself where nobody does.
+func (m Memory) claim(ctx context.Context, execution string, now time.Time) (string, error) {
+	text := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	in := m.item(keyStarting, map[string]string{attrExecution: execution, attrUntil: text(now.Add(claimed))}, now.Add(remembered))
+	in.ConditionExpression = aws.String("attribute_not_exists(#resource) OR #execution = :me OR #until < :now")
+	in.ExpressionAttributeNames = map[string]string{"#resource": attrKey, "#execution": attrExecution, "#until": attrUntil}
+	in.ExpressionAttributeValues = map[string]types.AttributeValue{":me": &types.AttributeValueMemberS{Value: execution}, ":now": &types.AttributeValueMemberS{Value: text(now)}}
+	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	_, err := m.Table.PutItem(ctx, in)
+	var held *types.ConditionalCheckFailedException
+	if errors.As(err, &held) {
+		other := "another one"
+		if s, ok := held.Item[attrExecution].(*types.AttributeValueMemberS); ok {
+			other = s.Value
+		}
+		return other, nil
+	}
+	return "", action.Call("noting the start in the table "+m.Name, err)
 }
 
 func subjectKey(trigger, id string) string { return "trigger/" + trigger + "/" + digest(id) }
@@ -110,6 +148,11 @@ func (m Memory) get(ctx context.Context, key string) (map[string]string, error) 
 }
 
 func (m Memory) put(ctx context.Context, key string, texts map[string]string, expires time.Time) error {
+	_, err := m.Table.PutItem(ctx, m.item(key, texts, expires))
+	return action.Call("writing "+key+" into the table "+m.Name, err)
+}
+
+func (m Memory) item(key string, texts map[string]string, expires time.Time) *dynamodb.PutItemInput {
 	item := map[string]types.AttributeValue{
 		attrKey:     &types.AttributeValueMemberS{Value: key},
 		attrExpires: &types.AttributeValueMemberN{Value: fmt.Sprint(expires.Unix())},
@@ -117,8 +160,7 @@ func (m Memory) put(ctx context.Context, key string, texts map[string]string, ex
 	for name, text := range texts {
 		item[name] = &types.AttributeValueMemberS{Value: text}
 	}
-	_, err := m.Table.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String(m.Name), Item: item})
-	return action.Call("writing "+key+" into the table "+m.Name, err)
+	return &dynamodb.PutItemInput{TableName: aws.String(m.Name), Item: item}
 }
 
 // digest shortens an identity to what a name can hold.

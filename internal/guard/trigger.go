@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,8 +48,10 @@ type Trigger struct {
 
 	Alarms      []string `yaml:"alarms" json:"alarms,omitempty"`
 	AlarmPrefix string   `yaml:"alarmPrefix" json:"alarmPrefix,omitempty"`
+	AlarmTag    string   `yaml:"alarmTag" json:"alarmTag,omitempty"`     // KEY=VALUE
 	Services    []string `yaml:"services" json:"services,omitempty"`     // of AWS Health: RDS, EC2
 	EventTypes  []string `yaml:"eventTypes" json:"eventTypes,omitempty"` // of AWS Health: codes
+	Regions     []string `yaml:"regions" json:"regions,omitempty"`       // of AWS Health: those whose loss counts
 	Events      []string `yaml:"events" json:"events,omitempty"`         // of RDS: RDS-EVENT-0187
 	Sources     []string `yaml:"sources" json:"sources,omitempty"`       // of RDS: identifiers
 
@@ -70,7 +73,7 @@ type Confirm struct {
 	// Reference must answer, so that a guard without a way out does not take its
 	// own silence for that of the endpoint.
 	Reference string `yaml:"reference" json:"reference,omitempty"`
-	// Alarm, of this region, must be red.
+	// Alarm, of this region and none of the trigger's own, must be red.
 	Alarm string `yaml:"alarm" json:"alarm,omitempty"`
 }
 
@@ -129,8 +132,17 @@ func (t Trigger) Check() []string {
 	}
 	switch t.On {
 	case OnAlarm:
-		if (len(t.Alarms) > 0) == (t.AlarmPrefix != "") {
-			add("alarms: want either alarms or alarmPrefix")
+		given := 0
+		for _, is := range []bool{len(t.Alarms) > 0, t.AlarmPrefix != "", t.AlarmTag != ""} {
+			if is {
+				given++
+			}
+		}
+		if given != 1 {
+			add("alarms: want either alarms, alarmPrefix or alarmTag")
+		}
+		if key, value, ok := strings.Cut(t.AlarmTag, "="); t.AlarmTag != "" && (!ok || key == "" || value == "") {
+			add("alarmTag: %q: want KEY=VALUE", t.AlarmTag)
 		}
 		if len(t.Alarms) > mostAlarms {
 			add("alarms: %d: want at most %d", len(t.Alarms), mostAlarms)
@@ -138,6 +150,9 @@ func (t Trigger) Check() []string {
 	case OnHealth:
 		if len(t.Services) == 0 {
 			add("services: is missing: want services as AWS Health names them")
+		}
+		if len(t.Regions) == 0 {
+			add("regions: is missing: want the regions whose loss counts")
 		}
 	case OnRDS:
 		if len(t.Events) == 0 || len(t.Sources) == 0 {
@@ -151,8 +166,8 @@ func (t Trigger) Check() []string {
 		on    string
 		given bool
 	}{
-		{OnAlarm, len(t.Alarms) > 0 || t.AlarmPrefix != "" || t.SeenForMinutes != 0},
-		{OnHealth, len(t.Services) > 0 || len(t.EventTypes) > 0},
+		{OnAlarm, len(t.Alarms) > 0 || t.AlarmPrefix != "" || t.AlarmTag != "" || t.SeenForMinutes != 0},
+		{OnHealth, len(t.Services) > 0 || len(t.EventTypes) > 0 || len(t.Regions) > 0},
 		{OnRDS, len(t.Events) > 0 || len(t.Sources) > 0},
 	} {
 		if x.given && x.on != t.On {
@@ -187,6 +202,9 @@ func (t Trigger) checkConfirm() []string {
 		return []string{"confirm: names neither an endpoint nor an alarm"}
 	}
 	var all []string
+	if alarm := t.Confirm.Alarm; alarm != "" && (slices.Contains(t.Alarms, alarm) || t.AlarmPrefix != "" && strings.HasPrefix(alarm, t.AlarmPrefix)) {
+		all = append(all, fmt.Sprintf("confirm.alarm: %s is an alarm of the trigger itself: want another one", alarm))
+	}
 	for _, x := range []struct{ name, at string }{{"endpoint", t.Confirm.Endpoint}, {"reference", t.Confirm.Reference}} {
 		if x.at != "" && !probeable(x.at) {
 			all = append(all, fmt.Sprintf("confirm.%s: %q: want https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT", x.name, x.at))
@@ -215,6 +233,9 @@ func probeable(at string) bool {
 func (t Trigger) Pattern(prefix string) map[string]any {
 	switch t.On {
 	case OnAlarm:
+		if t.AlarmTag != "" { // which no event carries
+			return map[string]any{"source": []any{"aws.cloudwatch"}, "detail-type": []any{"CloudWatch Alarm State Change"}}
+		}
 		names := list(t.Alarms)
 		if t.AlarmPrefix != "" {
 			names = append(names, map[string]any{"prefix": t.AlarmPrefix})
@@ -225,7 +246,9 @@ func (t Trigger) Pattern(prefix string) map[string]any {
 			"detail": map[string]any{"alarmName": names},
 		}
 	case OnHealth:
-		detail := map[string]any{"service": list(t.Services), "eventTypeCategory": []any{"issue"}}
+		// Where an event arrives does not say what it is about: public events go to
+		// a second region, too (AWS Health user guide, EventBridge schema).
+		detail := map[string]any{"service": list(t.Services), "eventTypeCategory": []any{"issue"}, "eventRegion": list(t.Regions)}
 		if len(t.EventTypes) > 0 {
 			detail["eventTypeCode"] = list(t.EventTypes)
 		}

@@ -11,17 +11,18 @@ import (
 // keeps its state until a datapoint of its metric changes it, as an alarm does
 // that ignores missing data.
 type Alarm struct {
-	Region    string    `json:"region"`
-	Name      string    `json:"name"`
-	State     string    `json:"state"`         // OK, ALARM or INSUFFICIENT_DATA
-	App       string    `json:"app,omitempty"` // URL of the application that it follows
-	Composite bool      `json:"composite,omitempty"`
-	Metric    *Metric   `json:"metric,omitempty"`
-	Operator  string    `json:"comparisonOperator,omitempty"`
-	Threshold float64   `json:"threshold,omitempty"`
-	Missing   string    `json:"treatMissingData,omitempty"`
-	Actions   []string  `json:"alarmActions,omitempty"`
-	Since     time.Time `json:"-"` // when it came into its state; zero: when the lab began
+	Region    string            `json:"region"`
+	Name      string            `json:"name"`
+	State     string            `json:"state"`         // OK, ALARM or INSUFFICIENT_DATA
+	App       string            `json:"app,omitempty"` // URL of the application that it follows
+	Composite bool              `json:"composite,omitempty"`
+	Metric    *Metric           `json:"metric,omitempty"`
+	Operator  string            `json:"comparisonOperator,omitempty"`
+	Threshold float64           `json:"threshold,omitempty"`
+	Missing   string            `json:"treatMissingData,omitempty"`
+	Actions   []string          `json:"alarmActions,omitempty"`
+	Tags      map[string]string `json:"tags,omitempty"`
+	Since     time.Time         `json:"-"` // when it came into its state; zero: when the lab began
 }
 
 // Metric names a metric of CloudWatch.
@@ -95,6 +96,19 @@ func (e *Estate) alarmState(x *Alarm) string {
 var alarmService = map[string]handler{
 	"cloudwatch:DescribeAlarms": describeAlarms,
 	"cloudwatch:PutMetricData":  putMetricData,
+	"cloudwatch:ListTagsForResource": func(a *Account, c *Call) (any, error) {
+		tags := []map[string]string{}
+		for _, x := range a.Estate.Alarms {
+			if a.alarmARN(x) != c.Params.str("ResourceARN") || x.Region != c.Region {
+				continue
+			}
+			for _, key := range sortedKeys(x.Tags) {
+				tags = append(tags, map[string]string{"Key": key, "Value": x.Tags[key]})
+			}
+			return map[string]any{"Tags": tags}, nil
+		}
+		return nil, fail(404, "ResourceNotFoundException", "%s does not exist", c.Params.str("ResourceARN"))
+	},
 }
 
 func describeAlarms(a *Account, c *Call) (any, error) {

@@ -43,7 +43,8 @@ func attribute(item map[string]any, name string) string {
 }
 
 // condition evaluates a ConditionExpression of the forms that this product
-// writes: attribute_not_exists(#name) and #name = :value, joined by OR.
+// writes: attribute_not_exists(#name), #name = :value and #name < :value, joined
+// by OR.
 func (a *Account) condition(c *Call, key string) error {
 	expression := c.Params.str("ConditionExpression")
 	if expression == "" {
@@ -58,12 +59,17 @@ func (a *Account) condition(c *Call, key string) error {
 			}
 			continue
 		}
-		name, value, ok := strings.Cut(part, " = ")
-		if !ok {
+		name, value, equal := strings.Cut(part, " = ")
+		less := false
+		if !equal {
+			name, value, less = strings.Cut(part, " < ")
+		}
+		if !equal && !less {
 			return fail(400, "ValidationException", "the lab does not know the condition %q", part)
 		}
 		attributeName, _ := names[name].(string)
-		if exists && attribute(item, attributeName) == attribute(values, value) {
+		has, asked := attribute(item, attributeName), attribute(values, value)
+		if exists && (equal && has == asked || less && has != "" && has < asked) {
 			return nil
 		}
 	}

@@ -93,6 +93,8 @@ func (a *Account) resources(c *Call) []string {
 		return []string{arn("scheduler", c.Region, "schedule/"+cmp.Or(c.Params.str("GroupName"), c.Params.str("groupName"), "default")+"/"+c.Params.str("Name"))}
 	case "route53:GetHealthCheck", "route53:UpdateHealthCheck":
 		return []string{"arn:aws:route53:::healthcheck/" + c.Params.str("HealthCheckId")}
+	case "cloudwatch:ListTagsForResource":
+		return []string{c.Params.str("ResourceARN")}
 	case "cloudwatch:DescribeAlarms":
 		if types := c.Params.list("AlarmTypes", ""); len(types) == 1 && types[0] == "MetricAlarm" {
 			var all []string

@@ -12,6 +12,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/console"
 )
 
 // isApproval reports a resource that is no resource: a question to a person.
@@ -71,6 +72,7 @@ func (a Approver) Request(ctx context.Context, in ApprovalInput) (Requested, err
 func question(in ApprovalInput, plan Plan, checked []action.Checked, until time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The %s run %s in %s waits for an approval until %s.\n", in.Run.Machine, in.Run.ID, in.Run.Region, until.Format(time.RFC3339))
+	fmt.Fprintf(&b, "%s\n", console.Execution(in.Run.Execution))
 	if in.Layer != nil {
 		fmt.Fprintf(&b, "%s\n", strings.TrimSpace(in.Layer.Name+": "+in.Layer.Message))
 	}
