@@ -186,7 +186,7 @@ var Entries = []Entry{
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
 			{
 				Actions: []string{"rds:CreateDBCluster", "rds:CreateDBInstance", "rds:ModifyDBCluster", "rds:ModifyDBInstance", "rds:DeleteDBCluster", "rds:DeleteDBInstance",
-					"rds:DescribeDBClusterSnapshots", "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:DescribeDBSubnetGroups"},
+					"rds:DescribeDBClusterSnapshots", "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:DescribeDBSubnetGroups", "rds:AddTagsToResource"},
 				Resources: []string{
 					anyGlobalCluster, localCluster, anyInstance, anyClusterSnapshot, anySubnetGroup,
 					"arn:${Partition}:rds:${Region}:${Account}:cluster-pg:*", anyParameterGroup, anyOptionGroup,
