@@ -186,12 +186,13 @@ var Entries = []Entry{
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
 			{
 				Actions: []string{"rds:CreateDBCluster", "rds:CreateDBInstance", "rds:ModifyDBCluster", "rds:ModifyDBInstance", "rds:DeleteDBCluster", "rds:DeleteDBInstance",
-					"rds:DescribeDBClusterSnapshots", "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:DescribeDBSubnetGroups", "rds:AddTagsToResource"},
+					"rds:DescribeDBClusterSnapshots", "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:DescribeDBSubnetGroups"},
 				Resources: []string{
 					anyGlobalCluster, localCluster, anyInstance, anyClusterSnapshot, anySubnetGroup,
 					"arn:${Partition}:rds:${Region}:${Account}:cluster-pg:*", anyParameterGroup, anyOptionGroup,
 				},
 			},
+			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{localCluster}},
 			readQuotas, useKeys, passMonitoring, readMetrics,
 		},
 	},

@@ -20,7 +20,8 @@ import (
 // of three things proves that it is the old primary:
 //
 //   - it is the only member of the global cluster, its writer, and the source
-//     has left. In the wrong region it is the other way round;
+//     has left. In the wrong region it is the other way round: the source is
+//     the writer and it stands alone;
 //   - a tag of ours from when that was so. The next steps destroy the first
 //     proof, and a run that is started again goes on by the tag;
 //   - an operator has written its ARN down.
@@ -78,9 +79,7 @@ func (s Survey) unproved(p SecondaryParameters, asked asker) (action.Decision, b
 	case source.marked(c.ARN):
 		return no("the source %s has the tag %s: it is itself the old primary of %s, which seems to be the one that serves. Run the failback in %s; if the tag is out of date, remove it",
 			source.ARN, tagOldOf, c.ARN, p.SourceRegion)
-	case s.LocalIn != "" && source.Global != "":
-		return no("the source %s says that it belongs to the global cluster %s, which does not list it: that it has left is not proved, so %s is left alone", source.ARN, source.Global, c.ARN)
-	case s.LocalIn != "", strings.EqualFold(p.OldDBClusterArn, c.ARN), s.SourceIn == "" && c.marked(source.ARN):
+	case strings.EqualFold(p.OldDBClusterArn, c.ARN), s.LocalIn != "" && source.Global == "", s.LocalIn == "" && s.SourceIn == "" && c.marked(source.ARN):
 		return action.Decision{}, false
 	}
 	// What this run has changed may not be seen everywhere yet.
@@ -89,6 +88,10 @@ func (s Survey) unproved(p SecondaryParameters, asked asker) (action.Decision, b
 			d.Step = step
 			return d, true
 		}
+	}
+	if s.LocalIn != "" {
+		return no("the source %s says that it belongs to the global cluster %s, which does not list it: nothing proves that it has left. If %s is the old primary, name it: OldDBClusterArn %s",
+			source.ARN, source.Global, c.ARN, c.ARN)
 	}
 	if s.SourceIn != "" {
 		return no("%s seems to be the cluster that serves: it stands alone, and the source %s is the writer of %s, as after a detach of %s. If that is so, this is the wrong region: run the failback in %s. If it is the old primary nevertheless, name it: OldDBClusterArn %s",

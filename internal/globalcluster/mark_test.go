@@ -39,8 +39,9 @@ func TestOnlyAProvedOldPrimaryIsTouched(t *testing.T) {
 		says   string
 	}{
 		{"the source has left", detachedSurvey(), same, true, ""},
-		{"the source says that it is a member", survey(detachedSurvey, func(s *Survey) { s.Source.Global = "orders" }), same, false, "that it has left is not proved"},
-		{"the source says so, and the old one is marked", survey(marked, func(s *Survey) { s.Source.Global = "orders" }), same, false, "that it has left is not proved"},
+		{"the source says that it is a member", survey(detachedSurvey, func(s *Survey) { s.Source.Global = "orders" }), same, false, "nothing proves that it has left"},
+		{"the source says so, and the old one is named", survey(detachedSurvey, func(s *Survey) { s.Source.Global = "orders" }), named, true, ""},
+		{"the source says so, and the old one is marked", survey(marked, func(s *Survey) { s.Source.Global = "orders" }), same, false, "nothing proves that it has left"},
 		{"the source is marked as the old one of this one", survey(detachedSurvey, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(primary, noon) }), same, false, west},
 		{"the source is marked as the old one of another", survey(detachedSurvey, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(secondary, noon) }), same, true, ""},
 		{"both are marked", survey(alone, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(primary, noon) }), same, false, tagOldOf},

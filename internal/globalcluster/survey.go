@@ -282,7 +282,9 @@ func (s Survey) evidence(p SecondaryParameters) action.Evidence {
 		for _, i := range c.Instances {
 			e["instance"], e["instanceStatus"] = i.ID, i.Status
 		}
-		tell(e, c.Tags)
+		if s.SourceIn != "" { // it took the place; before, its tags tell of an earlier cycle
+			tell(e, c.Tags)
+		}
 		if of, since := c.oldOf(); of != "" {
 			e["oldPrimaryOf"], e["oldPrimarySince"] = of, since
 		}
