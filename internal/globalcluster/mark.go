@@ -125,6 +125,17 @@ func tell(e action.Evidence, tags map[string]string) {
 	}
 }
 
+// story tells a person what the tags of a cluster say of the old primary.
+func (c Cluster) story() string {
+	switch until := c.Tags[tagReaches]; {
+	case c.Tags[tagKept] != "":
+		return "; the old primary is kept as " + c.Tags[tagKept] + ", whose data reach to " + until
+	case c.Tags[tagSnapshot] != "":
+		return "; the old primary is deleted, its snapshot " + c.Tags[tagSnapshot] + " holds its data up to " + until
+	}
+	return ""
+}
+
 // whereabouts finds the newest old primary that was kept under a name of ours,
 // or the newest snapshot of one that was deleted. It is asked for where this run
 // does not remember, before the cluster that takes the place is created.

@@ -402,7 +402,7 @@ func (s Survey) ready(p SecondaryParameters, local Member) action.Decision {
 			return action.WaitFinal(action.StateUnderWay, "catching up", "%v", err)
 		}
 	}
-	return action.Finish("protected", "%s is the connected secondary of %s; cluster and instance %s are available", c.ARN, p.SourceDBClusterIdentifier, best.ID)
+	return action.Finish("protected", "%s is the connected secondary of %s; cluster and instance %s are available%s", c.ARN, p.SourceDBClusterIdentifier, best.ID, c.story())
 }
 
 // look reads as much as the decision needs: while something runs, what stands

@@ -143,10 +143,10 @@ func TestTheReportKnowsTheOldPrimaryOfAnotherRun(t *testing.T) {
 			last := runBack(t, payload, first.Final, "")
 			again := runBack(t, payload, last.Final, "")
 			for _, result := range []Result{last, again} {
-				e := result.Record.Layers[0].Resources[0].Evidence
+				e, message := result.Record.Layers[0].Resources[0].Evidence, result.Record.Layers[0].Resources[0].Message
 				only := fmt.Sprint(e["writesOnlyThere"])
-				if result.Outcome != report.Succeeded || e[tt.evidence] != tt.want || !strings.Contains(only, "in:"+tt.want) || !strings.Contains(only, "until:2026-01-05T") {
-					t.Errorf("%v after %q: %s, %s is %v, and writes are only in %s", tt.parameters, fault, result.Outcome, tt.evidence, e[tt.evidence], only)
+				if result.Outcome != report.Succeeded || e[tt.evidence] != tt.want || !strings.Contains(only, "in:"+tt.want) || !strings.Contains(only, "until:2026-01-05T") || !strings.Contains(message, tt.want) {
+					t.Errorf("%v after %q: %s, %s is %v, and writes are only in %s; %s", tt.parameters, fault, result.Outcome, tt.evidence, e[tt.evidence], only, message)
 				}
 			}
 		}
