@@ -192,6 +192,7 @@ var Entries = []Entry{
 					"arn:${Partition}:rds:${Region}:${Account}:cluster-pg:*", anyParameterGroup, anyOptionGroup,
 				},
 			},
+			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{localCluster}},
 			readQuotas, useKeys, passMonitoring, readMetrics,
 		},
 	},

@@ -1,6 +1,7 @@
 package globalcluster
 
 import (
+	"slices"
 	"strings"
 
 	"dr-orchestrator/internal/action"
@@ -27,8 +28,14 @@ func decide(g Global, local *Local, to goal, asked action.Asked) action.Decision
 		return decideRunning(g, target, to)
 	case target.Writer && g.Status != statusAvailable && action.ConditionOf(conditions, g.Status) != action.StatusTerminal:
 		return action.WaitFinal(action.StateUnderWay, g.Status, "the target takes writes; the global cluster is %s", g.Status)
+	case target.Writer && to.planned:
+		return decideSwitched(g, local, to)
 	case target.Writer:
-		return prove(local, to, "is the writer of "+g.ID)
+		d := prove(local, to, "is the writer of "+g.ID)
+		if d.Move == action.MoveFinish && g.lone() {
+			d.Reason += ". " + g.doubt()
+		}
+		return d
 	}
 	return decideSecondary(g, local, target, to, asked)
 }
@@ -44,6 +51,29 @@ func decideRunning(g Global, target Member, to goal) action.Decision {
 	d := action.Wait(action.StateUnderWay, g.Status, "%s is %s", g.ID, g.Failover.Status)
 	d.Final = target.Writer
 	return d
+}
+
+// decideSwitched judges a planned target that is the writer. One that is alone
+// in the global cluster may be what a detach has left behind, while the cluster
+// that was detached serves: only a member that follows it proves the opposite.
+func decideSwitched(g Global, local *Local, to goal) action.Decision {
+	switch {
+	case g.lone():
+		return action.Fail(action.Refused, action.StateUnknown, "no secondary", "%s", g.doubt())
+	case slices.ContainsFunc(g.Members, func(m Member) bool { return !m.Writer && m.Sync == syncConnected }):
+		return prove(local, to, "is the writer of "+g.ID)
+	case slices.ContainsFunc(g.Members, func(m Member) bool { return !m.Writer && m.Sync == syncResync }):
+		return action.WaitFinal(action.StateUnderWay, syncResync, "%s is the writer of %s, and no other member is synchronized yet", to.target, g.ID)
+	}
+	return action.Wait(action.StateUnknown, "not connected", "%s is the writer of %s, and no other member is shown as %s: waiting for a proof that it is the one that serves", to.target, g.ID, syncConnected)
+}
+
+// lone reports whether a global cluster has one member only.
+func (g Global) lone() bool { return len(g.Members) == 1 }
+
+// doubt tells what a single member does not prove.
+func (g Global) doubt() string {
+	return g.ID + " has no secondary: nothing proves that " + g.Members[0].ARN + " is the cluster that serves, for one that was detached may. Run the failback first: it refuses where the roles are the other way round"
 }
 
 // decideAlone judges a target that is no member of the global cluster. Only a

@@ -170,6 +170,14 @@ func TestDecideRules(t *testing.T) {
 		{"writer, cluster rebooting", global("available", secondary), local("rebooting", "orders-1", "available", 1), now, same(wait, underWay, "")},
 		{"writer, instance not shown", global("available", secondary), local("available", "orders-1", "", 1), now, same(wait, underWay, "")},
 
+		{"writer, the other member not synchronized yet", with(global("available", secondary), func(g *Global) { g.Members[0].Sync = syncResync }), up, now, but(same(finish, done, ""), "planned", wait, underWay, "")},
+		{"writer, not shown whether the other is in sync", with(global("available", secondary), func(g *Global) { g.Members[0].Sync = "" }), up, now, but(same(finish, done, ""), "planned", wait, unknown, "")},
+		{"writer, one of two others in sync", with(global("available", secondary), func(g *Global) {
+			g.Members = append(slices.Clone(g.Members), Member{ARN: europe, Sync: syncResync})
+		}), up, now, same(finish, done, "")},
+		{"writer, no other member: one that was detached may serve", with(global("available", secondary), func(g *Global) { g.Members = g.Members[1:] }), up, now, but(same(finish, done, ""), "planned", fail, unknown, action.Refused)},
+		{"writer, no other member, not looked at it", with(global("available", secondary), func(g *Global) { g.Members = g.Members[1:] }), nil, now, but(same(look, unknown, ""), "planned", fail, unknown, action.Refused)},
+
 		{"our operation pending", running("pending", secondary), up, now, same(wait, underWay, "")},
 		{"our operation running", running("failing-over", secondary), up, now, same(wait, underWay, "")},
 		{"our operation being cancelled", running("cancelling", secondary), up, now, same(wait, underWay, "")},

@@ -126,11 +126,19 @@ type scene struct {
 	follows  string // cluster that the target says it replicates
 	source   string // status of the primary cluster and its instance
 	absent   bool   // no such global cluster
+	other    string // how the primary is shown as a member, where it is not connected; gone: not at all
 }
 
 func (s scene) global() types.GlobalCluster {
 	g := types.GlobalCluster{GlobalClusterIdentifier: aws.String("orders"), Status: aws.String(s.status), FailoverState: s.failover}
-	g.GlobalClusterMembers = []types.GlobalClusterMember{{DBClusterArn: aws.String(primary), IsWriter: aws.Bool(s.writer == primary)}}
+	g.GlobalClusterMembers = []types.GlobalClusterMember{{DBClusterArn: aws.String(primary), IsWriter: aws.Bool(s.writer == primary), SynchronizationStatus: "connected"}}
+	switch s.other {
+	case "":
+	case "gone":
+		g.GlobalClusterMembers = nil
+	default:
+		g.GlobalClusterMembers[0].SynchronizationStatus = types.GlobalClusterMemberSynchronizationStatus(s.other)
+	}
 	if !s.gone {
 		g.GlobalClusterMembers = append(g.GlobalClusterMembers, types.GlobalClusterMember{
 			DBClusterArn: aws.String(secondary), IsWriter: aws.Bool(s.writer == secondary), SynchronizationStatus: s.sync,

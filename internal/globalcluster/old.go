@@ -22,6 +22,7 @@ type SnapshotAPI interface {
 
 // KeepAPI are the calls that put an old cluster out of the way.
 type KeepAPI interface {
+	AddTagsToResource(context.Context, *rds.AddTagsToResourceInput, ...func(*rds.Options)) (*rds.AddTagsToResourceOutput, error)
 	RemoveFromGlobalCluster(context.Context, *rds.RemoveFromGlobalClusterInput, ...func(*rds.Options)) (*rds.RemoveFromGlobalClusterOutput, error)
 	DeleteGlobalCluster(context.Context, *rds.DeleteGlobalClusterInput, ...func(*rds.Options)) (*rds.DeleteGlobalClusterOutput, error)
 	ModifyDBCluster(context.Context, *rds.ModifyDBClusterInput, ...func(*rds.Options)) (*rds.ModifyDBClusterOutput, error)
@@ -36,6 +37,7 @@ type DeleteAPI interface {
 
 // The calls about an old cluster.
 const (
+	stepMark           = "marking old primary"
 	stepCopy           = "copying snapshot"
 	stepLeave          = "removing from global cluster"
 	stepEmpty          = "deleting empty global cluster"
@@ -77,9 +79,11 @@ func (c Cluster) oldName() string { return fitted(c.ID, c.oldEnding()) }
 
 const finalInfix = "-final-"
 
-// finalSnapshot names the last snapshot of a cluster that is to be deleted.
-func (c Cluster) finalSnapshot() string {
-	return fitted(c.ID, finalInfix+c.Created.UTC().Format("200601021504"))
+// finalName names the last snapshot of the cluster that is to be deleted. It
+// carries the start of the run: what an earlier run has left does not hold what
+// was written since.
+func (s Survey) finalName() string {
+	return fitted(s.Local.ID, finalInfix+s.Started.UTC().Format("20060102150405"))
 }
 
 const (
@@ -163,7 +167,7 @@ func (s Survey) wrongSource(p SecondaryParameters) (action.Decision, bool) {
 // state is what an unfinished way is in: before its first step ready, after
 // it under way.
 func (s Survey) state() action.State {
-	if s.LocalIn != "" {
+	if s.LocalIn != "" && !s.begun() {
 		return action.StateReady
 	}
 	return action.StateUnderWay
@@ -204,6 +208,9 @@ func (s Survey) wrongOld(p SecondaryParameters) (action.Decision, bool) {
 	}
 	if s.Holder != "" {
 		return action.Fail(action.Conflict, s.state(), "name taken", "DBInstanceIdentifier %s is %s", p.DBInstanceIdentifier, s.Holder), true
+	}
+	if len(s.Taken) > 0 {
+		return action.Fail(action.Conflict, s.state(), "name taken", "the names that the old primary is to get belong to others: %s", strings.Join(s.Taken, ", ")), true
 	}
 	if p.OldPrimary != OldDelete {
 		return action.Decision{}, false
@@ -263,6 +270,12 @@ func (s Survey) leave(p SecondaryParameters, g Global, local Member, asked asker
 	if d, ok := s.mayTouch(p, asked); ok {
 		return d
 	}
+	if !s.Local.marked(p.SourceDBClusterIdentifier) {
+		return s.begin(asked, stepMark, "%s is the old primary of %s, which nothing will show when it has left %s", local.ARN, p.SourceDBClusterIdentifier, g.ID)
+	}
+	if d, ok := s.rescue(asked); ok {
+		return d
+	}
 	return s.begin(asked, stepLeave, "%s is the last member of %s and in the way", local.ARN, g.ID)
 }
 
@@ -274,10 +287,10 @@ func (s Survey) mayTouch(p SecondaryParameters, asked asker) (action.Decision, b
 	if d, ok := s.wrongSource(p); ok {
 		return d, true
 	}
-	if d, ok := s.wrongOld(p); ok {
+	if d, ok := s.unproved(p, asked); ok {
 		return d, true
 	}
-	if d, ok := s.rescue(asked); ok {
+	if d, ok := s.wrongOld(p); ok {
 		return d, true
 	}
 	return s.settled("the old cluster "+s.Local.ARN, s.Local.Status)
@@ -292,6 +305,9 @@ func (s Survey) setAside(p SecondaryParameters, asked asker) action.Decision {
 		return action.WaitFinal(action.StateUnderWay, s.Local.Status, "the old cluster %s is %s", s.Local.ARN, s.Local.Status)
 	}
 	if d, ok := s.mayTouch(p, asked); ok {
+		return d
+	}
+	if d, ok := s.rescue(asked); ok {
 		return d
 	}
 	if s.Global != nil && len(s.Global.Members) == 0 {
@@ -322,16 +338,16 @@ func (s Survey) rename(asked asker) action.Decision {
 // itself.
 func (s Survey) remove(asked asker) action.Decision {
 	c := *s.Local
-	final, taken := s.snapshot(c.finalSnapshot())
+	final, taken := s.snapshot(s.finalName())
 	switch {
 	case !taken:
-		return s.begin(asked, stepFinal, "the old cluster is to be deleted, and %s is to keep what it holds", c.finalSnapshot())
+		return s.begin(asked, stepFinal, "the old cluster is to be deleted, and %s is to keep what it holds", s.finalName())
 	case final.Status == "creating":
 		return action.Wait(action.StateUnderWay, "snapshot", "the final snapshot %s is %s", final.ID, final.Status)
 	case final.Status != statusAvailable:
 		return action.Fail(action.Refused, s.state(), "snapshot", "the final snapshot %s is %s: %s is not deleted", final.ID, final.Status, c.ARN)
 	case len(c.Instances) > 0 && asked("").Now.Sub(final.Taken) > finalAge:
-		return action.Fail(action.Refused, s.state(), "snapshot", "the final snapshot %s is of %s, and %s may have taken writes since: delete the snapshot and a new one will be taken",
+		return action.Fail(action.Refused, s.state(), "snapshot", "the final snapshot %s is of %s, and %s may have taken writes since: start a new run, which takes its own",
 			final.ID, final.Taken.UTC().Format(time.RFC3339), c.ARN)
 	case c.Protected:
 		return s.begin(asked, stepLift, "%s is protected against deletion and LiftDeletionProtection is true", c.ARN)
@@ -362,7 +378,7 @@ func (s Survey) plan(p SecondaryParameters) []string {
 		all = append(all, "nothing is in the way: global cluster, cluster and instance will be created as far as they are missing")
 	case c.Created.IsZero() || c.Source != "" || c.Status == "creating":
 	case p.OldPrimary == OldDelete:
-		all = append(all, fmt.Sprintf("the old primary %s, with %d instances, will leave its global cluster and be DELETED after the final snapshot %s", c.ARN, len(c.Instances), c.finalSnapshot()))
+		all = append(all, fmt.Sprintf("the old primary %s, with %d instances, will leave its global cluster and be DELETED after the final snapshot %s", c.ARN, len(c.Instances), s.finalName())+"; its automated backups stay")
 	default:
 		renamed := []string{c.ID + " to " + c.oldName()}
 		for _, i := range c.Instances {
@@ -380,11 +396,14 @@ func (s Survey) plan(p SecondaryParameters) []string {
 
 // takeOld makes the one call of a step on what is old. A thing that is gone
 // already may have been seen in an old read: the next look decides.
-func (a Secondary) takeOld(ctx context.Context, p SecondaryParameters, s Survey, step string) error {
+func (a Secondary) takeOld(ctx context.Context, p SecondaryParameters, s Survey, step string, now time.Time) error {
 	api := a.RDS(p.ClusterRegion)
 	kind, thing := cutStep(step)
 	var err error
 	switch kind {
+	case stepMark:
+		tags := tagsOf(map[string]string{tagOldOf: s.Local.mark(s.Source.ARN, now)})
+		_, err = api.AddTagsToResource(ctx, &rds.AddTagsToResourceInput{ResourceName: aws.String(s.Local.ARN), Tags: tags})
 	case stepCopy:
 		_, err = api.CopyDBClusterSnapshot(ctx, &rds.CopyDBClusterSnapshotInput{SourceDBClusterSnapshotIdentifier: aws.String(thing), TargetDBClusterSnapshotIdentifier: aws.String(keptCopy(thing))})
 	case stepLeave:
@@ -400,13 +419,15 @@ func (a Secondary) takeOld(ctx context.Context, p SecondaryParameters, s Survey,
 			DBClusterIdentifier: aws.String(s.Local.ID), NewDBClusterIdentifier: aws.String(s.Local.oldName()), ApplyImmediately: aws.Bool(true),
 		})
 	case stepFinal:
-		_, err = api.CreateDBClusterSnapshot(ctx, &rds.CreateDBClusterSnapshotInput{DBClusterIdentifier: aws.String(s.Local.ID), DBClusterSnapshotIdentifier: aws.String(s.Local.finalSnapshot())})
+		_, err = api.CreateDBClusterSnapshot(ctx, &rds.CreateDBClusterSnapshotInput{DBClusterIdentifier: aws.String(s.Local.ID), DBClusterSnapshotIdentifier: aws.String(s.finalName())})
 	case stepLift:
 		_, err = api.ModifyDBCluster(ctx, &rds.ModifyDBClusterInput{DBClusterIdentifier: aws.String(s.Local.ID), DeletionProtection: aws.Bool(false), ApplyImmediately: aws.Bool(true)})
 	case stepDeleteInstance:
 		_, err = api.DeleteDBInstance(ctx, &rds.DeleteDBInstanceInput{DBInstanceIdentifier: aws.String(thing), SkipFinalSnapshot: aws.Bool(true)})
 	case stepDelete:
-		_, err = api.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: aws.String(s.Local.ID), SkipFinalSnapshot: aws.Bool(true)})
+		// The snapshot is complete. What was written after it is in the automated
+		// backups, which are retained.
+		_, err = api.DeleteDBCluster(ctx, &rds.DeleteDBClusterInput{DBClusterIdentifier: aws.String(s.Local.ID), SkipFinalSnapshot: aws.Bool(true), DeleteAutomatedBackups: aws.Bool(false)})
 	}
 	if err != nil && action.ClassOf(err) == action.NotFound {
 		return action.Errorf(action.Conflict, "%w", err)

@@ -51,6 +51,9 @@ func (l failoverLook) Preflight(ctx context.Context, req action.Request[Failover
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictDone,
 			Message: p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it"})
 	}
+	if target, _ := out.global.member(p.DBClusterIdentifier); err == nil && out.decision.Move == action.MoveFinish && target.Writer && out.global.lone() {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: out.global.doubt()})
+	}
 	if err != nil || out.decision.Move != action.MoveAct {
 		return ready, err
 	}

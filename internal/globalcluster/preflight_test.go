@@ -26,6 +26,9 @@ func TestPreflight(t *testing.T) {
 	}{
 		{"planned", switchover, idle, nil, fine, ""},
 		{"planned, already done", switchover, over, nil, action.VerdictDone, ""},
+		{"planned, already the writer, and alone", switchover, with(over, func(s *scene) { s.other = "gone" }), nil, blocks, action.Refused},
+		{"planned, already done, still synchronizing", switchover, with(over, func(s *scene) { s.other = syncResync }), nil, warns, ""},
+		{"planned, already done, not shown whether in sync", switchover, with(over, func(s *scene) { s.other = "pondering" }), nil, blocks, action.Refused},
 		{"planned, primary region unreachable", switchover, idle, func(m *machine) { m.regions[east].dead() }, blocks, action.Refused},
 		{"planned, primary region refuses", switchover, idle, func(m *machine) { m.regions[east].clusters.err = coded("AccessDenied") }, blocks, action.Denied},
 		{"planned, primary cluster not available", switchover, sourceDown, nil, blocks, action.Refused},
@@ -51,6 +54,8 @@ func TestPreflight(t *testing.T) {
 		{"unplanned", failoverBy(MethodManaged, aws.Int(10)), idle, nil, fine, ""},
 		{"unplanned, lost region dead", failoverBy(MethodManaged, aws.Int(10)), idle, func(m *machine) { m.regions[east].dead() }, fine, ""},
 		{"unplanned, already done", failoverBy(MethodManaged, aws.Int(10)), over, nil, action.VerdictDone, ""},
+		{"unplanned, already the writer, and alone", failoverBy(MethodManaged, aws.Int(10)), with(over, func(s *scene) { s.other = "gone" }), nil, warns, ""},
+		{"unplanned, already done, still synchronizing", failoverBy(MethodManaged, aws.Int(10)), with(over, func(s *scene) { s.other = syncResync }), nil, action.VerdictDone, ""},
 		{"unplanned, lag above the limit", failoverBy(MethodManaged, aws.Int(10)), idle, lag(11000, time.Minute), blocks, action.Refused},
 		{"unplanned, lag unknown with a limit", failoverBy(MethodManaged, aws.Int(10)), idle, lag(0, -1), blocks, action.Refused},
 		{"unplanned, lag -1 with a limit", failoverBy(MethodManaged, aws.Int(10)), idle, lag(-1, 0), blocks, action.Refused},
@@ -71,6 +76,7 @@ func TestPreflight(t *testing.T) {
 		{"unplanned, global cluster deleting", failoverBy(MethodManaged, nil), with(idle, func(s *scene) { s.status = "deleting" }), nil, blocks, action.Terminal},
 
 		{"detach", failoverBy(MethodDetach, nil), idle, nil, fine, ""},
+		{"detach, already the writer, and alone", failoverBy(MethodDetach, nil), with(over, func(s *scene) { s.other = "gone" }), nil, warns, ""},
 		{"detach, lag above the limit", failoverBy(MethodDetach, aws.Int(10)), idle, lag(11000, time.Minute), blocks, action.Refused},
 		{"detach, headless", failoverBy(MethodDetach, nil), with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
 		{"detach, already done: whether it was ever in it, nobody can see", failoverBy(MethodDetach, nil), left, nil, action.VerdictDone, ""},

@@ -51,6 +51,7 @@ type SecondaryParameters struct {
 	MonitoringRoleArn               string   `doc:"Role of Enhanced Monitoring. The function may pass the role rds-monitoring-role."`
 	OldPrimary                      string   `enum:"Keep,Delete" default:"Keep" doc:"What becomes of a detached old primary: Keep gives it another name, Delete deletes it after a final snapshot."`
 	LiftDeletionProtection          bool     `doc:"With OldPrimary Delete: delete it although it is protected against deletion."`
+	OldDBClusterArn                 string   `format:"rds-cluster-arn" doc:"ARN of the old primary, written out, where nothing else proves that it is one: its global cluster was deleted by hand. It must be DBClusterIdentifier."`
 	MaxReplicaLagSeconds            *int     `min:"0" doc:"Done only when the secondary's lag is known and at most this."`
 }
 
@@ -66,6 +67,12 @@ func (p SecondaryParameters) Check() []payload.Issue {
 	differs("ClusterRegion", p.ClusterRegion, "DBClusterIdentifier", regionOf(p.DBClusterIdentifier))
 	differs("DBClusterName", p.DBClusterName, "DBClusterIdentifier", name)
 	differs("SourceRegion", p.SourceRegion, "SourceDBClusterIdentifier", regionOf(p.SourceDBClusterIdentifier))
+	if p.OldDBClusterArn != "" {
+		differs("OldDBClusterArn", p.OldDBClusterArn, "DBClusterIdentifier", p.DBClusterIdentifier)
+	}
+	if payload.IsReference(p.OldDBClusterArn) {
+		all = append(all, payload.Issue{Parameter: "OldDBClusterArn", Message: "is a reference, which names whatever stands in the region of the run", Want: "the ARN, written out"})
+	}
 	if p.SourceRegion == p.ClusterRegion && !payload.IsReference(p.SourceRegion) {
 		all = append(all, payload.Issue{Parameter: "SourceRegion", Message: "is ClusterRegion: a secondary is in another region than its source", Want: "the region that takes writes now"})
 	}
@@ -125,11 +132,23 @@ const (
 // asker gives what this run knows of each of its calls.
 type asker func(step string) action.Asked
 
-// untouched tells whether nothing on the way has been done yet, as far as can
-// be seen: the old cluster is where the failover left it.
-func (s Survey) untouched() bool {
-	return s.LocalIn != "" && !slices.ContainsFunc(s.Snapshots, func(x Snapshot) bool { return isKept(x.ID) })
+// begun tells whether something on the way has been done, as far as can be
+// seen. The first step on an old cluster marks it; where AWS rebuilds it, the
+// first are copies.
+func (s Survey) begun() bool {
+	if s.SourceIn == "" {
+		if s.Local == nil {
+			return false
+		}
+		of, _ := s.Local.oldOf()
+		return of != ""
+	}
+	return slices.ContainsFunc(s.Snapshots, func(x Snapshot) bool { return isKept(x.ID) })
 }
+
+// untouched tells whether nothing on the way has been done yet: the old cluster
+// is where the failover left it.
+func (s Survey) untouched() bool { return s.LocalIn != "" && !s.begun() }
 
 // begin takes a step, unless an earlier call of this run may still show an
 // effect. Past the first step the way is under way, also while nothing runs:
@@ -383,21 +402,23 @@ func (s Survey) ready(p SecondaryParameters, local Member) action.Decision {
 			return action.WaitFinal(action.StateUnderWay, "catching up", "%v", err)
 		}
 	}
-	return action.Finish("protected", "%s is the connected secondary of %s; cluster and instance %s are available", c.ARN, p.SourceDBClusterIdentifier, best.ID)
+	return action.Finish("protected", "%s is the connected secondary of %s; cluster and instance %s are available%s", c.ARN, p.SourceDBClusterIdentifier, best.ID, c.story())
 }
 
 // look reads as much as the decision needs: while something runs, what stands
 // in the region of the run.
-func (a Secondary) look(ctx context.Context, p SecondaryParameters, now time.Time, asked asker) (Survey, action.Decision, error) {
+func (a Secondary) look(ctx context.Context, req action.Request[SecondaryParameters], asked asker) (Survey, action.Decision, error) {
+	p := req.Parameters
 	s, err := a.survey(ctx, p)
 	if err != nil {
 		return s, action.Decision{}, err
 	}
+	s.Started = req.Run.StartedAt
 	d := s.decide(p, asked)
 	if d.Move != action.MoveLook {
 		return s, d, nil
 	}
-	if s, err = a.deepen(ctx, p, now, s); err != nil {
+	if s, err = a.deepen(ctx, p, req.Now, s); err != nil {
 		return s, d, err
 	}
 	return s, s.decide(p, asked), nil
@@ -419,7 +440,7 @@ func (a Secondary) Preflight(ctx context.Context, req action.Request[SecondaryPa
 	if err := p.inRegion(req.Run); err != nil {
 		return action.Readiness{}, err
 	}
-	s, d, err := a.look(ctx, p, req.Now, func(string) action.Asked { return action.Asked{Now: req.Now} })
+	s, d, err := a.look(ctx, req, func(string) action.Asked { return action.Asked{Now: req.Now} })
 	if err != nil {
 		return action.Readiness{}, err
 	}
@@ -464,9 +485,6 @@ func (a Secondary) room(ctx context.Context, p SecondaryParameters, s Survey, re
 	return nil
 }
 
-// memoOld carries the old cluster's new name into the evidence.
-const memoOld = "oldCluster"
-
 // Reconcile takes the next step.
 func (a Secondary) Reconcile(ctx context.Context, req action.Request[SecondaryParameters]) (action.Progress, error) {
 	p := req.Parameters
@@ -474,14 +492,12 @@ func (a Secondary) Reconcile(ctx context.Context, req action.Request[SecondaryPa
 		return action.Progress{}, err
 	}
 	asked := func(step string) action.Asked { return req.Asked(step + " ") }
-	s, d, err := a.look(ctx, p, req.Now, asked)
+	s, d, err := a.look(ctx, req, asked)
 	if err != nil {
 		return action.Progress{}, err
 	}
 	evidence := s.evidence(p)
-	if old := req.Drive.Memo[memoOld]; old != "" {
-		evidence[memoOld] = old
-	}
+	tell(evidence, remembered(req.Drive.Memo))
 	progress, err := d.Progress(asked(d.Step), evidence)
 	if s.Lag != nil {
 		progress.Lag = s.Lag.Seconds()
@@ -490,15 +506,32 @@ func (a Secondary) Reconcile(ctx context.Context, req action.Request[SecondaryPa
 		return progress, err
 	}
 	progress.Message = d.Step + " asked for: " + d.Reason
-	if d.Step == stepRename {
-		progress.Evidence[memoOld] = s.Local.oldName()
-		maps.Copy(progress.Memo, map[string]string{memoOld: s.Local.oldName()})
+	left := s.leaves(d.Step)
+	if d.Step == stepCluster {
+		if left, err = a.left(ctx, req); err != nil {
+			return progress, err
+		}
 	}
-	return action.Sent(req, progress, action.Mutation(d.Step, a.take(ctx, p, s, d.Step)))
+	tell(progress.Evidence, left)
+	maps.Copy(progress.Memo, left)
+	return action.Sent(req, progress, action.Mutation(d.Step, a.take(ctx, p, s, d.Step, left, req.Now)))
 }
 
-// take makes the one call of a step.
-func (a Secondary) take(ctx context.Context, p SecondaryParameters, s Survey, step string) error {
+// left tells what is left of the old primary: by what this run remembers, or,
+// after a lost answer or another run, by what stands in the region.
+func (a Secondary) left(ctx context.Context, req action.Request[SecondaryParameters]) (map[string]string, error) {
+	if known := remembered(req.Drive.Memo); known[tagReaches] != "" {
+		return known, nil
+	}
+	found, err := a.whereabouts(ctx, req.Parameters)
+	if action.ClassOf(err) == action.Denied {
+		return nil, nil // a role that is narrowed to names may not list: the report is poorer
+	}
+	return found, err
+}
+
+// take makes the one call of a step. left are the tags of a new cluster.
+func (a Secondary) take(ctx context.Context, p SecondaryParameters, s Survey, step string, left map[string]string, now time.Time) error {
 	api := a.RDS(p.ClusterRegion)
 	var err error
 	switch step {
@@ -508,11 +541,13 @@ func (a Secondary) take(ctx context.Context, p SecondaryParameters, s Survey, st
 			GlobalClusterIdentifier: aws.String(p.GlobalClusterIdentifier), SourceDBClusterIdentifier: aws.String(p.SourceDBClusterIdentifier),
 		})
 	case stepCluster:
-		_, err = api.CreateDBCluster(ctx, p.cluster())
+		in := p.cluster()
+		in.Tags = tagsOf(left)
+		_, err = api.CreateDBCluster(ctx, in)
 	case stepInstance:
 		_, err = api.CreateDBInstance(ctx, p.instance())
 	default:
-		err = a.takeOld(ctx, p, s, step)
+		err = a.takeOld(ctx, p, s, step, now)
 	}
 	return err
 }

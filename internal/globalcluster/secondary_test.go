@@ -36,7 +36,8 @@ var created = time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
 func standing(arn string) *Cluster {
 	_, id, _ := strings.Cut(arn, ":cluster:")
 	return &Cluster{
-		ARN: arn, ID: id, Status: statusAvailable, Engine: "aurora-mysql", Version: "8.0", Encrypted: true, Created: created, Restorable: noon.Add(-time.Minute),
+		Tags: map[string]string{},
+		ARN:  arn, ID: id, Status: statusAvailable, Engine: "aurora-mysql", Version: "8.0", Encrypted: true, Created: created, Restorable: noon.Add(-time.Minute),
 		Instances: []Instance{{ID: "orders-1", Status: statusAvailable, Writer: true}},
 	}
 }
@@ -46,8 +47,17 @@ func standing(arn string) *Cluster {
 func detachedSurvey() Survey {
 	return Survey{
 		Global:  &Global{ID: "orders", Status: statusAvailable, Members: []Member{{ARN: primary, Writer: true}}},
-		LocalIn: "orders", Local: standing(primary), Source: standing(secondary), Deep: true,
+		LocalIn: "orders", Local: standing(primary), Source: standing(secondary), Deep: true, Started: started,
 	}
+}
+
+var started = noon.Add(-time.Minute)
+
+// marked is one whose old cluster has the tag that says so.
+func marked() Survey {
+	s := detachedSurvey()
+	s.Local.Tags[tagOldOf] = s.Local.mark(secondary, noon)
+	return s
 }
 
 func rebuilt() Survey {
@@ -59,7 +69,7 @@ func rebuilt() Survey {
 
 // alone is an old cluster that has left, the global cluster gone.
 func alone() Survey {
-	s := detachedSurvey()
+	s := marked()
 	s.Global, s.LocalIn = nil, ""
 	return s
 }
@@ -76,7 +86,7 @@ var toDelete = func(p *SecondaryParameters) { p.OldPrimary, p.LiftDeletionProtec
 
 func finalOf(status string, age time.Duration) func(*Survey) {
 	return func(s *Survey) {
-		s.Snapshots = []Snapshot{{ID: "orders-east-final-202501020304", Status: status, Taken: noon.Add(-age)}}
+		s.Snapshots = []Snapshot{{ID: "orders-east-final-20260301115900", Status: status, Taken: noon.Add(-age)}}
 	}
 }
 
@@ -138,10 +148,10 @@ func TestDecideSecondary(t *testing.T) {
 		{"global cluster failed", survey(detachedSurvey, func(s *Survey) { s.Global.Status = "failed" }), same, action.MoveFail, "", terminal, ""},
 		{"global cluster pondering", survey(detachedSurvey, func(s *Survey) { s.Global.Status = "pondering" }), same, action.MoveWait, "", "", action.StateUnknown},
 
-		{"detached", detachedSurvey(), same, action.MoveAct, stepLeave, "", action.StateReady},
-		{"detached, deleting", detachedSurvey(), toDelete, action.MoveAct, stepLeave, "", action.StateReady},
+		{"detached", detachedSurvey(), same, action.MoveAct, stepMark, "", action.StateReady},
+		{"detached, deleting", detachedSurvey(), toDelete, action.MoveAct, stepMark, "", action.StateReady},
 		{"detached, not looked at", survey(detachedSurvey, func(s *Survey) { s.Deep = false }), same, action.MoveLook, "", "", ""},
-		{"detached, with a system snapshot", survey(detachedSurvey, func(s *Survey) { s.Snapshots = []Snapshot{{ID: system, Status: statusAvailable}} }), same, action.MoveAct, of(stepCopy, system), "", action.StateReady},
+		{"detached, with a system snapshot", survey(marked, func(s *Survey) { s.Snapshots = []Snapshot{{ID: system, Status: statusAvailable}} }), same, action.MoveAct, of(stepCopy, system), "", action.StateUnderWay},
 		{"the old one is modifying", survey(detachedSurvey, func(s *Survey) { s.Local.Status = "modifying" }), same, action.MoveWait, "", "", action.StateBusy},
 		{"the old one is stopped", survey(detachedSurvey, func(s *Survey) { s.Local.Status = "stopped" }), same, action.MoveFail, "", refused, ""},
 		{"the old one is pondering", survey(detachedSurvey, func(s *Survey) { s.Local.Status = "pondering" }), same, action.MoveWait, "", "", action.StateUnknown},
@@ -154,15 +164,21 @@ func TestDecideSecondary(t *testing.T) {
 		{"the source is pondering", survey(detachedSurvey, func(s *Survey) { s.Source.Status = "pondering" }), same, action.MoveWait, "", "", action.StateUnknown},
 		{"the source says it belongs to another", survey(detachedSurvey, func(s *Survey) { s.Source.Global = "other" }), same, action.MoveFail, "", refused, ""},
 		{"another cluster answers for the source", survey(detachedSurvey, func(s *Survey) { s.Source.ARN = primary }), same, action.MoveFail, "", refused, ""},
-		{"encryption not said", survey(detachedSurvey, func(s *Survey) { s.Source.Encrypted = false }), func(p *SecondaryParameters) { p.StorageEncrypted = nil }, action.MoveAct, stepLeave, "", action.StateReady},
-		{"replicated, kept", survey(detachedSurvey, func(s *Survey) { s.Local.Replicas = []string{"arn:reader"} }), same, action.MoveAct, stepLeave, "", action.StateReady},
+		{"encryption not said", survey(detachedSurvey, func(s *Survey) { s.Source.Encrypted = false }), func(p *SecondaryParameters) { p.StorageEncrypted = nil }, action.MoveAct, stepMark, "", action.StateReady},
+		{"replicated, kept", survey(detachedSurvey, func(s *Survey) { s.Local.Replicas = []string{"arn:reader"} }), same, action.MoveAct, stepMark, "", action.StateReady},
 		{"replicated, deleting", survey(detachedSurvey, func(s *Survey) { s.Local.Replicas = []string{"arn:reader"} }), toDelete, action.MoveFail, "", refused, ""},
-		{"as new as may be", survey(detachedSurvey, func(s *Survey) { s.Local.Restorable = s.Source.Restorable.Add(restorableSlack) }), toDelete, action.MoveAct, stepLeave, "", action.StateReady},
+		{"as new as may be", survey(detachedSurvey, func(s *Survey) { s.Local.Restorable = s.Source.Restorable.Add(restorableSlack) }), toDelete, action.MoveAct, stepMark, "", action.StateReady},
 		{"newer than the source", survey(detachedSurvey, func(s *Survey) { s.Local.Restorable = s.Source.Restorable.Add(restorableSlack + time.Second) }), toDelete, action.MoveFail, "", refused, ""},
-		{"newer than the source, kept", survey(detachedSurvey, func(s *Survey) { s.Local.Restorable = noon.Add(time.Hour) }), same, action.MoveAct, stepLeave, "", action.StateReady},
+		{"newer than the source, kept", survey(detachedSurvey, func(s *Survey) { s.Local.Restorable = noon.Add(time.Hour) }), same, action.MoveAct, stepMark, "", action.StateReady},
 		{"protected", survey(detachedSurvey, func(s *Survey) { s.Local.Protected = true }), func(p *SecondaryParameters) { p.OldPrimary = OldDelete }, action.MoveFail, "", refused, ""},
-		{"protected, to be lifted", survey(detachedSurvey, func(s *Survey) { s.Local.Protected = true }), toDelete, action.MoveAct, stepLeave, "", action.StateReady},
-		{"protected, kept", survey(detachedSurvey, func(s *Survey) { s.Local.Protected = true }), same, action.MoveAct, stepLeave, "", action.StateReady},
+		{"protected, to be lifted", survey(detachedSurvey, func(s *Survey) { s.Local.Protected = true }), toDelete, action.MoveAct, stepMark, "", action.StateReady},
+		{"protected, kept", survey(detachedSurvey, func(s *Survey) { s.Local.Protected = true }), same, action.MoveAct, stepMark, "", action.StateReady},
+
+		{"marked", marked(), same, action.MoveAct, stepLeave, "", action.StateUnderWay},
+		{"marked, deleting", marked(), toDelete, action.MoveAct, stepLeave, "", action.StateUnderWay},
+		{"marked, with a system snapshot that is copied", survey(marked, func(s *Survey) {
+			s.Snapshots = []Snapshot{{ID: system, Status: statusAvailable}, {ID: keptCopy(system), Status: statusAvailable}}
+		}), same, action.MoveAct, stepLeave, "", action.StateUnderWay},
 
 		{"left, the global cluster empty", survey(alone, func(s *Survey) { s.Global = &Global{ID: "orders", Status: statusAvailable} }), same, action.MoveAct, stepEmpty, "", action.StateUnderWay},
 		{"left, promoting", survey(alone, func(s *Survey) { s.Local.Status = statusPromoting }), same, action.MoveWait, "", "", action.StateUnderWay},
@@ -170,6 +186,7 @@ func TestDecideSecondary(t *testing.T) {
 		{"instance being renamed", survey(alone, func(s *Survey) { s.Local.Instances[0].Status = "renaming" }), same, action.MoveWait, "", "", action.StateUnderWay},
 		{"then the cluster", survey(alone, func(s *Survey) { s.Local.Instances[0].ID = "orders-1-old-202501020304" }), same, action.MoveAct, stepRename, "", action.StateUnderWay},
 		{"cluster being renamed", survey(alone, func(s *Survey) { s.Local.Status = "renaming" }), same, action.MoveWait, "", "", action.StateUnderWay},
+		{"the old one's next name is taken", survey(detachedSurvey, func(s *Survey) { s.Taken = []string{"cluster orders-east-old-202501020304"} }), same, action.MoveFail, "", conflict, ""},
 		{"the instance's name is held by another", survey(alone, func(s *Survey) { s.Holder = "an instance of the cluster billing" }), same, action.MoveFail, "", conflict, ""},
 
 		{"to be deleted: the snapshot first", alone(), toDelete, action.MoveAct, stepFinal, "", action.StateUnderWay},
@@ -197,7 +214,7 @@ func TestDecideSecondary(t *testing.T) {
 		}), same, action.MoveFail, "", terminal, ""},
 		{"an old one beside a new global cluster", survey(rebuilt, func(s *Survey) {
 			s.Global.Members, s.LocalIn, s.Source = s.Global.Members[:1], "", standing(secondary)
-		}), same, action.MoveAct, of(stepRenameInstance, "orders-1"), "", action.StateUnderWay},
+		}), func(p *SecondaryParameters) { p.OldDBClusterArn = primary }, action.MoveAct, of(stepRenameInstance, "orders-1"), "", action.StateUnderWay},
 		{"a cluster of another name", survey(alone, func(s *Survey) { s.Local.ARN = secondary }), same, action.MoveFail, "", action.InvalidInput, ""},
 		{"says it belongs to another global cluster", survey(alone, func(s *Survey) { s.Local.Global = "other" }), same, action.MoveFail, "", refused, ""},
 	} {
@@ -245,7 +262,7 @@ func TestAnEmptyGlobalClusterIsWaitedForFirst(t *testing.T) {
 func TestNamesFit(t *testing.T) {
 	long := Cluster{ID: strings.Repeat("a", 62) + "b", Created: created}
 	other := Cluster{ID: strings.Repeat("a", 62) + "c", Created: created}
-	for _, name := range []string{long.oldName(), long.finalSnapshot(), keptCopy("rds:unplanned-global-failover-" + long.ID), fitted(strings.Repeat("a-", 31), "-old-1")} {
+	for _, name := range []string{long.oldName(), Survey{Local: &long, Started: noon}.finalName(), keptCopy("rds:unplanned-global-failover-" + long.ID), fitted(strings.Repeat("a-", 31), "-old-1")} {
 		if len(name) > nameLength || strings.Contains(name, "--") || strings.Contains(name, ":") {
 			t.Errorf("%q is no name for RDS", name)
 		}
@@ -256,7 +273,7 @@ func TestNamesFit(t *testing.T) {
 	if got := (Cluster{ID: "orders", Created: created}).oldName(); got != "orders-old-202501020304" {
 		t.Errorf("got %q", got)
 	}
-	if !isKept(long.finalSnapshot()) || !isKept(keptCopy(system)) || isKept(system) || isKept("before-upgrade") {
+	if !isKept(Survey{Local: &long}.finalName()) || !isKept(keptCopy(system)) || isKept(system) || isKept("before-upgrade") {
 		t.Error("what this action made is not told from what others made")
 	}
 }
@@ -275,6 +292,9 @@ func TestSecondaryCheck(t *testing.T) {
 		{"another name", func(p *SecondaryParameters) { p.DBClusterName = "billing" }, []string{"DBClusterName"}},
 		{"another source region", func(p *SecondaryParameters) { p.SourceRegion = "eu-west-1" }, []string{"SourceRegion"}},
 		{"one region", func(p *SecondaryParameters) { p.SourceRegion, p.SourceDBClusterIdentifier = east, primary }, []string{"SourceRegion"}},
+		{"the old primary", func(p *SecondaryParameters) { p.OldDBClusterArn = primary }, nil},
+		{"another old primary", func(p *SecondaryParameters) { p.OldDBClusterArn = secondary }, []string{"OldDBClusterArn"}},
+		{"the old primary by a reference", func(p *SecondaryParameters) { p.OldDBClusterArn = "!Import old" }, []string{"OldDBClusterArn"}},
 		{"monitoring without a role", func(p *SecondaryParameters) { p.MonitoringInterval = aws.Int(60) }, []string{"MonitoringInterval"}},
 		{"no monitoring", func(p *SecondaryParameters) { p.MonitoringInterval = aws.Int(0) }, nil},
 	} {
@@ -303,7 +323,7 @@ func (g goneAPI) ModifyDBCluster(context.Context, *rds.ModifyDBClusterInput, ...
 func TestAThingThatIsGoneIsLookedAtAgain(t *testing.T) {
 	for code, want := range map[string]action.Class{"DBClusterNotFoundFault": action.Conflict, "AccessDenied": action.Denied} {
 		a := Secondary{RDS: func(string) SecondaryAPI { return goneAPI{err: coded(code)} }}
-		if err := a.take(t.Context(), backParameters(), alone(), stepRename); action.ClassOf(err) != want {
+		if err := a.take(t.Context(), backParameters(), alone(), stepRename, nil, noon); action.ClassOf(err) != want {
 			t.Errorf("%s: %v, want %s", code, err, want)
 		}
 	}

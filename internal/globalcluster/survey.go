@@ -24,9 +24,11 @@ type Survey struct {
 	LocalIn  string  // global cluster that lists the secondary's ARN; empty: none
 	Local    *Cluster
 
+	Started   time.Time // of the run
 	Deep      bool
 	Source    *Cluster // nil: its region answers and does not know it
 	Snapshots []Snapshot
+	Taken     []string     // names that the old cluster and its instances are to get and others have
 	Holder    string       // what else holds the name of the secondary's instance; empty: nothing
 	Lag       *lag.Reading // of the secondary; nil: not asked for
 }
@@ -44,6 +46,7 @@ type Cluster struct {
 	Replicas   []string  // clusters that replicate it, other than by a global cluster
 	Created    time.Time // zero: not shown
 	Restorable time.Time // latest moment that its backups reach; zero: not shown
+	Tags       map[string]string
 	Instances  []Instance
 }
 
@@ -56,6 +59,7 @@ type Instance struct {
 // Snapshot is one cluster snapshot.
 type Snapshot struct {
 	ID, Status string
+	Of         string    // identifier of the cluster
 	Taken      time.Time // zero: not shown
 }
 
@@ -109,13 +113,8 @@ func findCluster(ctx context.Context, api Finder, id, region string) (*Cluster, 
 		return nil, nil
 	}
 	found := out.DBClusters[0]
-	c := &Cluster{
-		ARN: aws.ToString(found.DBClusterArn), ID: aws.ToString(found.DBClusterIdentifier), Status: aws.ToString(found.Status),
-		Engine: aws.ToString(found.Engine), Version: aws.ToString(found.EngineVersion), Encrypted: aws.ToBool(found.StorageEncrypted),
-		Protected: aws.ToBool(found.DeletionProtection), Global: aws.ToString(found.GlobalClusterIdentifier),
-		Source: aws.ToString(found.ReplicationSourceIdentifier), Replicas: found.ReadReplicaIdentifiers,
-		Created: aws.ToTime(found.ClusterCreateTime), Restorable: aws.ToTime(found.LatestRestorableTime),
-	}
+	shown := shownCluster(found)
+	c := &shown
 	if len(found.DBClusterMembers) == 0 {
 		return c, nil
 	}
@@ -129,6 +128,21 @@ func findCluster(ctx context.Context, api Finder, id, region string) (*Cluster, 
 	}
 	slices.SortFunc(c.Instances, func(a, b Instance) int { return strings.Compare(a.ID, b.ID) })
 	return c, nil
+}
+
+// shownCluster is what AWS shows of a cluster beside its instances.
+func shownCluster(found types.DBCluster) Cluster {
+	c := Cluster{
+		ARN: aws.ToString(found.DBClusterArn), ID: aws.ToString(found.DBClusterIdentifier), Status: aws.ToString(found.Status),
+		Engine: aws.ToString(found.Engine), Version: aws.ToString(found.EngineVersion), Encrypted: aws.ToBool(found.StorageEncrypted),
+		Protected: aws.ToBool(found.DeletionProtection), Global: aws.ToString(found.GlobalClusterIdentifier),
+		Source: aws.ToString(found.ReplicationSourceIdentifier), Replicas: found.ReadReplicaIdentifiers,
+		Created: aws.ToTime(found.ClusterCreateTime), Restorable: aws.ToTime(found.LatestRestorableTime), Tags: map[string]string{},
+	}
+	for _, tag := range found.TagList {
+		c.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return c
 }
 
 // instanceStatuses reads the statuses of a cluster's instances, by identifier.
@@ -165,23 +179,25 @@ func findHolder(ctx context.Context, api Finder, id, cluster, region string) (st
 		case of == "":
 			return "a DB instance of its own", nil
 		case !strings.EqualFold(of, cluster):
-			return "an instance of the cluster " + of, nil
+			return inCluster(of), nil
 		}
 	}
 	return "", nil
 }
 
-// findSnapshots reads the snapshots of a cluster that exists.
-func findSnapshots(ctx context.Context, api SnapshotAPI, cluster, region string) ([]Snapshot, error) {
+func inCluster(id string) string { return "an instance of the cluster " + id }
+
+// findSnapshots reads cluster snapshots. One may ask for those of a cluster only
+// while it exists.
+func findSnapshots(ctx context.Context, api SnapshotAPI, in *rds.DescribeDBClusterSnapshotsInput, what, region string) ([]Snapshot, error) {
 	var all []Snapshot
-	in := &rds.DescribeDBClusterSnapshotsInput{DBClusterIdentifier: aws.String(cluster)}
 	for {
 		out, err := api.DescribeDBClusterSnapshots(ctx, in)
 		if err != nil {
-			return nil, action.Call("listing the snapshots of "+cluster+" in "+region, err)
+			return nil, action.Call("listing "+what+" in "+region, err)
 		}
 		for _, x := range out.DBClusterSnapshots {
-			all = append(all, Snapshot{ID: aws.ToString(x.DBClusterSnapshotIdentifier), Status: aws.ToString(x.Status), Taken: aws.ToTime(x.SnapshotCreateTime)})
+			all = append(all, Snapshot{ID: aws.ToString(x.DBClusterSnapshotIdentifier), Status: aws.ToString(x.Status), Of: aws.ToString(x.DBClusterIdentifier), Taken: aws.ToTime(x.SnapshotCreateTime)})
 		}
 		if aws.ToString(out.Marker) == "" {
 			slices.SortFunc(all, func(a, b Snapshot) int { return strings.Compare(a.ID, b.ID) })
@@ -221,7 +237,8 @@ func (a Secondary) deepen(ctx context.Context, p SecondaryParameters, now time.T
 	api := a.RDS(p.ClusterRegion)
 	var err error
 	if s.Local != nil {
-		if s.Snapshots, err = findSnapshots(ctx, api, s.Local.ID, p.ClusterRegion); err != nil {
+		of := &rds.DescribeDBClusterSnapshotsInput{DBClusterIdentifier: aws.String(s.Local.ID)}
+		if s.Snapshots, err = findSnapshots(ctx, api, of, "the snapshots of "+s.Local.ID, p.ClusterRegion); err != nil {
 			return s, err
 		}
 	}
@@ -237,6 +254,11 @@ func (a Secondary) deepen(ctx context.Context, p SecondaryParameters, now time.T
 			s.Lag = &reading
 		}
 		return s, nil
+	}
+	if s.Local != nil && p.OldPrimary != OldDelete && !s.Local.Created.IsZero() {
+		if s.Taken, err = findTaken(ctx, api, *s.Local, p.ClusterRegion); err != nil {
+			return s, err
+		}
 	}
 	s.Source, err = findCluster(ctx, a.RDS(p.SourceRegion), p.SourceDBClusterIdentifier, p.SourceRegion)
 	return s, err
@@ -259,6 +281,12 @@ func (s Survey) evidence(p SecondaryParameters) action.Evidence {
 		e["cluster"], e["clusterStatus"] = c.ARN, c.Status
 		for _, i := range c.Instances {
 			e["instance"], e["instanceStatus"] = i.ID, i.Status
+		}
+		if s.SourceIn != "" { // it took the place; before, its tags tell of an earlier cycle
+			tell(e, c.Tags)
+		}
+		if of, since := c.oldOf(); of != "" {
+			e["oldPrimaryOf"], e["oldPrimarySince"] = of, since
 		}
 	}
 	if c := s.Source; c != nil {

@@ -212,7 +212,7 @@ func createDBCluster(a *Account, c *Call) (any, error) {
 	x := &Cluster{
 		Region: c.Region, ID: id, Engine: p.str("Engine"), EngineVersion: p.str("EngineVersion"), Status: "creating",
 		Traits:  Traits{Key: p.str("KmsKeyId"), Protected: p.flag("DeletionProtection"), MultiAZ: true},
-		Network: Network{SecurityGroups: p.list("VpcSecurityGroupIds", "VpcSecurityGroupId")},
+		Network: Network{SecurityGroups: p.list("VpcSecurityGroupIds", "VpcSecurityGroupId"), Tags: p.tags()},
 		ClusterDetails: ClusterDetails{
 			Created: a.clock.Now().UTC(), SubnetGroup: p.str("DBSubnetGroupName"), Port: atoi(p.str("Port")), Retention: atoi(p.str("BackupRetentionPeriod")),
 			Logins: p.flag("EnableIAMDatabaseAuthentication"), CopyTags: p.flag("CopyTagsToSnapshot"),

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -53,6 +54,13 @@ func lostAndBack(t testing.TB, engine, sampleName string) *Estate {
 	return result.Final
 }
 
+// merged is both.
+func merged(a, b map[string]any) map[string]any {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
 func runBack(t testing.TB, payload []byte, estate *Estate, faults string) Result {
 	t.Helper()
 	return runLab(t, Options{Payload: payload, Machine: catalog.Failback, Region: east, Estate: estate, Faults: faultsOf(t, faults)})
@@ -100,7 +108,7 @@ func holdingsOf(e *Estate, global, cluster string) holdings {
 	for _, c := range e.Clusters {
 		if c.Region == east && strings.HasPrefix(c.ID, cluster) {
 			shown := *c
-			shown.Created, shown.LagSeconds = time.Time{}, nil
+			shown.Created, shown.LagSeconds, shown.Tags = time.Time{}, nil, nil
 			out.Clusters[c.ID] = shown
 		}
 	}
@@ -111,14 +119,18 @@ func holdingsOf(e *Estate, global, cluster string) holdings {
 	}
 	for _, s := range e.ClusterSnapshots {
 		if s.Region == east && s.Cluster == cluster {
-			out.Snapshots = append(out.Snapshots, s.ID+" "+s.Status)
+			out.Snapshots = append(out.Snapshots, anyRun.ReplaceAllString(s.ID, "-final-RUN")+" "+s.Status)
 		}
 	}
 	slices.Sort(out.Members)
 	slices.Sort(out.Instances)
 	slices.Sort(out.Snapshots)
+	out.Snapshots = slices.Compact(out.Snapshots) // each run takes its own
 	return out
 }
+
+// anyRun is what a run puts behind the name of its final snapshot.
+var anyRun = regexp.MustCompile(`-final-\d{14}`)
 
 func TestDetachedPrimaryIsReplaced(t *testing.T) {
 	for _, engine := range engines {
@@ -138,19 +150,19 @@ func TestDetachedPrimaryIsReplaced(t *testing.T) {
 			want       holdings
 		}{
 			{"Keep", nil, map[string]int{
-				"rds:RemoveFromGlobalCluster": 1, "rds:DeleteGlobalCluster": 1, "rds:ModifyDBInstance": 1, "rds:ModifyDBCluster": 1,
+				"rds:AddTagsToResource": 1, "rds:RemoveFromGlobalCluster": 1, "rds:DeleteGlobalCluster": 1, "rds:ModifyDBInstance": 1, "rds:ModifyDBCluster": 1,
 				"rds:CreateGlobalCluster": 1, "rds:CreateDBCluster": 1, "rds:CreateDBInstance": 1,
 			}, holdings{
 				Members: members, Clusters: map[string]Cluster{engine.east: secondary, renamed.ID: renamed},
 				Instances: []string{instance + " in " + engine.east + " db.r5.large available", instance + "-old-202503010930 in " + renamed.ID + " db.r5.large available"},
 			}},
 			{"Delete", deleting, map[string]int{
-				"rds:RemoveFromGlobalCluster": 1, "rds:DeleteGlobalCluster": 1, "rds:CreateDBClusterSnapshot": 1, "rds:ModifyDBCluster": 1, "rds:DeleteDBInstance": 1,
+				"rds:AddTagsToResource": 1, "rds:RemoveFromGlobalCluster": 1, "rds:DeleteGlobalCluster": 1, "rds:CreateDBClusterSnapshot": 1, "rds:ModifyDBCluster": 1, "rds:DeleteDBInstance": 1,
 				"rds:DeleteDBCluster": 1, "rds:CreateGlobalCluster": 1, "rds:CreateDBCluster": 1, "rds:CreateDBInstance": 1,
 			}, holdings{
 				Members: members, Clusters: map[string]Cluster{engine.east: secondary},
 				Instances: []string{instance + " in " + engine.east + " db.r5.large available"},
-				Snapshots: []string{engine.east + "-final-202503010930 available"},
+				Snapshots: []string{engine.east + "-final-RUN available"},
 			}},
 		} {
 			t.Run(engine.name+" "+tt.name, func(t *testing.T) {
@@ -259,6 +271,10 @@ func TestWhatSpeaksAgainstIsRefusedAndNamed(t *testing.T) {
 	long := Epoch.Add(-24 * time.Hour)
 	ahead := Epoch.Add(24 * time.Hour)
 	both := []map[string]any{nil, deleting}
+	named := map[string]any{"OldDBClusterArn": oldCluster}
+	noGlobal := func(e *Estate) {
+		e.Globals = slices.DeleteFunc(e.Globals, func(g *GlobalCluster) bool { return g.ID == "dr-globaldb-cluster-mysql" })
+	}
 	for _, tt := range []struct {
 		name       string
 		parameters []map[string]any
@@ -287,15 +303,31 @@ func TestWhatSpeaksAgainstIsRefusedAndNamed(t *testing.T) {
 		{"how new the source is is not known", []map[string]any{deleting}, func(e *Estate) { e.cluster(newCluster).Restorable = &time.Time{} }, "no latest restorable time"},
 		{"how new the old one is is not known", []map[string]any{deleting}, func(e *Estate) { e.cluster(oldCluster).Restorable = &time.Time{} }, "no latest restorable time"},
 		{"protected", []map[string]any{{"OldPrimary": "Delete"}}, func(*Estate) {}, "LiftDeletionProtection"},
-		{"an old final snapshot", []map[string]any{deleting}, func(e *Estate) {
+		{"an old final snapshot", []map[string]any{merged(deleting, named)}, func(e *Estate) {
 			e.global("dr-globaldb-cluster-mysql").Members = nil
 			e.Globals = slices.DeleteFunc(e.Globals, func(g *GlobalCluster) bool { return g.ID == "dr-globaldb-cluster-mysql" })
-			e.ClusterSnapshots = append(e.ClusterSnapshots, &ClusterSnapshot{Region: east, ID: "dbcluster-01-final-202503010930", Cluster: "dbcluster-01", Type: "manual", Status: "available", Taken: long.Add(-time.Hour)})
-		}, "dbcluster-01-final-202503010930"},
-		{"a final snapshot that failed", []map[string]any{deleting}, func(e *Estate) {
+			e.ClusterSnapshots = append(e.ClusterSnapshots, &ClusterSnapshot{Region: east, ID: "dbcluster-01-final-20260105030000", Cluster: "dbcluster-01", Type: "manual", Status: "available", Taken: long.Add(-time.Hour)})
+		}, "dbcluster-01-final-20260105030000"},
+		{"a final snapshot that failed", []map[string]any{merged(deleting, named)}, func(e *Estate) {
 			e.Globals = slices.DeleteFunc(e.Globals, func(g *GlobalCluster) bool { return g.ID == "dr-globaldb-cluster-mysql" })
-			e.ClusterSnapshots = append(e.ClusterSnapshots, &ClusterSnapshot{Region: east, ID: "dbcluster-01-final-202503010930", Cluster: "dbcluster-01", Type: "manual", Status: "failed", Taken: Epoch})
-		}, "dbcluster-01-final-202503010930"},
+			e.ClusterSnapshots = append(e.ClusterSnapshots, &ClusterSnapshot{Region: east, ID: "dbcluster-01-final-20260105030000", Cluster: "dbcluster-01", Type: "manual", Status: "failed", Taken: Epoch})
+		}, "dbcluster-01-final-20260105030000"},
+		{"a cluster that stands alone and is in no global cluster", both, noGlobal, "nothing proves that " + oldCluster},
+		{"such a cluster that is younger than the source", both, func(e *Estate) {
+			noGlobal(e)
+			e.cluster(oldCluster).Created = e.cluster(newCluster).Created.AddDate(0, 1, 0)
+		}, "nothing proves that " + oldCluster},
+		{"such a cluster that is older than the source", both, func(e *Estate) {
+			noGlobal(e)
+			e.cluster(oldCluster).Created = e.cluster(newCluster).Created.AddDate(-1, 0, 0)
+		}, "nothing proves that " + oldCluster},
+		{"it stands alone and the source writes to the global cluster", both, func(e *Estate) {
+			e.global("dr-globaldb-cluster-mysql").Members = []GlobalMember{{ARN: newCluster, Writer: true, Sync: "connected"}}
+		}, oldCluster + " seems to be the cluster that serves"},
+		{"the source is marked as the old primary", both, func(e *Estate) {
+			source := e.cluster(newCluster)
+			source.Tags = map[string]string{"dr-orchestrator:old-primary-of": oldCluster + " since 2026-01-01T00:00:00Z created " + source.Created.UTC().Format(time.RFC3339)}
+		}, "dr-orchestrator:old-primary-of"},
 		{"another engine", both, func(e *Estate) { e.cluster(oldCluster).Engine = "aurora-postgresql" }, "aurora-postgresql"},
 		{"another version at the source", both, func(e *Estate) { e.cluster(newCluster).EngineVersion = "8.0.mysql_aurora.3.10.0" }, "3.10.0"},
 		{"the source is not encrypted", both, func(e *Estate) { e.cluster(newCluster).Key = "" }, "StorageEncrypted"},
@@ -339,6 +371,12 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 			}
 		}, "40 of 40 DB clusters", report.FailedClean},
 		{"no room for an instance", "", func(e *Estate) { e.InstanceQuota, _ = (&Account{Estate: e}).instances(east) }, "5 of 5 DB instances", report.FailedClean},
+		{"the old cluster's next name is taken", "", func(e *Estate) {
+			e.Clusters = append(e.Clusters, &Cluster{Region: east, ID: "dbcluster-01-old-202503010930", Engine: "aurora-mysql", Status: "available"})
+		}, "cluster dbcluster-01-old-202503010930", report.FailedClean},
+		{"the old instance's next name is taken", "", func(e *Estate) {
+			e.Instances = append(e.Instances, &Instance{Region: east, ID: "dbcluster-01-use1-instance-1-old-202503010930", Engine: "mysql", Status: "available"})
+		}, "instance dbcluster-01-use1-instance-1-old-202503010930 (a DB instance of its own)", report.FailedClean},
 		{"the instance's name is taken", "", func(e *Estate) { e.instance(east, "dbcluster-01-use1-instance-1").Cluster = "billing" }, "an instance of the cluster billing", report.FailedClean},
 		{"another operation", "", func(e *Estate) {
 			e.global("dr-globaldb-cluster-mysql").Failover = &FailoverState{Status: "failing-over", To: "arn:elsewhere"}
@@ -381,7 +419,7 @@ func TestPreflightTellsWhatBecomesOfTheOldPrimary(t *testing.T) {
 		want       []string
 	}{
 		{"failover-aurora-detach.json", nil, []string{"dbcluster-01 to dbcluster-01-old-202503010930", "dbcluster-01-use1-instance-1 to dbcluster-01-use1-instance-1-old-202503010930"}},
-		{"failover-aurora-detach.json", deleting, []string{"DELETED", "dbcluster-01-final-202503010930"}},
+		{"failover-aurora-detach.json", deleting, []string{"DELETED", "dbcluster-01-final-20260105030000"}},
 		{"failover-aurora-unplanned.json", nil, []string{"is a secondary of"}},
 	} {
 		payload := auroraBack(t, "mysql", tt.parameters)
@@ -409,7 +447,7 @@ func TestFailedCreationsWaitForAPerson(t *testing.T) {
 	}{
 		{"rds:CreateDBCluster", "failover-aurora-detach.json", nil, "cluster:dbcluster-01 is failed"},
 		{"rds:CreateDBInstance", "failover-aurora-detach.json", nil, "dbcluster-01-use1-instance-1 is failed"},
-		{"rds:CreateDBClusterSnapshot", "failover-aurora-detach.json", deleting, "dbcluster-01-final-202503010930 is failed"},
+		{"rds:CreateDBClusterSnapshot", "failover-aurora-detach.json", deleting, "dbcluster-01-final-20260105030000 is failed"},
 		{"rds:CopyDBClusterSnapshot", "failover-aurora-unplanned.json", nil, "is failed"},
 	} {
 		payload := auroraBack(t, "mysql", tt.parameters)

@@ -269,7 +269,7 @@ func createDBInstanceReadReplica(a *Account, c *Call) (any, error) {
 			Created: a.clock.Now(), Port: source.Port, SubnetGroup: p.str("DBSubnetGroupName"), ParameterGroup: p.str("DBParameterGroupName"),
 		},
 		Traits:  Traits{Key: key, Protected: p.flag("DeletionProtection"), MultiAZ: p.flag("MultiAZ")},
-		Network: Network{SecurityGroups: p.list("VpcSecurityGroupIds", "VpcSecurityGroupId"), Tags: map[string]string{}},
+		Network: Network{SecurityGroups: p.list("VpcSecurityGroupIds", "VpcSecurityGroupId"), Tags: p.tags()},
 	}
 	if p.has("DBInstanceClass") {
 		i.Class = p.str("DBInstanceClass")
@@ -277,14 +277,20 @@ func createDBInstanceReadReplica(a *Account, c *Call) (any, error) {
 	if p.has("Port") {
 		i.Port = atoi(p.str("Port"))
 	}
-	for n := 1; p.has("Tags.Tag." + strconv.Itoa(n) + ".Key"); n++ {
-		at := "Tags.Tag." + strconv.Itoa(n)
-		i.Tags[p.str(at+".Key")] = p.str(at + ".Value")
-	}
 	delete(a.before, e.instanceARN(i)) // what stood there before is another instance
 	e.Instances = append(slices.Clone(e.Instances), i)
 	a.begin(c, "CreateDBInstanceReadReplica", e.instanceARN(i), nil)
 	return a.shown(i, "creating"), nil
+}
+
+// tags gives the tags that a creation asks for.
+func (p params) tags() map[string]string {
+	all := map[string]string{}
+	for n := 1; p.has("Tags.Tag." + strconv.Itoa(n) + ".Key"); n++ {
+		at := "Tags.Tag." + strconv.Itoa(n)
+		all[p.str(at+".Key")] = p.str(at + ".Value")
+	}
+	return all
 }
 
 // roomForInstance refuses an instance that is beyond the quota of a region.

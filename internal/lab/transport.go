@@ -90,10 +90,10 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 	a.clock.Sleep(time.Duration(a.Estate.Latencies.API) * time.Millisecond)
 	inv.check()
 	a.Calls[c.name()]++
+	a.log = append(a.log, LoggedCall{a.clock.Now(), c.Region, c.name()})
 	if a.onCall != nil {
 		a.onCall()
 	}
-	a.log = append(a.log, LoggedCall{a.clock.Now(), c.Region, c.name()})
 	hit := a.faults.strike(c.name())
 	has := func(k FaultKind) bool { return slices.Contains(hit, k) }
 	switch {

@@ -1,0 +1,203 @@
+package globalcluster
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+
+	"dr-orchestrator/internal/action"
+)
+
+// servesHere is the wrong region: the cluster under the name was detached and
+// serves, and the source is what it has left behind.
+func servesHere() Survey {
+	s := alone()
+	s.Local.Tags = map[string]string{}
+	s.Global, s.SourceIn = &Global{ID: "orders", Status: statusAvailable, Members: []Member{{ARN: secondary, Writer: true}}}, "orders"
+	return s
+}
+
+// The cluster under the name is touched only where something proves that it is
+// the old primary of the source, whatever is to become of it.
+func TestOnlyAProvedOldPrimaryIsTouched(t *testing.T) {
+	tagged := func(value string) func(*Survey) {
+		return func(s *Survey) { s.Local.Tags[tagOldOf] = value }
+	}
+	own := standing(primary).mark(secondary, noon)
+	named := func(p *SecondaryParameters) { p.OldDBClusterArn = primary }
+	same := func(*SecondaryParameters) {}
+	for _, tt := range []struct {
+		name   string
+		s      Survey
+		p      func(*SecondaryParameters)
+		proved bool
+		says   string
+	}{
+		{"the source has left", detachedSurvey(), same, true, ""},
+		{"the source says that it is a member", survey(detachedSurvey, func(s *Survey) { s.Source.Global = "orders" }), same, false, "nothing proves that it has left"},
+		{"the source says so, and the old one is named", survey(detachedSurvey, func(s *Survey) { s.Source.Global = "orders" }), named, true, ""},
+		{"the source says so, and the old one is marked", survey(marked, func(s *Survey) { s.Source.Global = "orders" }), same, false, "nothing proves that it has left"},
+		{"the source is marked as the old one of this one", survey(detachedSurvey, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(primary, noon) }), same, false, west},
+		{"the source is marked as the old one of another", survey(detachedSurvey, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(secondary, noon) }), same, true, ""},
+		{"both are marked", survey(alone, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(primary, noon) }), same, false, tagOldOf},
+		{"the source is marked, and this one named", survey(alone, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(primary, noon) }), named, false, tagOldOf},
+
+		{"the wrong region", servesHere(), same, false, "run the failback in us-west-2"},
+		{"the wrong region, however much older it is", survey(servesHere, func(s *Survey) { s.Local.Created = s.Local.Created.AddDate(-9, 0, 0) }), same, false, "seems to be the cluster that serves"},
+		{"the wrong region, however much younger it is", survey(servesHere, func(s *Survey) { s.Local.Created = s.Local.Created.AddDate(9, 0, 0) }), same, false, "OldDBClusterArn " + primary},
+		{"the wrong region, an old mark", survey(servesHere, tagged(own)), same, false, "seems to be the cluster that serves"},
+		{"the old one beside a global cluster made by hand", servesHere(), named, true, ""},
+		{"another one named", servesHere(), func(p *SecondaryParameters) { p.OldDBClusterArn = secondary }, false, "OldDBClusterArn " + primary},
+
+		{"no global cluster, no mark", survey(alone, func(s *Survey) { s.Local.Tags = nil }), same, false, "nothing proves"},
+		{"no global cluster, named", survey(alone, func(s *Survey) { s.Local.Tags = nil }), named, true, ""},
+		{"no global cluster, marked", alone(), same, true, ""},
+		{"an empty global cluster, no mark", survey(alone, func(s *Survey) { s.Local.Tags, s.Global = nil, &Global{ID: "orders", Status: statusAvailable} }), same, false, "nothing proves"},
+		{"marked for another source", survey(alone, tagged(standing(primary).mark("arn:aws:rds:eu-west-1:1:cluster:third", noon))), same, false, "nothing proves"},
+		{"restored from a snapshot of a marked one", survey(alone, func(s *Survey) { s.Local.Created = s.Local.Created.Add(time.Hour) }), same, false, "nothing proves"},
+		{"a mark that someone spoilt", survey(alone, tagged(secondary)), same, false, "nothing proves"},
+	} {
+		for _, delete := range []bool{false, true} {
+			p := back(tt.p)
+			if delete {
+				toDelete(&p)
+			}
+			d := tt.s.decide(p, unasked)
+			if proved := d.Move == action.MoveAct; proved != tt.proved || !proved && d.Class != action.Refused {
+				t.Errorf("%s, deleted %t: move %d, class %q: %s", tt.name, delete, d.Move, d.Class, d.Reason)
+			}
+			if !strings.Contains(d.Reason, tt.says) {
+				t.Errorf("%s, deleted %t: %q does not say %q", tt.name, delete, d.Reason, tt.says)
+			}
+		}
+	}
+}
+
+// A run that has marked the cluster, or has gone on from there, waits for what an
+// old read does not show, for a while.
+func TestAnOldReadOfTheMarkIsWaitedFor(t *testing.T) {
+	s := survey(alone, func(s *Survey) { s.Local.Tags = nil })
+	for _, step := range []string{stepMark, stepLeave, stepRename, stepDelete} {
+		for idle, move := range map[time.Duration]action.Move{time.Minute: action.MoveWait, time.Hour: action.MoveFail} {
+			d := s.decide(backParameters(), func(of string) action.Asked {
+				if of == step {
+					return action.Asked{Now: noon, Requested: noon.Add(-2 * time.Hour), IdleSince: noon.Add(-idle)}
+				}
+				return unasked(of)
+			})
+			if d.Move != move || move == action.MoveWait && d.Step != step || move == action.MoveFail && d.Class != action.Refused {
+				t.Errorf("%s, unseen for %s: move %d, step %q, %s", step, idle, d.Move, d.Step, d.Reason)
+			}
+		}
+	}
+}
+
+// recorded takes every call.
+type recorded struct {
+	SecondaryAPI
+	deleted []*rds.DeleteDBClusterInput
+	tagged  []*rds.AddTagsToResourceInput
+	created []*rds.CreateDBClusterInput
+	held    types.DBCluster // the one cluster there is
+	shots   []types.DBClusterSnapshot
+	err     error // of every list
+}
+
+func (r *recorded) DeleteDBCluster(_ context.Context, in *rds.DeleteDBClusterInput, _ ...func(*rds.Options)) (*rds.DeleteDBClusterOutput, error) {
+	r.deleted = append(r.deleted, in)
+	return &rds.DeleteDBClusterOutput{}, nil
+}
+
+func (r *recorded) AddTagsToResource(_ context.Context, in *rds.AddTagsToResourceInput, _ ...func(*rds.Options)) (*rds.AddTagsToResourceOutput, error) {
+	r.tagged = append(r.tagged, in)
+	return &rds.AddTagsToResourceOutput{}, nil
+}
+
+func (r *recorded) CreateDBCluster(_ context.Context, in *rds.CreateDBClusterInput, _ ...func(*rds.Options)) (*rds.CreateDBClusterOutput, error) {
+	r.created = append(r.created, in)
+	return &rds.CreateDBClusterOutput{}, nil
+}
+
+func (r *recorded) DescribeDBClusters(_ context.Context, _ *rds.DescribeDBClustersInput, _ ...func(*rds.Options)) (*rds.DescribeDBClustersOutput, error) {
+	return &rds.DescribeDBClustersOutput{DBClusters: []types.DBCluster{r.held}}, r.err
+}
+
+func (r *recorded) DescribeDBClusterSnapshots(_ context.Context, _ *rds.DescribeDBClusterSnapshotsInput, _ ...func(*rds.Options)) (*rds.DescribeDBClusterSnapshotsOutput, error) {
+	return &rds.DescribeDBClusterSnapshotsOutput{DBClusterSnapshots: r.shots}, r.err
+}
+
+// The automated backups hold what was written after the final snapshot: they
+// outlive the cluster.
+func TestADeletedClusterLeavesItsBackups(t *testing.T) {
+	r := &recorded{}
+	a := Secondary{RDS: func(string) SecondaryAPI { return r }}
+	if err := a.take(t.Context(), backParameters(), survey(alone, finalOf(statusAvailable, 0)), stepDelete, nil, noon); err != nil || len(r.deleted) != 1 {
+		t.Fatalf("%v after %d calls", err, len(r.deleted))
+	}
+	if keep := r.deleted[0].DeleteAutomatedBackups; keep == nil || *keep {
+		t.Errorf("DeleteAutomatedBackups is %v, want false", aws.ToBool(keep))
+	}
+}
+
+// The snapshot that a run left behind does not hold what was written since.
+func TestEachRunTakesItsOwnFinalSnapshot(t *testing.T) {
+	for _, s := range []Survey{survey(alone, finalOf(statusAvailable, time.Minute)), survey(alone, func(s *Survey) { finalOf(statusAvailable, time.Minute)(s); s.Local.Instances = nil })} {
+		s.Started = s.Started.Add(time.Second)
+		if d := s.decide(back(toDelete), unasked); d.Move != action.MoveAct || d.Step != stepFinal {
+			t.Errorf("%d instances: move %d, step %q, want a snapshot of its own", len(s.Local.Instances), d.Move, d.Step)
+		}
+	}
+}
+
+// What is left of the old primary goes onto the cluster that takes its place: as
+// the run remembers it, or else as it is found.
+func TestANewClusterTellsWhereTheOldPrimaryIs(t *testing.T) {
+	kept := types.DBCluster{DBClusterIdentifier: aws.String("orders-east-old-202501020304"), ClusterCreateTime: &created, LatestRestorableTime: aws.Time(noon)}
+	other := kept
+	other.DBClusterIdentifier = aws.String("billing-old-202501020304")
+	shot := func(id, of string, age time.Duration) types.DBClusterSnapshot {
+		return types.DBClusterSnapshot{DBClusterSnapshotIdentifier: aws.String(id), DBClusterIdentifier: aws.String(of), SnapshotCreateTime: aws.Time(noon.Add(-age))}
+	}
+	for _, tt := range []struct {
+		name string
+		r    recorded
+		p    func(*SecondaryParameters)
+		memo map[string]string
+		want string
+	}{
+		{"remembered", recorded{held: other}, func(*SecondaryParameters) {}, map[string]string{tagKept: "a", tagReaches: "b"}, tagKept + "=a " + tagReaches + "=b"},
+		{"found", recorded{held: kept}, func(*SecondaryParameters) {}, nil, tagKept + "=orders-east-old-202501020304 " + tagReaches + "=2026-03-01T12:00:00Z"},
+		{"of another", recorded{held: other}, func(*SecondaryParameters) {}, nil, ""},
+		{"may not list", recorded{err: coded("AccessDenied")}, func(*SecondaryParameters) {}, nil, ""},
+		{"snapshot found", recorded{shots: []types.DBClusterSnapshot{
+			shot("orders-east-final-1", "orders-east", time.Hour), shot("orders-east-final-2", "orders-east", time.Minute), shot("before-upgrade", "orders-east", 0), shot("billing-final-1", "billing", 0),
+		}}, toDelete, nil, tagSnapshot + "=orders-east-final-2 " + tagReaches + "=2026-03-01T11:59:00Z"},
+		{"no snapshot", recorded{shots: []types.DBClusterSnapshot{shot("billing-final-1", "billing", 0)}}, toDelete, nil, ""},
+	} {
+		a := Secondary{RDS: func(string) SecondaryAPI { return &tt.r }}
+		req := action.Request[SecondaryParameters]{Parameters: back(tt.p), Now: noon, Drive: action.Drive{Memo: tt.memo}}
+		left, err := a.left(t.Context(), req)
+		if err == nil {
+			err = a.take(t.Context(), req.Parameters, alone(), stepCluster, left, noon)
+		}
+		if err != nil || len(tt.r.created) != 1 {
+			t.Fatalf("%s: %v after %d calls", tt.name, err, len(tt.r.created))
+		}
+		var got []string
+		for _, tag := range tt.r.created[0].Tags {
+			got = append(got, *tag.Key+"="+*tag.Value)
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: tags %v, want %s", tt.name, got, tt.want)
+		}
+	}
+	silent := Secondary{RDS: func(string) SecondaryAPI { return &recorded{err: serverError()} }}
+	if _, err := silent.left(t.Context(), action.Request[SecondaryParameters]{Parameters: backParameters()}); err == nil {
+		t.Error("a list without an answer was taken for an empty one")
+	}
+}
