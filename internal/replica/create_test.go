@@ -107,6 +107,13 @@ func TestRulesOfTheOldPrimary(t *testing.T) {
 			func(s *scene, _ *CreateParameters) { s.here.Created = time.Time{} },
 			func(s *scene, _ *CreateParameters) { s.source.Created = time.Time{} },
 		}, false},
+		{"same engine", []change{
+			func(s *scene, _ *CreateParameters) { s.here.Engine, s.source.Engine = "mariadb", "mariadb" },
+		}, []change{
+			func(s *scene, _ *CreateParameters) { s.here.Engine = "postgres" },
+			func(s *scene, _ *CreateParameters) { s.source.Engine = "" },
+			func(s *scene, _ *CreateParameters) { s.here.Engine, s.source.Engine = "", "" },
+		}, false},
 		{"no replicas", []change{
 			func(s *scene, _ *CreateParameters) { s.here.Replicas = []string{strings.ToUpper(replicaARN)} },
 		}, []change{
