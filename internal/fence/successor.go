@@ -3,6 +3,7 @@ package fence
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"dr-orchestrator/internal/action"
@@ -48,6 +49,8 @@ func succeeds(next, old Primary) error {
 		return nil // its replica
 	case next.Source != "":
 		return wrong("it replicates %s", next.Source)
+	case keptForm.MatchString(next.ID):
+		return wrong("it is an old primary that a failback has kept")
 	case next.marked():
 		return wrong("it is fenced itself")
 	case !stands(next.Status):
@@ -66,6 +69,9 @@ func succeeds(next, old Primary) error {
 	}
 	return nil
 }
+
+// keptForm is how the names end under which failbacks keep old primaries.
+var keptForm = regexp.MustCompile(`-old-[0-9]{12}$`)
 
 // clusterSucceeds judges clusters, whose age says nothing: members of a global
 // cluster change roles and stay.

@@ -56,6 +56,8 @@ func TestSucceeds(t *testing.T) {
 		{"a secondary of the cluster, which has no instance", two, with(one, func(p *Primary) { p.Members, p.Writer = 0, "" }), ""},
 		{"a secondary of another", with(two, func(p *Primary) { p.Global = "h" }), one, "global cluster"},
 		{"detached from the cluster", apart, one, ""},
+		{"detached, and kept as an old primary", with(apart, func(p *Primary) { p.ID = "orders-2-old-202503010930" }), one, "has kept"},
+		{"detached, with a name of its own", with(apart, func(p *Primary) { p.ID = "orders-old-2" }), one, ""},
 		{"detached, and without a writer", with(apart, func(p *Primary) { p.Writer = "" }), one, "global cluster"},
 		{"alone, of one that is left alone", apart, left, "global cluster"},
 		{"alone, fenced for it", apart, with(left, forTwo(fenceBegun)), ""},

@@ -226,6 +226,9 @@ func TestFullCycleEndsWhereItBegan(t *testing.T) {
 			estate := DefaultEstate()
 			start, fenced, snapshots := shape(t, estate), false, 0
 			for _, l := range c.legs {
+				if before := writers(estate, c.databases); strings.Contains(l.name, "for the fence") && len(before) != 2 {
+					t.Errorf("%s: %v take writes before it: a fence of nothing shows nothing", l.name, before)
+				}
 				w := watch(t, saved(t, estate), l, c.databases, fenced)
 				if w.result.Outcome != report.Succeeded {
 					t.Fatalf("%s: %s: %s", l.name, w.result.Outcome, w.result.Cause)

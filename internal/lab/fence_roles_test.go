@@ -195,3 +195,34 @@ func TestAPromotionThatIsNotNeededWarns(t *testing.T) {
 		}
 	}
 }
+
+// A cluster that serves since a detach is not fenced for the one that it left,
+// fenced or not, nor for that one under the name that it is kept by.
+func TestAClusterThatServesIsNotFencedForTheOldOne(t *testing.T) {
+	detach := sample(t, "failover-aurora-detach.json")
+	over := leg{"failover", catalog.Failover, west, "dead@region:" + east, detach, true}
+	again := leg{"failover again", catalog.Failover, west, "", detach, true}
+	back := leg{"failback", catalog.Failback, east, "", sample(t, "failback-aurora-mysql.json"), true}
+	serving := fenceOf(`"DBClusterIdentifier":"dbcluster-02","PrimaryRegion":"us-west-2","SuccessorIdentifier":"dbcluster-01","IsolationSecurityGroupIds":"` + isolationGroup + `"`)
+	keptFor := []byte(strings.Replace(string(serving), `"dbcluster-01"`, `"dbcluster-01-old-202503010930"`, 1))
+	for _, tt := range []struct {
+		name    string
+		legs    []leg
+		payload []byte
+		outcome report.Outcome
+	}{
+		{"detached", []leg{over}, serving, report.Refused},
+		{"detached and fenced", []leg{over, again}, serving, report.Refused},
+		{"replaced, for the old one", []leg{over, back}, keptFor, report.Refused},
+		{"replaced, for the old one that is fenced", []leg{over, again, back}, keptFor, report.Refused},
+		{"replaced, for its secondary", []leg{over, again, back}, serving, report.Succeeded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			estate := goes(t, DefaultEstate(), tt.legs...)
+			result := runLab(t, Options{Payload: tt.payload, Machine: catalog.Failback, Region: east, Estate: estate})
+			if result.Outcome != tt.outcome || tt.outcome == report.Refused && len(result.Begun) != 0 {
+				t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+			}
+		})
+	}
+}
