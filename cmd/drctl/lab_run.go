@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,10 +15,11 @@ import (
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/run"
 )
 
 type labRunCommand struct {
-	Payload    string  `required:"" help:"The StatePayload, or - for standard input."`
+	Payload    string  `required:"" help:"The StatePayload, or {\"Payload\": \"NAME\"} for NAME.json beside it or in payloads, or - for standard input."`
 	Machine    string  `default:"failover" enum:"failover,failback" help:"The machine: failover or failback."`
 	Region     string  `help:"Region of the run; by default the estate's recovery region."`
 	Estate     string  `help:"Estate file; by default the built-in one (drctl lab estate)."`
@@ -53,7 +55,11 @@ func (c *labRunCommand) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	if _, problems := payload.Parse(options.Payload, catalog.Types(), c.Machine); len(problems) > 0 {
+	checked := options.Payload
+	if name := storedIn(checked); options.Estate.Payloads[name] != nil {
+		checked = options.Estate.Payloads[name]
+	}
+	if _, problems := payload.Parse(checked, catalog.Types(), c.Machine); len(problems) > 0 {
 		return c.rejected(s, problems)
 	}
 	if c.Faults == "random" {
@@ -95,6 +101,9 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 		o.Estate, err = lab.LoadEstate(c.Estate)
 		note(err)
 	}
+	if name := storedIn(o.Payload); run.IsStoredName(name) && o.Estate != nil && o.Estate.Payloads[name] == nil {
+		note(store(o.Estate, name, c.Payload))
+	}
 	if c.Faults != "random" {
 		o.Faults, err = lab.ParseFaults(c.Faults)
 		note(err)
@@ -118,6 +127,30 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 		return o, wrongInput("%s", strings.Join(wrong, "\n"))
 	}
 	return o, nil
+}
+
+// store puts the payload that an input names into the estate's buckets. Its file
+// stands beside that of the input, or in the folder payloads.
+func store(estate *lab.Estate, name, beside string) error {
+	file := name + ".json"
+	for _, path := range []string{filepath.Join(filepath.Dir(beside), file), filepath.Join("payloads", file)} {
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !json.Valid(data) {
+			return fmt.Errorf("%s is not JSON", path)
+		}
+		if estate.Payloads == nil {
+			estate.Payloads = map[string]json.RawMessage{}
+		}
+		estate.Payloads[name] = data
+		return nil
+	}
+	return fmt.Errorf("%s names the stored payload %q: there is no %s beside it nor in payloads, and none in the estate", beside, name, file)
 }
 
 // randomFaults draws a schedule over the calls that an undisturbed run makes.

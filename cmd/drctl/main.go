@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -117,4 +118,24 @@ func readFile(path string, s streams) ([]byte, error) {
 		return nil, wrongInput("%w", err)
 	}
 	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
+}
+
+// storedIn gives the name of the stored payload that an input points to, as the
+// console takes it; empty: it points to none.
+func storedIn(data []byte) string {
+	var to struct{ Payload, StatePayload json.RawMessage }
+	var name string
+	if json.Unmarshal(data, &to) != nil || to.Payload == nil || to.StatePayload != nil || json.Unmarshal(to.Payload, &name) != nil {
+		return ""
+	}
+	return name
+}
+
+// pointsAway refuses an input that is no payload but the name of a stored one.
+func pointsAway(path string, data []byte) error {
+	name := storedIn(data)
+	if name == "" {
+		return nil
+	}
+	return wrongInput("%s is no payload: it names the stored payload %q. Start it with drctl start --stored %s, and give the payload itself here", path, name, name)
 }

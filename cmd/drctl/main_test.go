@@ -142,3 +142,42 @@ func TestASavedEstateIsTheNextRuns(t *testing.T) {
 		t.Errorf("report: %v, %s", err, data)
 	}
 }
+
+// An input for the console names a stored payload: where the payload itself is
+// wanted that is said, and the lab finds it.
+func TestNameOfAStoredPayload(t *testing.T) {
+	const there, absent = `{"Payload": "failover-aurora-planned", "Options": {"Mode": "plan"}}`, `{"Payload": "failover-nothing"}`
+	for _, tt := range []struct {
+		name, in string
+		args     []string
+		want     int
+		says     string
+	}{
+		{"validate", there, []string{"validate", "-"}, exitInput, "drctl start --stored failover-aurora-planned"},
+		{"validate, as JSON", there, []string{"validate", "-", "--json"}, exitInput, "drctl start --stored failover-aurora-planned"},
+		{"start", there, []string{"start", "-", "--region", "us-west-2"}, exitInput, "drctl start --stored failover-aurora-planned"},
+		{"both", `{"Payload": "x", "StatePayload": []}`, []string{"validate", "-"}, exitInput, "no field"},
+		{"lab run, absent", absent, []string{"lab", "run", "--payload", "-"}, exitInput, "there is no failover-nothing.json"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, out, errs := drctl(t, tt.in, tt.args...)
+			if code != tt.want || !strings.Contains(out+errs, tt.says) {
+				t.Errorf("code %d, want %d with %q:\n%s%s", code, tt.want, tt.says, out, errs)
+			}
+		})
+	}
+	folder := t.TempDir()
+	text, err := os.ReadFile(planned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(folder, "input.json")
+	for file, data := range map[string]string{beside: there, filepath.Join(folder, "failover-aurora-planned.json"): string(text)} {
+		if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out, errs := drctl(t, "", "lab", "run", "--payload", beside); code != exitSucceeded || !strings.Contains(out+errs, "Succeeded after") {
+		t.Errorf("code %d:\n%s%s", code, out, errs)
+	}
+}

@@ -240,6 +240,9 @@ func readPayload(path, machine string, s streams) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := pointsAway(path, data); err != nil {
+		return nil, err
+	}
 	if _, problems := payload.Parse(data, catalog.Types(), machine); len(problems) > 0 {
 		return nil, &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", path, problems)}
 	}

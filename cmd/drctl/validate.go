@@ -27,6 +27,9 @@ func (c *validateCommand) Run(s streams) error {
 		return err
 	}
 	doc, problems := payload.Parse(data, catalog.Types(), c.Machine)
+	if err := pointsAway(c.File, data); err != nil {
+		problems = payload.Problems{{Pointer: "/Payload", Value: storedIn(data), Message: err.Error(), Want: "a StatePayload"}}
+	}
 	if c.JSON {
 		if problems == nil {
 			problems = payload.Problems{}

@@ -104,12 +104,17 @@ func fences(t *testing.T) []scenario {
 	for _, of := range []string{"RDSInstanceIdentifier", "DBClusterIdentifier"} {
 		for method, status := range map[string]string{"Isolate": "available", "Stop": "available", "Release": "stopped"} {
 			estate, network := lab.DefaultEstate(), lab.Network{SecurityGroups: []string{"sg-0a1b2c3d4e5f60001"}}
+			age := func(months int) lab.InstanceSettings {
+				return lab.InstanceSettings{Created: lab.Epoch.AddDate(0, -months, 0)}
+			}
 			estate.Instances = append(estate.Instances,
-				&lab.Instance{Region: "us-east-1", ID: "fenced", Engine: "mysql", Status: status, Network: network},
+				&lab.Instance{Region: "us-east-1", ID: "fenced", Engine: "mysql", Status: status, Network: network, InstanceSettings: age(2)},
+				&lab.Instance{Region: "us-west-2", ID: "next", Engine: "mysql", Status: "available", InstanceSettings: age(1)},
 				&lab.Instance{Region: "us-east-1", ID: "fenced-1", Engine: "aurora-mysql", Status: status, Cluster: "fenced", Writer: true})
-			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network})
+			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network},
+				&lab.Cluster{Region: "us-west-2", ID: "next", Engine: "aurora-mysql", Status: "available", ClusterDetails: lab.ClusterDetails{Source: "arn:aws:rds:us-east-1:111122223333:cluster:fenced"}})
 			payload := `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"FenceOldPrimary","resourceName":"fence","parameters":{
-				"` + of + `":"fenced","PrimaryRegion":"us-east-1","Method":"` + method + `","IsolationSecurityGroupIds":"` + estate.ClosedGroups[0] + `","Required":"true"}}]}]}`
+				"` + of + `":"fenced","PrimaryRegion":"us-east-1","SuccessorIdentifier":"next","Method":"` + method + `","IsolationSecurityGroupIds":"` + estate.ClosedGroups[0] + `","Required":"true"}}]}]}`
 			all = append(all, scenario{method + " by " + of, "failover", []byte(payload), estate, nil, 0, ""})
 		}
 	}

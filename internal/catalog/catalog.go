@@ -130,7 +130,7 @@ var Entries = []Entry{
 		Type: "FenceOldPrimary", Function: "fence-old-primary",
 		Doc:        "Keeps an old primary from taking writes, by its security groups or by stopping it, or gives it back.",
 		Parameters: reflect.TypeFor[fence.Parameters](), Machines: both,
-		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "switchback-replica.json", New: fence.New,
+		TimeLimit: 30 * time.Minute, ProofReads: 4, Sample: "switchback-replica.json", New: fence.New,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBClusters", "rds:ModifyDBCluster", "rds:StartDBCluster", "rds:StopDBCluster"}, Resources: []string{anyCluster}},
 			{
@@ -138,6 +138,7 @@ var Entries = []Entry{
 				Resources: []string{anyMember},
 			},
 			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{anyCluster, anyMember}},
+			{Actions: []string{"ec2:DescribeSecurityGroups"}, Resources: []string{"*"}, Reason: "DescribeSecurityGroups knows no resource"},
 		},
 	},
 	{

@@ -46,6 +46,8 @@ func misdirected(p Parameters, region string, found *Primary) error {
 		return action.Errorf(action.Refused, "%s is a secondary of the global cluster %s and takes no writes: fence the primary", found.what(), found.Global)
 	case found.Parent != "":
 		return action.Errorf(action.Refused, "%s is a member of the cluster %s: give DBClusterIdentifier", found.what(), found.Parent)
+	case p.Method == MethodIsolate && found.Status != statusStopped && found.in(p.IsolationSecurityGroupIds) && found.everyday():
+		return action.Errorf(action.Refused, "%s is in the groups %s without a fence: they are its groups of every day and keep nobody out", found.what(), strings.Join(found.Groups, " "))
 	}
 	return nil
 }
@@ -102,14 +104,20 @@ func decideIsolate(found Primary, p Parameters, n notes) action.Decision {
 	case !found.Settled:
 		return action.WaitFinal(state, "groups", "the security groups of %s are being changed", found.what())
 	}
-	groups := strings.Join(found.Groups, " ")
+	groups := strings.Join(found.original(), " ")
 	switch {
-	case found.Tags[tagFence] == fenceBegun && found.Tags[tagGroups] == groups:
-		return step(n, stepIsolate, action.StateUnderWay, "%s is in its groups of every day: %s", found.what(), groups)
+	case found.Tags[tagFence] == fenceBegun && len(found.saved()) > 0:
+		return step(n, stepIsolate, action.StateUnderWay, "%s is in the groups %s; those of every day are kept: %s", found.what(), strings.Join(found.Groups, " "), groups)
 	case len(groups) > maxTagValue:
 		return action.Fail(action.Refused, action.StateReady, "too many groups", "the %d security groups of %s do not fit into the tag that would give them back", len(found.Groups), found.what())
 	}
 	return step(n, stepSave, action.StateReady, "the security groups of %s are to be kept in a tag: %s", found.what(), groups)
+}
+
+// everyday reports whether the groups in force are those from before any fence:
+// no fence has put it there, or the tag would give the same ones back.
+func (p Primary) everyday() bool {
+	return p.Tags[tagFence] == "" || len(p.saved()) == 0 || p.in(p.saved())
 }
 
 // decideReboot judges a primary that is available and isolated.

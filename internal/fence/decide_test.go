@@ -17,7 +17,7 @@ const (
 )
 
 var (
-	isolate = Parameters{RDSInstanceIdentifier: "orders", PrimaryRegion: "us-east-1", Method: MethodIsolate, IsolationSecurityGroupIds: []string{closed}, Reboot: true, WaitSeconds: 60}
+	isolate = Parameters{RDSInstanceIdentifier: "orders", PrimaryRegion: "us-east-1", SuccessorIdentifier: "orders-2", Method: MethodIsolate, IsolationSecurityGroupIds: []string{closed}, Reboot: true, WaitSeconds: 60}
 	idle    = Primary{ID: "orders", ARN: "arn:aws:rds:us-east-1:111122223333:db:orders", Status: "available", Writer: "orders", WriterStatus: "available", Groups: []string{open}, Settled: true}
 )
 
@@ -110,7 +110,9 @@ func TestDecideRules(t *testing.T) {
 		phase string
 	}{
 		{"open: the groups are saved first", idle, isolate, none, act, ready, stepSave, stepSave},
-		{"other groups are saved", with(begun, func(p *Primary) { p.Groups = []string{open, other} }), isolate, none, act, ready, stepSave, stepSave},
+		{"begun, and in other groups since: those saved stay", with(begun, func(p *Primary) { p.Groups = []string{open, other} }), isolate, none, act, underWay, stepIsolate, stepIsolate},
+		{"begun, and in the groups of another fence", with(shut, func(p *Primary) { p.Groups = []string{other} }), isolate, none, act, underWay, stepIsolate, stepIsolate},
+		{"begun, and none are saved", with(idle, tagged(fenceBegun, "")), isolate, none, act, ready, stepSave, stepSave},
 		{"fenced once, and opened by hand", with(idle, tagged(fenceComplete, open)), isolate, none, act, ready, stepSave, stepSave},
 		{"fenced once, and released", with(idle, tagged(fenceReleased, open)), isolate, none, act, ready, stepSave, stepSave},
 		{"saving, not yet visible", idle, isolate, askedFor(stepSave, time.Minute), wait, underWay, stepSave, action.PhaseInvisible},
@@ -125,12 +127,11 @@ func TestDecideRules(t *testing.T) {
 		{"isolation never began", begun, isolate, askedFor(stepIsolate, 5*time.Minute), fail, underWay, stepIsolate, "cancelled"},
 		{"perhaps isolated", begun, isolate, unsure, wait, underWay, stepIsolate, "confirming"},
 		{"isolated, not in force", with(shut, func(p *Primary) { p.Settled = false }), isolate, none, wait, underWay, "", "groups"},
-		{"isolated and one group more", with(begun, func(p *Primary) { p.Groups = []string{open, closed} }), isolate, none, act, ready, stepSave, stepSave},
+		{"isolated and one group more", with(begun, func(p *Primary) { p.Groups = []string{open, closed} }), isolate, none, act, underWay, stepIsolate, stepIsolate},
 		{"one of two isolating groups", with(shut, tagged(fenceBegun, closed)), two, none, act, underWay, stepIsolate, stepIsolate},
 		{"both isolating groups", with(complete, func(p *Primary) { p.Groups = []string{other, closed} }), two, none, finish, done, "", phaseFenced},
 
 		{"isolated: it is rebooted", shut, isolate, none, act, underWay, stepReboot, stepReboot},
-		{"isolated by hand: it is rebooted", with(shut, func(p *Primary) { p.Tags = nil }), isolate, none, act, underWay, stepReboot, stepReboot},
 		{"isolated, no reboot wanted: nothing is proved", shut, noReboot, none, finish, done, "", phaseClosed},
 		{"reboot, not yet visible", shut, isolate, askedFor(stepReboot, time.Minute), wait, underWay, stepReboot, action.PhaseInvisible},
 		{"reboot that nobody saw is asked for again", shut, isolate, askedFor(stepReboot, 5*time.Minute), act, underWay, stepReboot, stepReboot},
@@ -203,6 +204,13 @@ func TestMisdirected(t *testing.T) {
 		{"a cluster", isolate, "us-west-2", &cluster, false},
 		{"a secondary of a global cluster", isolate, "us-west-2", &secondary, true},
 		{"a global cluster's primary", isolate, "us-west-2", &Primary{Global: "g", Members: 2, Writer: "orders-1"}, false},
+		{"in the isolating groups by a fence", isolate, "us-west-2", &shut, false},
+		{"in the isolating groups by a fence that is done", isolate, "us-west-2", &complete, false},
+		{"in the isolating groups while it is released", isolate, "us-west-2", &freed, false},
+		{"in the isolating groups every day", isolate, "us-west-2", new(with(shut, func(p *Primary) { p.Tags = nil })), true},
+		{"in the isolating groups, which a release would give back", isolate, "us-west-2", new(with(shut, tagged(fenceReleased, closed))), true},
+		{"in the isolating groups every day, and stopped", isolate, "us-west-2", new(with(stopped, func(p *Primary) { p.Groups = []string{closed} })), false},
+		{"in the isolating groups every day, by stopping", by(MethodStop), "us-west-2", new(with(shut, func(p *Primary) { p.Tags = nil })), false},
 		{"without instances", isolate, "us-west-2", &Primary{Global: "g"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -224,6 +232,9 @@ func TestCheckParameters(t *testing.T) {
 		{"cluster", func(p *Parameters) { p.RDSInstanceIdentifier, p.DBClusterIdentifier = "", "orders" }, 0},
 		{"both", func(p *Parameters) { p.DBClusterIdentifier = "orders" }, 1},
 		{"neither", func(p *Parameters) { p.RDSInstanceIdentifier = "" }, 1},
+		{"no successor", func(p *Parameters) { p.SuccessorIdentifier = "" }, 1},
+		{"no successor, by stopping", func(p *Parameters) { p.SuccessorIdentifier, p.Method = "", MethodStop }, 1},
+		{"no successor, given back", func(p *Parameters) { p.SuccessorIdentifier, p.Method = "", MethodRelease }, 0},
 		{"no groups", func(p *Parameters) { p.IsolationSecurityGroupIds = nil }, 1},
 		{"no groups, by stopping", func(p *Parameters) { p.IsolationSecurityGroupIds, p.Method = nil, MethodStop }, 0},
 		{"no groups, given back", func(p *Parameters) { p.IsolationSecurityGroupIds, p.Method = nil, MethodRelease }, 0},

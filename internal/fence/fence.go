@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
@@ -30,6 +31,7 @@ type Parameters struct {
 	RDSInstanceIdentifier     string   `format:"db-instance" identity:"fenced-rds-instance" doc:"Identifier of the DB instance to fence. Either this or DBClusterIdentifier."`
 	DBClusterIdentifier       string   `format:"db-cluster" identity:"fenced-rds-cluster" doc:"Identifier of the Aurora DB cluster to fence."`
 	PrimaryRegion             string   `param:"required" format:"region" doc:"Region of what is to be fenced; never the region that takes over."`
+	SuccessorIdentifier       string   `format:"replica" doc:"What takes over, in the region of the run: a DB instance, or a DB cluster where one is fenced. It must show that it does. Not for Release."`
 	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both."`
 	IsolationSecurityGroupIds []string `format:"security-group" doc:"For Isolate: security groups in the VPC of the primary, without inbound rules."`
 	Reboot                    bool     `default:"true" doc:"For Isolate: reboot afterwards, which ends the connections that are open. Without it no fence is proved."`
@@ -42,6 +44,9 @@ func (p Parameters) Check() []payload.Issue {
 	var issues []payload.Issue
 	if (p.RDSInstanceIdentifier == "") == (p.DBClusterIdentifier == "") {
 		issues = append(issues, payload.Issue{Message: "one thing is fenced at a time", Want: "either RDSInstanceIdentifier or DBClusterIdentifier"})
+	}
+	if p.Method != MethodRelease && p.SuccessorIdentifier == "" {
+		issues = append(issues, payload.Issue{Parameter: "SuccessorIdentifier", Message: p.Method + " needs SuccessorIdentifier", Want: "what takes over in the region of the run: a DB instance, or a DB cluster where one is fenced"})
 	}
 	if p.Method == MethodIsolate && len(p.IsolationSecurityGroupIds) == 0 {
 		issues = append(issues, payload.Issue{Parameter: "IsolationSecurityGroupIds", Message: "Isolate needs IsolationSecurityGroupIds", Want: "security groups without inbound rules, such as sg-0123456789abcdef0"})
@@ -81,14 +86,18 @@ type API interface {
 
 // Fence keeps an old primary from taking writes, or gives it back.
 type Fence struct {
-	RDS func(region string) API
+	RDS    func(region string) API
+	Groups func(region string) GroupReader
 }
 
 // New wires the action to AWS.
 func New(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[Parameters]{
-		Reconciler: Fence{RDS: func(region string) API { return rds.NewFromConfig(f.Config(region)) }},
-		Secrets:    secrets, Now: now,
+		Reconciler: Fence{
+			RDS:    func(region string) API { return rds.NewFromConfig(f.Config(region)) },
+			Groups: func(region string) GroupReader { return ec2.NewFromConfig(f.Config(region)) },
+		},
+		Secrets: secrets, Now: now,
 	}
 }
 
@@ -109,6 +118,44 @@ func notesOf(req action.Request[Parameters]) notes {
 	return notes{asked: req.Asked, rebooted: req.Drive.Memo[memoRebooted] != ""}
 }
 
+// sight is what one look shows.
+type sight struct {
+	next, found Primary
+	followed    bool // next was read; what is not known is of the primary's region
+}
+
+// tell puts what takes over into evidence.
+func (s sight) tell(e action.Evidence) {
+	if s.next.ARN != "" {
+		e["successor"], e["successorStatus"] = s.next.ARN, s.next.Status
+	}
+}
+
+// look reads everything that a step is decided by, what takes over first: it is
+// in the region of the run, which has to answer. A Refused error says that
+// nothing may be fenced.
+func (a Fence) look(ctx context.Context, req action.Request[Parameters]) (sight, error) {
+	p := req.Parameters
+	s := sight{followed: true}
+	var err error
+	if p.Method != MethodRelease {
+		if s.next, err = findSuccessor(ctx, a.RDS(req.Run.Region), p, req.Run.Region); err != nil {
+			s.followed = false
+			return s, err
+		}
+	}
+	if s.found, err = find(ctx, a.RDS(p.PrimaryRegion), p); err != nil {
+		return s, err
+	}
+	if err = misdirected(p, req.Run.Region, &s.found); err != nil || p.Method == MethodRelease {
+		return s, err
+	}
+	if err = succeeds(s.next, s.found); err != nil || p.Method != MethodIsolate || s.found.Status == statusStopped {
+		return s, err
+	}
+	return s, closedGroups(ctx, a.Groups(p.PrimaryRegion), p)
+}
+
 // Preflight tells what would be done. A region that does not answer keeps
 // nobody from recovering, unless the fence is Required.
 func (a Fence) Preflight(ctx context.Context, req action.Request[Parameters]) (action.Readiness, error) {
@@ -116,19 +163,18 @@ func (a Fence) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 	if err := misdirected(p, req.Run.Region, nil); err != nil {
 		return action.Readiness{}, err
 	}
-	found, err := find(ctx, a.RDS(p.PrimaryRegion), p)
-	if err != nil && p.demanded() {
+	sees, err := a.look(ctx, req)
+	if err != nil && (p.demanded() || action.ClassOf(err) == action.Refused || !sees.followed) {
 		return action.Readiness{}, err
 	}
 	if err != nil {
 		return action.Readiness{Observed: action.StateUnknown, Evidence: action.Evidence{evidenceFence: fenceUnknown},
 			Findings: []action.Finding{warn("%s in %s may not be fenced, and two writers may serve: %v", p.name(), p.PrimaryRegion, err)}}, nil
 	}
-	if err := misdirected(p, req.Run.Region, &found); err != nil {
-		return action.Readiness{}, err
-	}
+	found := sees.found
 	d := decide(found, p, notes{asked: func(string) action.Asked { return action.Asked{Now: req.Now} }})
 	ready := action.Readiness{Observed: d.State, Evidence: proof(found, d), Findings: d.Findings()}
+	sees.tell(ready.Evidence)
 	for i, f := range ready.Findings {
 		if f.Verdict == action.VerdictBlocked && !p.demanded() {
 			ready.Findings[i] = warn("%s; the run goes on without a fence, and two writers may serve", f.Message)
@@ -167,32 +213,35 @@ func (a Fence) Reconcile(ctx context.Context, req action.Request[Parameters]) (a
 	if err := misdirected(p, req.Run.Region, nil); err != nil {
 		return action.Progress{}, err
 	}
-	api := a.RDS(p.PrimaryRegion)
-	found, err := find(ctx, api, p)
+	sees, err := a.look(ctx, req)
+	if err != nil && action.ClassOf(err) == action.Refused {
+		return action.Progress{Observed: action.StateUnknown, Evidence: action.Evidence{evidenceFence: fenceUnknown}}, err
+	}
 	if err != nil {
 		return bear(req, action.Progress{Observed: action.StateUnknown, Evidence: action.Evidence{evidenceFence: fenceUnknown}}, err)
 	}
-	if err := misdirected(p, req.Run.Region, &found); err != nil {
-		return action.Progress{}, err
-	}
+	found := sees.found
 	d := decide(found, p, notesOf(req))
-	progress, err := d.Progress(req.Asked(d.Step), proof(found, d))
+	evidence := proof(found, d)
+	sees.tell(evidence)
+	progress, err := d.Progress(req.Asked(d.Step), evidence)
 	if found.WriterStatus == statusRebooting && found.in(p.IsolationSecurityGroupIds) {
 		progress.Memo[memoRebooted] = "yes"
 	}
 	if err == nil && d.Move == action.MoveAct && !(late(req) && !p.demanded()) {
-		progress, err = a.act(ctx, api, req, found, d, progress)
+		progress, err = a.act(ctx, a.RDS(p.PrimaryRegion), req, sees, d, progress)
 	}
 	return bear(req, progress, err)
 }
 
 // act makes the one call of this invocation.
-func (a Fence) act(ctx context.Context, api API, req action.Request[Parameters], found Primary, d action.Decision, progress action.Progress) (action.Progress, error) {
+func (a Fence) act(ctx context.Context, api API, req action.Request[Parameters], sees sight, d action.Decision, progress action.Progress) (action.Progress, error) {
+	found := sees.found
 	id, p := aws.String(found.ID), req.Parameters
 	var err error
 	switch d.Step {
 	case stepSave:
-		err = tag(ctx, api, found, map[string]string{tagGroups: strings.Join(found.Groups, " "), tagFence: fenceBegun})
+		err = tag(ctx, api, found, map[string]string{tagGroups: strings.Join(found.original(), " "), tagFence: fenceBegun, tagSuccessor: sees.next.ARN})
 	case stepComplete:
 		err = tag(ctx, api, found, map[string]string{tagFence: fenceComplete})
 	case stepRelease:
@@ -222,7 +271,7 @@ func (a Fence) act(ctx context.Context, api API, req action.Request[Parameters],
 
 func tag(ctx context.Context, api API, found Primary, values map[string]string) error {
 	in := &rds.AddTagsToResourceInput{ResourceName: aws.String(found.ARN)}
-	for _, key := range []string{tagFence, tagGroups} {
+	for _, key := range []string{tagFence, tagGroups, tagSuccessor} {
 		if value, ok := values[key]; ok {
 			in.Tags = append(in.Tags, types.Tag{Key: aws.String(key), Value: aws.String(value)})
 		}

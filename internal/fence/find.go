@@ -10,6 +10,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
@@ -22,8 +23,9 @@ import (
 // outlives a run: tag values take no commas, so groups stand with spaces
 // between.
 const (
-	tagGroups = "dr-orchestrator:security-groups" // groups from before the isolation
-	tagFence  = "dr-orchestrator:fence"           // one of the words below
+	tagGroups    = "dr-orchestrator:security-groups" // groups from before the isolation
+	tagFence     = "dr-orchestrator:fence"           // one of the words below
+	tagSuccessor = "dr-orchestrator:fence-successor" // ARN of what takes over
 )
 
 // The words of tagFence.
@@ -38,6 +40,8 @@ type Primary struct {
 	ID       string
 	ARN      string
 	Status   string
+	Engine   string
+	Created  time.Time         // zero: not shown
 	Cluster  bool              // a DB cluster, and not an instance
 	Parent   string            // of an instance: the cluster that it is a member of
 	Source   string            // what it replicates; empty: nothing
@@ -68,7 +72,8 @@ func find(ctx context.Context, api Finder, p Parameters) (Primary, error) {
 		return Primary{}, err
 	}
 	found := Primary{
-		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Status: aws.ToString(db.DBInstanceStatus), Parent: aws.ToString(db.DBClusterIdentifier),
+		ID: aws.ToString(db.DBInstanceIdentifier), ARN: aws.ToString(db.DBInstanceArn), Status: aws.ToString(db.DBInstanceStatus),
+		Engine: aws.ToString(db.Engine), Created: aws.ToTime(db.InstanceCreateTime), Parent: aws.ToString(db.DBClusterIdentifier),
 		Source:   cmp.Or(aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(db.ReadReplicaSourceDBClusterIdentifier)),
 		Replicas: len(db.ReadReplicaDBInstanceIdentifiers) + len(db.ReadReplicaDBClusterIdentifiers),
 		Writer:   aws.ToString(db.DBInstanceIdentifier), WriterStatus: aws.ToString(db.DBInstanceStatus), Tags: tagsOf(db.TagList),
@@ -89,6 +94,17 @@ func findInstance(ctx context.Context, api Finder, id, region string) (types.DBI
 }
 
 func findCluster(ctx context.Context, api Finder, id, region string) (Primary, error) {
+	found, err := findGroup(ctx, api, id, region)
+	if err != nil || found.Writer == "" {
+		return found, err
+	}
+	writer, err := findInstance(ctx, api, found.Writer, region)
+	found.WriterStatus = aws.ToString(writer.DBInstanceStatus)
+	return found, err
+}
+
+// findGroup reads a cluster without its writer's status.
+func findGroup(ctx context.Context, api Finder, id, region string) (Primary, error) {
 	out, err := api.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(id)})
 	if err != nil {
 		return Primary{}, action.Call("describing DB cluster "+id+" in "+region, err)
@@ -98,7 +114,7 @@ func findCluster(ctx context.Context, api Finder, id, region string) (Primary, e
 	}
 	c := out.DBClusters[0]
 	found := Primary{
-		ID: aws.ToString(c.DBClusterIdentifier), ARN: aws.ToString(c.DBClusterArn), Status: aws.ToString(c.Status), Cluster: true,
+		ID: aws.ToString(c.DBClusterIdentifier), ARN: aws.ToString(c.DBClusterArn), Status: aws.ToString(c.Status), Cluster: true, Engine: aws.ToString(c.Engine), Created: aws.ToTime(c.ClusterCreateTime),
 		Source: aws.ToString(c.ReplicationSourceIdentifier), Replicas: len(c.ReadReplicaIdentifiers), Global: aws.ToString(c.GlobalClusterIdentifier), Tags: tagsOf(c.TagList),
 		Members: len(c.DBClusterMembers),
 	}
@@ -108,12 +124,7 @@ func findCluster(ctx context.Context, api Finder, id, region string) (Primary, e
 			found.Writer = aws.ToString(m.DBInstanceIdentifier)
 		}
 	}
-	if found.Writer == "" {
-		return found, nil
-	}
-	writer, err := findInstance(ctx, api, found.Writer, region)
-	found.WriterStatus = aws.ToString(writer.DBInstanceStatus)
-	return found, err
+	return found, nil
 }
 
 func tagsOf(list []types.Tag) map[string]string {
@@ -142,6 +153,20 @@ func (p Primary) in(groups []string) bool {
 
 // saved gives the groups from before the isolation.
 func (p Primary) saved() []string { return strings.Fields(p.Tags[tagGroups]) }
+
+// marked reports whether a fence was begun that nobody has released.
+func (p Primary) marked() bool {
+	return p.Tags[tagFence] == fenceBegun || p.Tags[tagFence] == fenceComplete
+}
+
+// original gives the groups to remember. Those of a fence that is in force are
+// never replaced: what is in their place may be the groups of that fence.
+func (p Primary) original() []string {
+	if saved := p.saved(); p.marked() && len(saved) > 0 {
+		return saved
+	}
+	return p.Groups
+}
 
 // what names it for a person.
 func (p Primary) what() string {

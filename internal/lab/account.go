@@ -116,7 +116,7 @@ var services = map[string]handler{}
 func init() {
 	for _, some := range []map[string]handler{rdsService, rdsFenceService, auroraService, elastiCacheService, cloudFormationService, systemsService, secretsService,
 		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService, keyService,
-		routingService, alarmService, balancerService, healthCheckService, consumerService, route53Service} {
+		routingService, alarmService, balancerService, healthCheckService, consumerService, route53Service, ec2Service} {
 		for name, h := range some {
 			services[name] = h
 		}

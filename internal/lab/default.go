@@ -140,7 +140,7 @@ func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recove
 		}
 		e.export(region, name, map[string]string{
 			"-global-identifier": name, "-cluster-identifier": arn(region), "-cluster-name": ids[region], "-cluster-region": region,
-			"-source-cluster-identifier": arn(other), "-source-region": other, "-instance-identifier": instance,
+			"-source-cluster-identifier": arn(other), "-source-cluster-name": ids[other], "-source-region": other, "-source-isolation-security-group": isolationGroup, "-instance-identifier": instance,
 			"-instance-class": "db.r5.large", "-port": port, "-subnet-group-name": name + "-subnets",
 			"-vpc-security-group-ids": "sg-0a1b2c3d4e5f60002", "-engine": engine, "-engine-version": version,
 			"-KmsKeyId": e.key(region), "-RDSMonitoringRole": "arn:aws:iam::" + e.Account + ":role/rds-monitoring-role",

@@ -44,6 +44,10 @@ type Estate struct {
 	// CloudWatch answers in a region; 0: any number.
 	DescribesPerSecond int      `json:"describesPerSecond,omitempty"`
 	ClosedGroups       []string `json:"closedSecurityGroups,omitempty"` // security groups without inbound rules
+	// InboundRules are what security groups let in, by their id: address
+	// ranges, or ids of groups. One that is neither here nor closed lets in
+	// those of a private network.
+	InboundRules map[string][]string `json:"inboundRules,omitempty"`
 	// SilentWhenIsolated says that closed security groups of a primary cut its
 	// replicas off, too; AWS does not document whether they do.
 	SilentWhenIsolated bool                `json:"replicationSilentWhenIsolated,omitempty"`

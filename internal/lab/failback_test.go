@@ -199,6 +199,12 @@ func TestFailbackLeavesAloneWhatIsNotProved(t *testing.T) {
 		{"the old primary is stopped", func(e *Estate) { old(e).Status = "stopped" }, both, "", report.Refused, "by hand"},
 		{"the old primary's status is not known", func(e *Estate) { old(e).Status = "pondering" }, both, "", report.Refused, "pondering"},
 		{"the old primary is the younger", func(e *Estate) { old(e).Created = source(e).Created.Add(time.Second) }, both, "", report.Refused, "older than the source"},
+		{"it runs another engine", func(e *Estate) { old(e).Engine = "postgres" }, both, "", report.Refused, "same engine"},
+		{"nobody knows its engine", func(e *Estate) { old(e).Engine, source(e).Engine = "", "" }, both, "", report.Refused, "same engine"},
+		{"the name to keep it under is taken", func(e *Estate) {
+			e.Instances = append(e.Instances, &Instance{Region: east, ID: oldPrimary + "-old-" + old(e).Created.Format("200601021504"), Engine: "mysql", Status: "available"})
+		}, both[:1], "", report.Refused, "another DB instance has that name"},
+		{"nobody knows how old the source is", func(e *Estate) { source(e).Created = time.Time{} }, both, "", report.Refused, "does not show when"},
 		{"nobody knows how old it is", func(e *Estate) { old(e).Created = time.Time{} }, both, "", report.Refused, "does not show when"},
 		{"replication of it is shown", func(e *Estate) { old(e).Replication = "error" }, both, "", report.Refused, "not a replica"},
 		{"it replicates another", func(e *Estate) { old(e).Source = "arn:aws:rds:eu-west-1:111122223333:db:other" }, both, "", report.Refused, "eu-west-1"},

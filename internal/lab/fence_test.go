@@ -20,18 +20,27 @@ func fenceOf(parameters string) []byte {
 }
 
 const (
-	anInstance = `"RDSInstanceIdentifier":"rds-mysql-instance-use1","PrimaryRegion":"us-east-1","IsolationSecurityGroupIds":"` + isolationGroup + `"`
-	aCluster   = `"DBClusterIdentifier":"orders","PrimaryRegion":"us-east-1","IsolationSecurityGroupIds":"` + isolationGroup + `"`
+	anInstance = `"RDSInstanceIdentifier":"rds-mysql-instance-use1","PrimaryRegion":"us-east-1","SuccessorIdentifier":"rds-mysql-instance-usw2","IsolationSecurityGroupIds":"` + isolationGroup + `"`
+	aCluster   = `"DBClusterIdentifier":"orders","PrimaryRegion":"us-east-1","SuccessorIdentifier":"orders-2","IsolationSecurityGroupIds":"` + isolationGroup + `"`
+	aMember    = `"DBClusterIdentifier":"dbcluster-01","PrimaryRegion":"us-east-1","SuccessorIdentifier":"dbcluster-02","IsolationSecurityGroupIds":"` + isolationGroup + `"`
+	aSingle    = `"RDSInstanceIdentifier":"single","PrimaryRegion":"us-east-1","SuccessorIdentifier":"single-2"`
 )
 
+// absent names a primary that is not there.
+func absent(parameters string) string {
+	return strings.Replace(parameters, "rds-mysql-instance-use1", "rds-no-instance-use1", 1)
+}
+
 // withCluster adds an Aurora cluster that is in no global database, and an
-// instance without replicas.
+// instance without replicas, each with what takes over from it.
 func withCluster() *Estate {
 	e := DefaultEstate()
-	e.Clusters = append(e.Clusters, &Cluster{Region: "us-east-1", ID: "orders", Engine: "aurora-mysql", Status: "available", Network: inGroup("sg-0a1b2c3d4e5f60002")})
+	e.Clusters = append(e.Clusters, &Cluster{Region: "us-east-1", ID: "orders", Engine: "aurora-mysql", Status: "available", Network: inGroup("sg-0a1b2c3d4e5f60002")},
+		&Cluster{Region: "us-west-2", ID: "orders-2", Engine: "aurora-mysql", Status: "available", ClusterDetails: ClusterDetails{Source: "arn:aws:rds:us-east-1:111122223333:cluster:orders"}})
 	e.Instances = append(e.Instances,
 		&Instance{Region: "us-east-1", ID: "orders-1", Engine: "aurora-mysql", Status: "available", Cluster: "orders", Writer: true},
-		&Instance{Region: "us-east-1", ID: "single", Engine: "mysql", Status: "available", Retention: 7, Network: inGroup("sg-0a1b2c3d4e5f60001")})
+		&Instance{Region: "us-east-1", ID: "single", Engine: "mysql", Status: "available", Retention: 7, Network: inGroup("sg-0a1b2c3d4e5f60001"), InstanceSettings: InstanceSettings{Created: Epoch.AddDate(-1, 0, 0)}},
+		&Instance{Region: "us-west-2", ID: "single-2", Engine: "mysql", Status: "available", Retention: 7, InstanceSettings: InstanceSettings{Created: Epoch.AddDate(0, -6, 0)}})
 	return e
 }
 
@@ -51,18 +60,18 @@ func TestFences(t *testing.T) {
 		{"instance, required", anInstance + `,"Required":"true"`, "", report.Succeeded, "fenced", false},
 		{"instance, without a reboot: who was in stays in", anInstance + `,"Reboot":"false"`, "", report.Succeeded, "unknown", true},
 		{"cluster", aCluster, "", report.Succeeded, "fenced", false},
-		{"member of a global database", strings.ReplaceAll(aCluster, "orders", "dbcluster-01"), "", report.Succeeded, "fenced", false},
-		{"instance, stopped", `"RDSInstanceIdentifier":"single","PrimaryRegion":"us-east-1"` + stop, "", report.Succeeded, "fenced", false},
+		{"member of a global database", aMember, "", report.Succeeded, "fenced", false},
+		{"instance, stopped", aSingle + stop, "", report.Succeeded, "fenced", false},
 		{"cluster, stopped", aCluster + stop, "", report.Succeeded, "fenced", false},
 
 		{"region dead", anInstance, "dead@region:us-east-1", report.Succeeded, "unknown", true},
 		{"region dead, required", anInstance + `,"Required":"true"`, "dead@region:us-east-1", report.FailedClean, "", true},
 		{"region dead, then alive", anInstance, "dead@region:us-east-1#1-6", report.Succeeded, "fenced", false},
 		{"region dead, then alive too late", anInstance + `,"WaitSeconds":"5"`, "dead@region:us-east-1#1-40", report.Succeeded, "unknown", true},
-		{"region dies on the way", anInstance, "dead@region:us-east-1#4-", report.Succeeded, "unknown", true},
-		{"region dies on the way, required", anInstance + `,"Required":"true"`, "dead@region:us-east-1#4-", report.FailedDirty, "unknown", true},
-		{"absent", strings.ReplaceAll(anInstance, "mysql", "no"), "", report.Succeeded, "unknown", false},
-		{"absent, required", strings.ReplaceAll(anInstance, "mysql", "no") + `,"Required":"true"`, "", report.FailedClean, "", false},
+		{"region dies on the way", anInstance, "dead@region:us-east-1#6-", report.Succeeded, "unknown", true},
+		{"region dies on the way, required", anInstance + `,"Required":"true"`, "dead@region:us-east-1#6-", report.FailedDirty, "unknown", true},
+		{"absent", absent(anInstance), "", report.Succeeded, "unknown", false},
+		{"absent, required", absent(anInstance) + `,"Required":"true"`, "", report.FailedClean, "", false},
 		{"throttled without end", anInstance, "throttle@rds:AddTagsToResource", report.Succeeded, "unknown", true},
 		{"broken without end", anInstance, "error@rds:AddTagsToResource", report.Succeeded, "unknown", true},
 		{"stuck", anInstance, "stuck@rds:ModifyDBInstance", report.Succeeded, "unknown", false},
@@ -70,10 +79,10 @@ func TestFences(t *testing.T) {
 		{"isolation cancelled", anInstance, "cancel@rds:ModifyDBInstance", report.Succeeded, "unknown", true},
 		{"stopping what has replicas", anInstance + stop, "", report.Succeeded, "unknown", true},
 		{"stopping what has replicas, required", anInstance + stop + `,"Required":"true"`, "", report.Refused, "unknown", true},
-		{"stopping a member of a global database", strings.ReplaceAll(aCluster, "orders", "dbcluster-01") + stop + `,"Required":"true"`, "", report.Refused, "unknown", true},
+		{"stopping a member of a global database", aMember + stop + `,"Required":"true"`, "", report.Refused, "unknown", true},
 
-		{"what takes over", `"RDSInstanceIdentifier":"rds-mysql-instance-usw2","PrimaryRegion":"us-west-2","IsolationSecurityGroupIds":"` + isolationGroup + `"`, "", report.Refused, "", false},
-		{"what takes over, by stopping", `"RDSInstanceIdentifier":"rds-mysql-instance-usw2","PrimaryRegion":"us-west-2"` + stop, "", report.Refused, "", false},
+		{"what takes over", `"RDSInstanceIdentifier":"rds-mysql-instance-usw2","PrimaryRegion":"us-west-2","SuccessorIdentifier":"rds-mysql-instance-usw2","IsolationSecurityGroupIds":"` + isolationGroup + `"`, "", report.Refused, "", false},
+		{"what takes over, by stopping", `"RDSInstanceIdentifier":"rds-mysql-instance-usw2","PrimaryRegion":"us-west-2","SuccessorIdentifier":"rds-mysql-instance-usw2"` + stop, "", report.Refused, "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			payload := fenceOf(tt.parameters)
@@ -125,7 +134,7 @@ func TestReleaseGivesBack(t *testing.T) {
 	for _, tt := range []struct{ name, parameters, method string }{
 		{"isolated instance", anInstance, "Isolate"},
 		{"isolated cluster", aCluster, "Isolate"},
-		{"stopped instance", `"RDSInstanceIdentifier":"single","PrimaryRegion":"us-east-1"`, "Stop"},
+		{"stopped instance", aSingle, "Stop"},
 		{"stopped cluster", aCluster, "Stop"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -216,7 +225,7 @@ func TestSwitchbackNeverHasTwoWriters(t *testing.T) {
 
 // When the fence cannot be proved, nothing is promoted.
 func TestSwitchbackDoesNotPromoteWithoutAFence(t *testing.T) {
-	for _, faults := range []string{"stuck@rds:RebootDBInstance", "cancel@rds:ModifyDBInstance#1", "dead@region:us-east-1#5-", "error@rds:RebootDBInstance"} {
+	for _, faults := range []string{"stuck@rds:RebootDBInstance", "cancel@rds:ModifyDBInstance#1", "dead@region:us-east-1#8-", "error@rds:RebootDBInstance"} {
 		result := runLab(t, Options{Payload: sample(t, "switchback-replica.json"), Faults: faultsOf(t, faults)})
 		if result.Outcome != report.FailedDirty || result.Mutations["rds:PromoteReadReplica"] != 0 {
 			t.Errorf("%s: %s with %v", faults, result.Outcome, result.Mutations)

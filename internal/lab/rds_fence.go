@@ -93,7 +93,7 @@ func (e *Estate) Serving() []string {
 func (e *Estate) reached(n Network) bool {
 	closed := len(n.SecurityGroups) > 0
 	for _, id := range n.SecurityGroups {
-		closed = closed && slices.Contains(e.ClosedGroups, id)
+		closed = closed && len(e.inbound(id)) == 0
 	}
 	return !closed || n.Connected
 }

@@ -42,6 +42,7 @@ var signingNames = map[string]struct {
 	"rds":            {"rds", "http://rds.amazonaws.com/doc/2014-10-31/"},
 	"elasticache":    {"elasticache", "http://elasticache.amazonaws.com/doc/2015-02-02/"},
 	"cloudformation": {"cloudformation", "http://cloudformation.amazonaws.com/doc/2010-05-15/"},
+	"ec2":            {"ec2", "http://ec2.amazonaws.com/doc/2016-11-15/"},
 	"sts":            {"sts", "https://sts.amazonaws.com/doc/2011-06-15/"},
 	"sns":            {"sns", "http://sns.amazonaws.com/doc/2010-03-31/"},
 	"monitoring":     {"cloudwatch", "http://monitoring.amazonaws.com/doc/2010-08-01/"},
@@ -250,6 +251,9 @@ var cborMode = func() cbor.EncMode {
 func (r *request) queryResult(answer any, requestID string) []byte {
 	var b bytes.Buffer
 	op := r.call.Operation
+	if r.call.Service == "ec2" {
+		return ec2Result(op, r.namespace, answer, requestID)
+	}
 	fmt.Fprintf(&b, `<%sResponse xmlns=%q>`, op, r.namespace)
 	if answer != nil {
 		e := xml.NewEncoder(&b)
@@ -275,6 +279,10 @@ func (r *request) encodeError(err error, requestID string) response {
 		out.header.Set("Content-Type", "text/xml")
 		if messages, ok := f.Detail["messages"].([]string); ok { // a refused batch has a root of its own
 			out.body = refusedBatch(messages, requestID)
+			break
+		}
+		if r.call.Service == "ec2" {
+			out.body = ec2Error(f, requestID)
 			break
 		}
 		out.body = fmt.Appendf(nil, `<ErrorResponse xmlns=%q><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`,

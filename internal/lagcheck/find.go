@@ -75,7 +75,7 @@ func (c Check) ofInstance(ctx context.Context, id, region string, now time.Time,
 		if replication != "" {
 			return seen{reading: lag.Reading{Why: id + " names no source and shows its replication as " + replication}, evidence: e}, nil
 		}
-		return seen{evidence: e, itself: id + " is no replica: it was promoted before, or never was one"}, nil
+		return seen{evidence: e, itself: id + " is no replica: it was promoted before, or never was one; nothing proves that it was promoted from the primary"}, nil
 	}
 	e["replication"] = replication
 	return seen{

@@ -122,10 +122,29 @@ func (a Creation) Preflight(ctx context.Context, req action.Request[CreateParame
 	}
 	if s.here != nil && !s.leaving() {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: s.intent(p)})
+		taken, err := a.taken(ctx, s, p)
+		if ready.Findings = append(ready.Findings, taken...); err != nil {
+			return ready, err
+		}
 	}
 	room, err := a.room(ctx, p, s.here == nil || p.OldPrimary != oldDelete)
 	ready.Findings = append(ready.Findings, room...)
 	return ready, err
+}
+
+// taken blocks a rename to a name that something else has. What was created at
+// the same moment is the old primary itself, renamed a moment ago.
+func (a Creation) taken(ctx context.Context, s scene, p CreateParameters) ([]action.Finding, error) {
+	if p.OldPrimary == oldDelete {
+		return nil, nil
+	}
+	name := keptName(*s.here)
+	other, err := perhaps(ctx, a.RDS, name, s.region)
+	if err != nil || other == nil || other.Created.Equal(s.here.Created) {
+		return nil, err
+	}
+	return []action.Finding{{Verdict: action.VerdictBlocked, Class: action.Refused,
+		Message: fmt.Sprintf("the old primary %s cannot be kept as %s: another DB instance has that name; rename or delete that one first", s.here.ID, name)}}, nil
 }
 
 // room finds what would keep AWS from creating one more instance.

@@ -20,8 +20,8 @@ import (
 // The way back of an instance that is called orders in both regions.
 var (
 	wayBack   = CreateParameters{RDSInstanceIdentifier: "orders", SourceRDSInstanceIdentifier: "orders", SourceRegion: "us-west-2", OldPrimary: oldKeep, MaxReplicaLagSeconds: 300}
-	tookOver  = Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Retention: 1, Created: noon.Add(-24 * time.Hour), Restorable: noon.Add(-time.Minute)}
-	theOld    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Retention: 7, Created: noon.Add(-48 * time.Hour), Restorable: noon.Add(-2 * time.Minute)}
+	tookOver  = Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Engine: "mysql", Retention: 1, Created: noon.Add(-24 * time.Hour), Restorable: noon.Add(-time.Minute)}
+	theOld    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Engine: "mysql", Retention: 7, Created: noon.Add(-48 * time.Hour), Restorable: noon.Add(-2 * time.Minute)}
 	theNew    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Source: replicaARN, Replication: lag.Replicating, Engine: "mysql", Version: "8.0.42"}
 	lastShot  = Snapshot{ID: "orders-final-20260301115900", Status: "available", Of: "orders", OfCreated: theOld.Created, SnapshotAt: noon.Add(-time.Minute)}
 	fewBehind = lag.Reading{Known: true, Lag: 2 * time.Second, At: noon}
@@ -106,6 +106,13 @@ func TestRulesOfTheOldPrimary(t *testing.T) {
 			func(s *scene, _ *CreateParameters) { s.here.Created = s.source.Created.Add(time.Second) },
 			func(s *scene, _ *CreateParameters) { s.here.Created = time.Time{} },
 			func(s *scene, _ *CreateParameters) { s.source.Created = time.Time{} },
+		}, false},
+		{"same engine", []change{
+			func(s *scene, _ *CreateParameters) { s.here.Engine, s.source.Engine = "mariadb", "mariadb" },
+		}, []change{
+			func(s *scene, _ *CreateParameters) { s.here.Engine = "postgres" },
+			func(s *scene, _ *CreateParameters) { s.source.Engine = "" },
+			func(s *scene, _ *CreateParameters) { s.here.Engine, s.source.Engine = "", "" },
 		}, false},
 		{"no replicas", []change{
 			func(s *scene, _ *CreateParameters) { s.here.Replicas = []string{strings.ToUpper(replicaARN)} },

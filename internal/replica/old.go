@@ -127,6 +127,12 @@ var rules = []rule{
 		}
 		return ""
 	}},
+	{"same engine", false, func(old, source Instance, _ CreateParameters) string {
+		if old.Engine == "" || old.Engine != source.Engine {
+			return fmt.Sprintf("the engine of %s is %q and that of the source %q: it is another database", old.ID, old.Engine, source.Engine)
+		}
+		return ""
+	}},
 	// The replica that took over may be listed here for long: the region was
 	// away when it was promoted. That it is no replica any more, it shows itself.
 	{"no replicas", true, func(old, source Instance, _ CreateParameters) string {

@@ -35,6 +35,12 @@ func (a Promotion) Batch(reqs []action.Request[PromoteParameters]) action.Prefli
 	}
 }
 
+// unproved warns of an instance that needs no promotion. AWS keeps no record of
+// what an instance once replicated.
+func unproved(id string) string {
+	return id + " is no replica: it was promoted before, or never was one; nothing proves that it was promoted from the primary, so see that it holds its data"
+}
+
 // Preflight implements action.Preflighter.
 func (l look) Preflight(ctx context.Context, req action.Request[PromoteParameters]) (action.Readiness, error) {
 	p := req.Parameters
@@ -45,7 +51,7 @@ func (l look) Preflight(ctx context.Context, req action.Request[PromoteParameter
 	d := decide(i, p, action.Asked{Now: req.Now}, action.Asked{Now: req.Now})
 	ready := action.Readiness{Observed: d.State, Evidence: i.evidence(), Findings: d.Findings()}
 	if i.Source == "" && d.Move != action.MoveFail {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictDone, Message: i.ID + " is no replica: it was promoted before, or never was one"})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: unproved(i.ID)})
 	}
 	i.Details.Report(ctx, l.keys, "DB instance "+i.ID, req.Run.Region, &ready)
 	if d.Step != stepPromote {

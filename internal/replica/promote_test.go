@@ -379,8 +379,8 @@ func TestPromotionPreflight(t *testing.T) {
 	}{
 		{"ready", limited, instance("available", sourceARN, 0), nil, nil, action.VerdictReady, "", action.StateReady},
 		// Whether it ever was a replica, nobody can see.
-		{"already done", limited, instance("available", "", 1), nil, nil, action.VerdictDone, "", action.StateDone},
-		{"already done, other backups", backedUp, instance("available", "", 1), nil, nil, action.VerdictReady, "", action.StateReady},
+		{"already done", limited, instance("available", "", 1), nil, nil, action.VerdictWarning, "", action.StateDone},
+		{"already done, other backups", backedUp, instance("available", "", 1), nil, nil, action.VerdictWarning, "", action.StateReady},
 		{"under way", parameters, instance("rebooting", "", 1), nil, nil, action.VerdictWarning, "", action.StateUnderWay},
 		{"busy", parameters, instance("modifying", sourceARN, 1), nil, nil, action.VerdictWarning, "", action.StateBusy},
 		{"replica of a Multi-AZ cluster", parameters, instance("available", "", 0, ofCluster), nil, nil, action.VerdictReady, "", action.StateReady},
