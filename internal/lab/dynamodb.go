@@ -43,7 +43,8 @@ func attribute(item map[string]any, name string) string {
 }
 
 // condition evaluates a ConditionExpression of the forms that this product
-// writes: attribute_not_exists(#name) and #name = :value, joined by OR.
+// writes: attribute_not_exists(#name), and #name = :value joined by AND, joined
+// by OR.
 func (a *Account) condition(c *Call, key string) error {
 	expression := c.Params.str("ConditionExpression")
 	if expression == "" {
@@ -58,12 +59,16 @@ func (a *Account) condition(c *Call, key string) error {
 			}
 			continue
 		}
-		name, value, ok := strings.Cut(part, " = ")
-		if !ok {
-			return fail(400, "ValidationException", "the lab does not know the condition %q", part)
+		all := exists
+		for _, equation := range strings.Split(part, " AND ") {
+			name, value, ok := strings.Cut(equation, " = ")
+			if !ok {
+				return fail(400, "ValidationException", "the lab does not know the condition %q", part)
+			}
+			attributeName, _ := names[name].(string)
+			all = all && attribute(item, attributeName) == attribute(values, value)
 		}
-		attributeName, _ := names[name].(string)
-		if exists && attribute(item, attributeName) == attribute(values, value) {
+		if all {
 			return nil
 		}
 	}
