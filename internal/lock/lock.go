@@ -45,7 +45,7 @@ type Holder struct {
 	Resource  string
 	Execution string    // ARN
 	Since     time.Time // when it took the lock
-	since string // as it is written
+	since     string    // as it is written
 	// Until is when a holder that was stopped has certainly done its last; zero:
 	// it runs.
 	Until time.Time
