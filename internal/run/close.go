@@ -64,8 +64,9 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	var written report.Record
 	if there, err := store.has(ctx, run, docReport, &written); err != nil {
 		return Closed{}, err
-	} else if there && e.Status == types.ExecutionStatusFailed && !written.EndedAt.Before(aws.ToTime(e.RedriveDate)) {
-		// An older report is of the time before a redrive.
+	} else if there && !written.Stopped() && !written.EndedAt.Before(aws.ToTime(e.RedriveDate)) {
+		// Stopped between its report and its end, a run has told all the same. An
+		// older report is of the time before a redrive.
 		return Closed{Decision: "the run has reported itself", Outcome: written.Outcome}, nil
 	}
 	_, changed, err := c.found(ctx, &ended)

@@ -165,6 +165,8 @@ func TestClose(t *testing.T) {
 		{"no child of the second layer is shown yet", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1)}, []string{LayersLabel, LayersLabel}, nil, "closed", report.FailedDirty, "DONE DONE FAILED"},
 		{"a report from before the redrive", types.ExecutionStatusFailed, []string{docPlan, docReadiness, docReport + " before"}, []string{LayersLabel},
 			[]child{finished(resource(0, 0)), finished(resource(0, 1))}, "closed", report.FailedDirty, "DONE DONE SKIPPED"},
+		{"stopped after it had said so", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docReport}, nil, nil, "the run has reported itself", report.Refused, ""},
+		{"closed before, and not heard", types.ExecutionStatusAborted, []string{docPlan, docReport + " by close-run"}, nil, nil, "closed", report.FailedClean, "SKIPPED SKIPPED SKIPPED"},
 		{"redriven, and it said so", types.ExecutionStatusFailed, []string{docPlan, docReport + " after"}, nil, nil, "the run has reported itself", report.Refused, ""},
 		{"redriven, and stopped again in the same layer", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1) + " cut off", docReport + " before"}, []string{LayersLabel},
 			[]child{finished(resource(0, 0)), under(resource(0, 1), answered(action.InProgress, action.ChangeYes))}, "closed", report.FailedDirty, "DONE FAILED SKIPPED"},
@@ -187,6 +189,8 @@ func TestClose(t *testing.T) {
 					v = readyFor(plan)
 				case docReport:
 					v = report.Record{Outcome: report.Refused, EndedAt: ended.Add(-time.Minute)}
+				case docReport + " by close-run":
+					doc, v = docReport, report.Record{Outcome: report.FailedDirty, Cause: report.EndedOutside + " (ABORTED): enough", EndedAt: ended}
 				case docReport + " before":
 					redriven = aws.Time(ended.Add(-time.Minute))
 					doc, v = docReport, report.Record{Outcome: report.Refused, EndedAt: redriven.Add(-time.Second)}
