@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/google/go-cmp/cmp"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/asl"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
@@ -27,7 +29,9 @@ type stoppable struct {
 	t      testing.TB
 	first  *Execution
 	count  int
-	states []int // the counts at which a state was entered
+	states []int            // the counts at which a state was entered
+	byName map[string][]int // the same, by state
+	acts   []int            // the counts of the calls that changed something
 }
 
 // stoppedThen begins a run and stops it at a count (0: never), waits until it is
@@ -35,7 +39,7 @@ type stoppable struct {
 func stoppedThen(t testing.TB, payload []byte, at int, then func(s *stoppable)) *stoppable {
 	t.Helper()
 	clock := NewClock(Epoch)
-	s := &stoppable{Account: NewAccount(slowed(30), clock, 1, nil), t: t}
+	s := &stoppable{byName: map[string][]int{}, Account: NewAccount(slowed(30), clock, 1, nil), t: t}
 	clock.Run(func() {
 		var err error
 		if s.first, err = s.runs.start("us-west-2", MachineName(catalog.Failover), "first", payload); err != nil {
@@ -55,7 +59,11 @@ func stoppedThen(t testing.TB, payload []byte, at int, then func(s *stoppable)) 
 
 // stopAt stops the first run when the count comes to a number.
 func (s *stoppable) stopAt(at int) {
+	made := total(s.Mutations())
 	step := func() {
+		if n := total(s.Mutations()); n > made {
+			made, s.acts = n, append(s.acts, s.count+1)
+		}
 		if s.count++; s.count == at && s.first.Running() {
 			s.runs.stop(s.first, "", "")
 		}
@@ -64,14 +72,35 @@ func (s *stoppable) stopAt(at int) {
 	s.runs.observe = func(e asl.Event) {
 		if e.Kind == asl.StateEntered {
 			s.states = append(s.states, s.count+1)
+			s.byName[e.State] = append(s.byName[e.State], s.count+1)
 			step()
 		}
 	}
 }
 
-// redrive redrives the first run and waits for its end.
+// redrive redrives the first run and waits for its end. Meanwhile it may drive
+// nothing of which it does not hold the locks, unless it only looks.
 func (s *stoppable) redrive() Result {
 	s.t.Helper()
+	before := s.runs.observe
+	s.runs.observe = func(e asl.Event) {
+		before(e)
+		if e.State != "DriveResource" || e.Kind != asl.TaskScheduled || !strings.HasPrefix(e.Execution.MachineName, s.first.Machine+"/") {
+			return
+		}
+		var in struct{ Payload action.Envelope }
+		if err := json.Unmarshal(e.Input, &in); err != nil {
+			s.t.Error(err)
+		}
+		if in.Payload.Run.ID != "first" || in.Payload.Drive.Redriven || in.Payload.Drive.Late {
+			return
+		}
+		for _, identity := range in.Payload.Resource.Identities {
+			if owner := attribute(s.items["us-west-2/"+lockTable+"/"+identity], "owner"); owner != s.first.ARN {
+				s.t.Errorf("a redrive drives %s, whose lock is %q's", identity, owner)
+			}
+		}
+	}
 	if err := s.runs.redrive(s.first); err != nil {
 		s.t.Error(err)
 		return Result{}
@@ -124,7 +153,7 @@ func TestStoppedAnywhereAndRedriven(t *testing.T) {
 	if calm.first.Result.Status != asl.StatusSucceeded || len(calm.states) < 50 {
 		t.Fatalf("%s by %d states", calm.first.Result.Status, len(calm.states))
 	}
-	again, unlocked := 0, 0
+	again := 0
 	for _, at := range calm.spread(7) {
 		var result Result
 		s := stoppedThen(t, payload, at, func(s *stoppable) {
@@ -154,24 +183,14 @@ func TestStoppedAnywhereAndRedriven(t *testing.T) {
 				}
 			}
 		}
-		// Between a redrive and the next function that drives there is a lock.
-		locked := map[string]bool{}
 		for _, e := range s.first.Events {
-			switch {
-			case e.Kind == asl.ExecutionRedriven:
-				locked[e.Execution.ARN] = false
-			case e.State == "LockAgain" && e.Kind == asl.TaskSucceeded:
-				locked[e.Execution.ARN] = true
+			if e.State == "LockAgain" && e.Kind == asl.TaskSucceeded {
 				again++
-			case e.State == "DriveResource" && e.Kind == asl.TaskSucceeded && !strings.Contains(string(e.Output), `"status":"REDRIVEN"`):
-				if held, redriven := locked[e.Execution.ARN]; redriven && !held {
-					unlocked++
-				}
 			}
 		}
 	}
-	if again == 0 || unlocked > 0 {
-		t.Errorf("locked again %d times, driven without %d times", again, unlocked)
+	if again == 0 {
+		t.Error("nothing was locked again")
 	}
 }
 
@@ -210,9 +229,15 @@ func TestStoppedTwiceAndRedriven(t *testing.T) {
 func TestARedriveFindsItsLocksTaken(t *testing.T) {
 	for name, payload := range map[string][]byte{"one layer": sample(t, "failover-three-databases.json"), "two layers": twoLayers(t)} {
 		calm := stoppedThen(t, payload, 0, func(*stoppable) {})
-		for i, points := 0, calm.spread(calm.count); i < len(points); i += 4 {
+		// Before the children are there, while some are, in each call that changes
+		// something, and here and there.
+		points := append(slices.Clone(calm.acts), calm.byName["AwaitTurn"]...)
+		for i := 0; i < len(calm.states); i += 6 {
+			points = append(points, calm.states[i])
+		}
+		for _, at := range points {
 			var first, second Result
-			at, changed := points[i], 0
+			changed, toldNo := 0, 0
 			s := stoppedThen(t, payload, at, func(s *stoppable) {
 				other, err := s.runs.start("us-west-2", MachineName(catalog.Failover), "second", payload)
 				if err != nil {
@@ -228,11 +253,16 @@ func TestARedriveFindsItsLocksTaken(t *testing.T) {
 				if !layer.Wait(10 * time.Minute) {
 					t.Errorf("%s, stopped at %d: the second run drives nothing", name, at)
 				}
-				redriven := s.clock.Now()
+				redriven, before := s.clock.Now(), len(s.first.Events)
 				first = s.redrive()
 				for _, op := range s.history {
 					if strings.HasPrefix(op.Owner, "first/") && !op.started.Before(redriven) {
 						changed++
+					}
+				}
+				for _, e := range s.first.Events[before:] {
+					if e.State == "LockAgain" && e.Kind == asl.TaskSucceeded && strings.Contains(string(e.Output), `"decision":"held"`) {
+						toldNo++
 					}
 				}
 				other.ended.Wait(0)
@@ -244,9 +274,7 @@ func TestARedriveFindsItsLocksTaken(t *testing.T) {
 			if what := s.twice(); what != "" || changed > 0 || len(s.items) > 0 {
 				t.Errorf("%s, stopped at %d: %s was acted on twice, %d by the redrive; locks left: %v", name, at, what, changed, s.items)
 			}
-			// What was over when it was stopped needs no lock.
-			drove := slices.Contains(first.Path, "RunLayer") && !slices.Contains(first.Path, "UnlockResources")
-			if first.Outcome == report.Succeeded && drove || first.Outcome != report.Succeeded && !strings.Contains(first.Cause, ":second") {
+			if first.Outcome == report.Succeeded && toldNo > 0 || first.Outcome != report.Succeeded && !strings.Contains(first.Cause, ":second") {
 				t.Errorf("%s, stopped at %d: %s does not name who is at work: %s", name, at, first.Outcome, first.Cause)
 			}
 			begun := slices.ContainsFunc(s.history, func(op *Operation) bool { return strings.HasPrefix(op.Owner, "first/") })
@@ -261,46 +289,27 @@ func TestARedriveFindsItsLocksTaken(t *testing.T) {
 // meanwhile is seen.
 func TestARedriveAfterTheTimeLimit(t *testing.T) {
 	payload := twoLayers(t)
-	entered := func(state string, n int) int { // the count at which a state is entered for the nth time
-		at := 0
-		calm := NewAccount(slowed(30), NewClock(Epoch), 1, nil)
-		calm.clock.Run(func() {
-			e, err := calm.runs.start("us-west-2", MachineName(catalog.Failover), "first", payload)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			count := 0
-			calm.onCall = func() { count++ }
-			calm.runs.observe = func(e asl.Event) {
-				if e.Kind == asl.StateEntered {
-					if count++; e.State == state {
-						if n--; n == 0 {
-							at = count
-						}
-					}
-				}
-			}
-			e.ended.Wait(0)
-		})
-		return at
-	}
+	calm := stoppedThen(t, payload, 0, func(*stoppable) {})
 	for _, tt := range []struct {
-		name, state string
-		n           int
-		cause       string
-		statuses    string
+		name     string
+		at       int
+		faults   string
+		cause    string
+		statuses string
+		outcome  report.Outcome
 	}{
-		{"before it drove anything", "AwaitTurn", 1, "TimeLimit", "FAILED SKIPPED"},
-		{"while AWS was at work", "WaitForResource", 2, "time limit of the run", "DONE SKIPPED"},
-		{"before the first layer", "HasNextLayer", 1, "time limit of the run", "SKIPPED SKIPPED"},
+		{"before it drove anything", calm.byName["AwaitTurn"][0], "", "TimeLimit", "FAILED SKIPPED", report.FailedClean},
+		{"while AWS was at work", calm.byName["WaitForResource"][1], "", "time limit of the run", "DONE SKIPPED", report.FailedDirty},
+		{"in the middle of a call", calm.acts[0], "", "time limit of the run", "DONE SKIPPED", report.FailedDirty},
+		{"in the middle of a call, and it cannot look", calm.acts[0], "throttle@function:promote-read-replica#1", "TimeLimit", "FAILED SKIPPED", report.FailedDirty},
+		{"before the first layer", calm.byName["HasNextLayer"][0], "", "time limit of the run", "SKIPPED SKIPPED", report.FailedClean},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at := entered(tt.state, tt.n)
 			var result Result
 			calls := 0
-			s := stoppedThen(t, payload, at, func(s *stoppable) {
+			s := stoppedThen(t, payload, tt.at, func(s *stoppable) {
 				s.clock.Sleep(10 * 24 * time.Hour)
+				s.faults = newFaults(faultsOf(t, tt.faults))
 				calls = total(s.Mutations())
 				result = s.redrive()
 			})
@@ -310,7 +319,7 @@ func TestARedriveAfterTheTimeLimit(t *testing.T) {
 					statuses = append(statuses, string(r.Status))
 				}
 			}
-			if got := strings.Join(statuses, " "); got != tt.statuses || !strings.Contains(result.Cause, tt.cause) || result.Outcome == report.Succeeded {
+			if got := strings.Join(statuses, " "); got != tt.statuses || !strings.Contains(result.Cause, tt.cause) || result.Outcome != tt.outcome {
 				t.Errorf("%s: %s: %s", result.Outcome, got, result.Cause)
 			}
 			if n := total(s.Mutations()); n != calls || len(s.items) > 0 {
@@ -320,33 +329,45 @@ func TestARedriveAfterTheTimeLimit(t *testing.T) {
 	}
 }
 
-// Where nobody can say whose the lock is, a redrive touches nothing.
+// Where the table gives no answer, or nobody can say whether the owner of a lock
+// runs, a redrive drives nothing, in a disaster as well; and what the run changed
+// before is not forgotten.
 func TestARedriveThatCannotLock(t *testing.T) {
-	payload := disaster(t) // which would begin without locks
-	var want string
-	var before, after int
-	var result Result
-	calm := stoppedThen(t, payload, 0, func(*stoppable) {})
-	for _, at := range calm.states {
-		s := stoppedThen(t, payload, at, func(s *stoppable) {
-			if !slices.ContainsFunc(s.first.Events, func(e asl.Event) bool { return e.State == "DriveResource" }) || s.first.Result.Status != asl.StatusAborted {
-				return
-			}
-			s.clock.Sleep(2 * time.Minute)
-			before = total(s.Mutations())
-			s.faults = newFaults(faultsOf(t, "error@dynamodb:PutItem"))
-			result = s.redrive()
-			after = total(s.Mutations())
-			want = "Unreachable"
+	inLayer := func(s *stoppable) int { return s.byName["WaitForResource"][0] }
+	between := func(s *stoppable) int { return s.byName["HasNextLayer"][1] }
+	disastrous := edited(t, "failover-replica-and-cache.json", func(doc map[string]any) { doc["Options"] = map[string]any{"Disaster": true} })
+	two := strings.Replace(string(twoLayers(t)), `{`, `{"Options":{"Disaster":true},`, 1)
+	const theirs = "arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:theirs"
+	for _, tt := range []struct {
+		name    string
+		payload []byte
+		at      func(*stoppable) int
+		faults  string
+		cause   string
+	}{
+		{"no answer, in a layer", disastrous, inLayer, "error@dynamodb:PutItem", "locking"},
+		{"no answer, between layers", []byte(two), between, "error@dynamodb:PutItem", "locking"},
+		{"an owner unseen, in a layer", disastrous, inLayer, "error@states:DescribeExecution", theirs},
+		{"an owner unseen, between layers", []byte(two), between, "error@states:DescribeExecution", theirs},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calm := stoppedThen(t, tt.payload, 0, func(*stoppable) {})
+			stoppedThen(t, tt.payload, tt.at(calm), func(s *stoppable) {
+				s.clock.Sleep(2 * time.Minute)
+				if tt.cause == theirs {
+					for _, item := range s.items {
+						item["owner"] = map[string]any{"S": theirs}
+					}
+				}
+				before := total(s.Mutations())
+				s.faults = newFaults(faultsOf(t, tt.faults))
+				result := s.redrive()
+				if n := total(s.Mutations()) - before; n > 0 || result.Outcome != report.FailedDirty || !strings.Contains(result.Cause, tt.cause) {
+					t.Errorf("%d calls; %s: %s", n, result.Outcome, result.Cause)
+				}
+			})
 		})
-		if want != "" && s.Calls["dynamodb:PutItem"] > 0 && result.Outcome != report.Succeeded {
-			if before != after || !strings.Contains(result.Cause, "locking") {
-				t.Errorf("stopped at %d: %s: %s; %d calls", at, result.Outcome, result.Cause, after-before)
-			}
-			return
-		}
 	}
-	t.Error("no redrive went for its lock")
 }
 
 // What Step Functions tells of a redrive, and which executions it refuses.
