@@ -450,3 +450,25 @@ func TestARedriveOfAnEnd(t *testing.T) {
 		t.Errorf("after 14 days: %q", why)
 	}
 }
+
+// The children of a layer that is run again start late and are locked again.
+// What the first run of the layer has changed is told all the same.
+func TestALayerRunAgainTellsWhatItChanged(t *testing.T) {
+	payload := sample(t, "failover-three-databases.json")
+	again := 0
+	result, err := Run(Options{
+		Payload: payload, Machine: catalog.Failover, Estate: slowed(90), Seed: 1, Faults: faultsOf(t, "error@states:WriteResults#3"),
+		Trace: func(e asl.Event) {
+			if e.State == "LockAgain" && e.Kind == asl.StateEntered {
+				again++
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	untrue(t, result, payload)
+	if result.Outcome != report.Succeeded || again != 3 {
+		t.Errorf("%s: %s; %d locked again", result.Outcome, result.Cause, again)
+	}
+}
