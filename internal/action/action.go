@@ -12,16 +12,19 @@ package action
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"time"
 )
 
 // Status says whether a resource has reached its goal.
 type Status string
 
-// The two answers of a reconciliation that did not fail.
+// The answers of a reconciliation that did not fail. Redriven is the adapter's
+// own: nothing was looked at, because the resource has to be locked again first.
 const (
 	InProgress Status = "IN_PROGRESS"
 	Done       Status = "DONE"
+	Redriven   Status = "REDRIVEN"
 )
 
 // State is what an action saw before it did anything.
@@ -115,7 +118,27 @@ type Drive struct {
 	InterruptedAt *time.Time        `json:"interruptedAt,omitempty"` // when a call last ended without an answer
 	Interruptions int               `json:"interruptions,omitempty"` // how often one did
 	Late          bool              `json:"late,omitempty"`          // past the time limit: only look
+	Redriven      bool              `json:"redriven,omitempty"`      // the run may have lost its lock since it had it
+	Unanswered    bool              `json:"unanswered,omitempty"`    // the run was stopped, perhaps in the middle of a call
 	Memo          map[string]string `json:"memo,omitempty"`
+}
+
+// resumed takes a call that the end of a run cut off for one that had no
+// answer: nobody heard what it did.
+func (d Drive) resumed(now time.Time) Drive {
+	if !d.Unanswered {
+		return d
+	}
+	d.Unanswered = false
+	d.Changed = d.Changed.Or(ChangeUnknown)
+	d.InterruptedAt = &now
+	d.Interruptions++
+	d.Memo = maps.Clone(d.Memo)
+	if d.Memo == nil {
+		d.Memo = map[string]string{}
+	}
+	d.Memo[memoReady] = "yes"
+	return d
 }
 
 // Request is one invocation of an action, with its parameters typed.

@@ -50,6 +50,7 @@ type Answer struct {
 	WaitSeconds   int               `json:"waitSeconds"`
 	Changed       Change            `json:"changed"`
 	InterruptedAt *time.Time        `json:"interruptedAt"`
+	Interruptions int               `json:"interruptions"`
 	Evidence      Evidence          `json:"evidence,omitempty"`
 	Memo          map[string]string `json:"memo"`
 }
@@ -270,11 +271,19 @@ func Passing(class Class) bool {
 }
 
 func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error) {
+	drive := a.resumed(in)
+	if drive.Redriven && !drive.Late {
+		// A run that was stopped may have lost its lock to another one.
+		return encode(Answer{
+			Status: Redriven, Phase: "redriven", Message: "the run was redriven: its lock is taken again before anything is done", WaitSeconds: 1,
+			Changed: drive.Changed.known(), InterruptedAt: drive.InterruptedAt, Interruptions: drive.Interruptions, Memo: drive.Memo,
+		})
+	}
 	req, secrets, err := a.request(ctx, in, *in.Resource)
 	if err != nil {
 		return nil, a.redacted(err, secrets)
 	}
-	req.Drive = *in.Drive
+	req.Drive = drive
 	recorder := &audit.Recorder{Now: a.Now}
 	progress, err := a.step(ctx, req, recorder)
 	if err != nil {
@@ -283,7 +292,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	}
 	answer := Answer{
 		Status: progress.Status, Phase: progress.Phase, Message: progress.Message,
-		Evidence: progress.Evidence, Memo: maps.Clone(in.Drive.Memo),
+		Evidence: progress.Evidence, Interruptions: drive.Interruptions, Memo: maps.Clone(drive.Memo),
 	}
 	answer.Changed, answer.InterruptedAt = a.changed(req, in.Resource.Baseline, progress)
 	if answer.Memo == nil {
@@ -312,6 +321,23 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		answer.Memo[name] = a.redact(text, secrets)
 	}
 	return encode(answer)
+}
+
+// resumed is what the machine carries, a call that the end of a run cut off
+// accounted for.
+func (a *Adapter[P]) resumed(in Envelope) Drive {
+	drive := *in.Drive
+	if a.ReadOnly { // whatever it was, it changed nothing
+		drive.Unanswered = false
+	}
+	now := a.Now()
+	if in.Now != nil {
+		now = *in.Now
+	}
+	if drive = drive.resumed(now); drive.Memo == nil {
+		drive.Memo = map[string]string{}
+	}
+	return drive
 }
 
 // step takes the next step. Past the time limit it looks, and where it would

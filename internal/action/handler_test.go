@@ -687,6 +687,69 @@ func TestSecrets(t *testing.T) {
 	})
 }
 
+// A redriven run has to lock its resource first: nothing is looked at, not even a
+// secret, and a call that the stop cut off is one that had no answer.
+func TestRedriven(t *testing.T) {
+	cut := ago(0)
+	for _, tt := range []struct {
+		name          string
+		drive         Drive
+		readOnly      bool
+		changed       Change
+		interruptions int
+		at            *time.Time
+	}{
+		{"between two calls", Drive{Redriven: true, Changed: ChangeNo}, false, ChangeNo, 0, nil},
+		{"in the middle of a call", Drive{Redriven: true, Unanswered: true, Changed: ChangeNo}, false, ChangeUnknown, 1, cut},
+		{"in the middle of a call, after a change", Drive{Redriven: true, Unanswered: true, Changed: ChangeYes, Interruptions: 2}, false, ChangeYes, 3, cut},
+		{"in the middle of a look", Drive{Redriven: true, Unanswered: true, Changed: ChangeNo}, true, ChangeNo, 0, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &stub{progress: Progress{Status: Done}}
+			a := adapter(s)
+			a.ReadOnly, a.Secrets = tt.readOnly, vault{err: errors.New("nobody may ask")}
+			got, class, text := invoke[Answer](t, a, reconcileEvent(tt.drive, StateReady))
+			if class != "" || len(s.asked) > 0 {
+				t.Fatalf("%s: %s; asked %d times", class, text, len(s.asked))
+			}
+			if got.Status != Redriven || got.Changed != tt.changed || got.Interruptions != tt.interruptions || got.WaitSeconds != 1 || got.Memo == nil {
+				t.Errorf("%s", text)
+			}
+			if (got.InterruptedAt == nil) != (tt.at == nil) || tt.at != nil && !got.InterruptedAt.Equal(*tt.at) {
+				t.Errorf("interrupted at %v", got.InterruptedAt)
+			}
+			if (got.Memo[memoReady] == "yes") != (tt.at != nil) {
+				t.Errorf("memo %v", got.Memo)
+			}
+		})
+	}
+}
+
+// Past the time limit nothing is begun, so that a redriven run may look without
+// its lock; and a call that was cut off is told of in either case.
+func TestRedrivenLate(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		drive Drive
+		want  Change
+	}{
+		{"late", Drive{Redriven: true, Unanswered: true, Late: true, Polls: 1, Changed: ChangeNo}, ChangeYes},
+		{"late, and no call was cut off", Drive{Redriven: true, Late: true, Polls: 1, Changed: ChangeNo}, ChangeNo},
+		{"locked again", Drive{Unanswered: true, Polls: 1, Changed: ChangeNo}, ChangeYes},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &stub{progress: Progress{Status: Done, Observed: StateDone}}
+			got, class, text := invoke[Answer](t, adapter(s), reconcileEvent(tt.drive, StateReady))
+			if class != "" || got.Status != Done || got.Changed != tt.want || len(s.asked) != 1 {
+				t.Errorf("%s: %s", class, text)
+			}
+			if want := tt.drive.Unanswered; (got.Interruptions == 1) != want || (len(got.Memo) > 0 && strings.Contains(text, "ended without an answer")) != want {
+				t.Errorf("interruptions %d: %s", got.Interruptions, text)
+			}
+		})
+	}
+}
+
 func TestStep(t *testing.T) {
 	type in struct{ A int }
 	type out struct{ B int }

@@ -143,28 +143,80 @@ type execution struct {
 	child    bool
 	mapRun   string // ARN, of a child
 	history  atomic.Int64
+
+	frame      *frame    // where it is, or was when it ended
+	redrives   int       // how often it was redriven
+	redrivenAt time.Time // the last time
 }
 
 // Run runs one execution of m to its end. It returns promptly with
 // StatusAborted once ctx is cancelled, and starts nothing more from then on.
 func Run(ctx context.Context, m *Machine, exec Execution, rt Runtime) Result {
+	return New(m, exec, rt).Run(ctx)
+}
+
+// Instance is one execution of a machine that can be redriven after its end.
+type Instance struct {
+	machine *Machine
+	x       *execution
+	wrong   error // its input is no JSON
+}
+
+// New makes an execution of m that has not begun.
+func New(m *Machine, exec Execution, rt Runtime) *Instance {
 	if len(exec.Input) == 0 {
 		exec.Input = json.RawMessage("{}")
 	}
 	input, err := decodeValue(exec.Input)
-	if err != nil {
-		return Result{Status: StatusFailed, Error: "InvalidExecutionInput", Cause: err.Error()}
+	return &Instance{machine: m, x: &execution{rt: rt, info: exec, input: input}, wrong: err}
+}
+
+// Run runs the execution from its beginning to its end, as the function Run does.
+func (i *Instance) Run(ctx context.Context) Result {
+	if i.wrong != nil {
+		return Result{Status: StatusFailed, Error: "InvalidExecutionInput", Cause: i.wrong.Error()}
 	}
-	x := &execution{rt: rt, info: exec, input: input, started: rt.Now()}
-	if m.timeout > 0 {
-		x.deadline = x.started.Add(m.timeout)
+	i.x.started = i.x.rt.Now()
+	i.limit(i.x.started)
+	return i.x.run(ctx, i.machine.flow)
+}
+
+// Redrive goes on with an execution that ended and did not succeed, from the
+// state that it ended in: with the input that this state had, the variables as
+// they were, and retries that count anew. What succeeded is not run again: of a
+// Map or Parallel state the iterations and branches that did, of a distributed
+// Map the children (Step Functions developer guide, "Restarting state machine
+// executions with redrive" and "Redriving Map Runs"). TimeoutSeconds counts from
+// the beginning again. The call of Run or Redrive before must have returned.
+func (i *Instance) Redrive(ctx context.Context) Result {
+	if i.x.frame == nil || i.x.frame.done {
+		panic("asl: only an execution that began and did not succeed can be redriven")
 	}
-	return x.run(ctx, m.flow)
+	i.limit(i.x.rt.Now())
+	return i.x.redrive(ctx)
+}
+
+func (i *Instance) limit(from time.Time) {
+	if i.machine.timeout > 0 {
+		i.x.deadline = from.Add(i.machine.timeout)
+	}
 }
 
 func (x *execution) run(ctx context.Context, fl *flow) Result {
 	x.observe(Event{Time: x.started, Kind: ExecutionStarted, MapRun: x.mapRun, Input: x.input.raw})
-	f := &frame{x: x, flow: fl, variables: &variables{}}
+	x.frame = &frame{x: x, flow: fl, variables: &variables{}}
+	return x.goOn(ctx)
+}
+
+func (x *execution) redrive(ctx context.Context) Result {
+	x.redrives, x.redrivenAt = x.redrives+1, x.rt.Now()
+	x.observe(Event{Time: x.redrivenAt, Kind: ExecutionRedriven, MapRun: x.mapRun, Redrives: x.redrives})
+	return x.goOn(ctx)
+}
+
+// goOn runs the execution from where it is to its end.
+func (x *execution) goOn(ctx context.Context) Result {
+	f := x.frame
 	output, err := f.run(ctx, x.input)
 
 	r := Result{FinalState: f.last}

@@ -17,6 +17,7 @@ const (
 	ExecutionFailed       EventKind = "ExecutionFailed"
 	ExecutionTimedOut     EventKind = "ExecutionTimedOut"
 	ExecutionAborted      EventKind = "ExecutionAborted"
+	ExecutionRedriven     EventKind = "ExecutionRedriven"
 	StateEntered          EventKind = "StateEntered"
 	StateExited           EventKind = "StateExited"
 	TaskScheduled         EventKind = "TaskScheduled"
@@ -34,6 +35,7 @@ const (
 	MapRunSucceeded       EventKind = "MapRunSucceeded"
 	MapRunFailed          EventKind = "MapRunFailed"
 	MapRunAborted         EventKind = "MapRunAborted"
+	MapRunRedriven        EventKind = "MapRunRedriven"
 )
 
 // history is how many events of the real history an event stands for.
@@ -60,6 +62,7 @@ type Event struct {
 	Index     int       // of an iteration of an inline Map
 	Attempt   int       // of a task or a retry: how many retries came before
 	Delay     time.Duration
+	Redrives  int    // of a redrive: how many there were, with this one
 	MapRun    string // ARN of a map run; at the start of a child, of its own
 	Input     json.RawMessage
 	Output    json.RawMessage

@@ -15,6 +15,16 @@ type frame struct {
 	variables *variables
 	item      *mapItem // of the iteration around, for $states.context
 	last      string   // the state entered last
+
+	// Where the flow is, and where a redrive goes on: the state, which may not
+	// be entered yet, its input, and what of it is done.
+	at       string
+	input    value
+	entered  bool
+	current  *mapRun  // of a distributed Map
+	branches []*frame // of a Parallel or an inline Map
+	done     bool
+	output   value // of the whole flow, once it is done
 }
 
 // variables are those of a flow. The flows inside read them and, while any
@@ -50,18 +60,26 @@ type outcome struct {
 	assign, output *template
 }
 
-// run goes from state to state until one ends the flow.
+// run goes from state to state until one ends the flow. Run again after a
+// failure, it goes on from the state that failed.
 func (f *frame) run(ctx context.Context, input value) (value, error) {
-	name := f.flow.startAt
-	for name != "" {
-		output, next, err := f.visit(ctx, f.flow.states[name], input)
+	if f.at == "" && !f.done {
+		f.at, f.input = f.flow.startAt, input
+	}
+	for !f.done {
+		output, next, err := f.visit(ctx, f.flow.states[f.at], f.input)
 		if err != nil {
 			return value{}, err
 		}
-		input, name = output, next
+		f.at, f.input, f.entered = next, output, false
+		f.forget()
+		f.done, f.output = next == "", output
 	}
-	return input, nil
+	return f.output, nil
 }
+
+// forget drops what of a state was done, so that all of it is run again.
+func (f *frame) forget() { f.current, f.branches = nil, nil }
 
 // visit enters a state, runs it with its retries and leaves it by its own way
 // or by a catcher.
@@ -73,7 +91,10 @@ func (f *frame) visit(ctx context.Context, st *state, input value) (value, strin
 	v := &visit{st: st, input: input, entered: f.x.rt.Now(), item: f.item}
 	entry := st.event(StateEntered)
 	entry.Input = input.raw
-	f.x.observe(entry)
+	if !f.entered { // a redrive does not enter it again, and counts as a transition all the same
+		f.x.observe(entry)
+		f.entered = true
+	}
 	entry.Time, entry.Execution = v.entered, f.x.info
 	f.x.rt.Entered(entry)
 
@@ -108,6 +129,7 @@ func (f *frame) attempts(ctx context.Context, v *visit) (value, string, error) {
 		}
 		if delay, ok := v.st.nextDelay(failure, used, f.x.rt); ok {
 			v.retries++
+			f.forget()
 			e := v.st.event(RetryScheduled)
 			e.Attempt, e.Delay, e.Error, e.Cause = v.retries, delay, failure.Name, failure.Cause
 			f.x.observe(e)
@@ -240,11 +262,15 @@ func (vs *variables) bind(into map[string]any) {
 // context is $states.context.
 func (f *frame) context(v *visit) map[string]any {
 	info := f.x.info
+	execution := map[string]any{
+		"Id": info.ARN, "Input": f.x.input.data, "Name": info.Name,
+		"RoleArn": info.RoleARN, "StartTime": formatTime(f.x.started),
+	}
+	if f.x.redrives > 0 { // only then are they there
+		execution["RedriveCount"], execution["RedriveTime"] = float64(f.x.redrives), formatTime(f.x.redrivenAt)
+	}
 	c := map[string]any{
-		"Execution": map[string]any{
-			"Id": info.ARN, "Input": f.x.input.data, "Name": info.Name,
-			"RoleArn": info.RoleARN, "StartTime": formatTime(f.x.started),
-		},
+		"Execution": execution,
 		"State": map[string]any{
 			"Name": v.st.name, "EnteredTime": formatTime(v.entered), "RetryCount": float64(v.retries),
 		},

@@ -16,9 +16,12 @@ const (
 // each runs a Map state.
 func (f *frame) each(ctx context.Context, v *visit) (*value, error) {
 	m := v.st.mapping
-	inputs, err := f.itemInputs(ctx, v)
-	if err != nil {
-		return nil, err
+	var inputs []mapInput
+	if f.current == nil { // a map run that is redriven has its items
+		var err error
+		if inputs, err = f.itemInputs(ctx, v); err != nil {
+			return nil, err
+		}
 	}
 	bounds, ceiling := inlineBounds, maxInline
 	if m.distributed {
@@ -43,16 +46,26 @@ func (f *frame) iterations(ctx context.Context, v *visit, inputs []mapInput, lim
 	outputs := make([]value, len(inputs))
 	g := newGroup(ctx)
 	defer g.cancel()
+	if len(f.branches) != len(inputs) {
+		f.branches = make([]*frame, len(inputs))
+		for i := range inputs {
+			f.branches[i] = &frame{
+				x: f.x, flow: v.st.mapping.processor, variables: &variables{outer: f.variables},
+				item: &mapItem{index: i, value: inputs[i].item},
+			}
+		}
+	}
 	f.x.rt.Each(g.ctx, len(inputs), limit, func(ctx context.Context, i int) {
 		if err := f.x.alive(ctx); err != nil {
 			g.stop(err)
 			return
 		}
-		f.observeIteration(v, MapIterationStarted, i)
-		inner := &frame{
-			x: f.x, flow: v.st.mapping.processor, variables: &variables{outer: f.variables},
-			item: &mapItem{index: i, value: inputs[i].item},
+		inner := f.branches[i]
+		if inner.done {
+			outputs[i] = inner.output
+			return
 		}
+		f.observeIteration(v, MapIterationStarted, i)
 		output, err := inner.run(ctx, inputs[i].input)
 		if err == nil {
 			outputs[i] = output

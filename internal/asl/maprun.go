@@ -16,6 +16,7 @@ type mapRun struct {
 	allowed  int     // failures tolerated as a number …
 	share    float64 // … and as a percentage
 	group    *group
+	redrives int
 
 	mu     sync.Mutex
 	failed int
@@ -26,28 +27,36 @@ type child struct {
 	exec          Execution
 	started, done time.Time
 	result        Result
+	x             *execution
 }
 
 // mapRun runs the children of a distributed Map, each an execution of its own,
 // without the variables of this one.
 func (f *frame) mapRun(ctx context.Context, v *visit, inputs []mapInput, limit int) (*value, error) {
-	run, err := f.newMapRun(ctx, v, inputs)
-	if err != nil {
-		return nil, err
+	e := v.st.event(MapRunStarted)
+	run := f.current
+	if run == nil {
+		var err error
+		if run, err = f.newMapRun(ctx, v, inputs); err != nil {
+			return nil, err
+		}
+		f.current = run
+	} else {
+		run.redrives, run.failed, run.group = run.redrives+1, 0, newGroup(ctx)
+		e.Kind, e.Redrives = MapRunRedriven, run.redrives
 	}
 	defer run.group.cancel()
-	e := v.st.event(MapRunStarted)
 	e.MapRun = run.arn
 	f.x.observe(e)
 
-	f.x.rt.Each(run.group.ctx, len(inputs), limit, func(ctx context.Context, i int) {
-		if f.x.alive(ctx) == nil {
+	f.x.rt.Each(run.group.ctx, len(run.children), limit, func(ctx context.Context, i int) {
+		if f.x.alive(ctx) == nil && run.children[i].result.Status != StatusSucceeded {
 			run.start(ctx, f.x, v.st.mapping.processor, i)
 		}
 	})
 	result, err := f.finishMapRun(ctx, v, run)
 
-	e.Kind, e.Input = MapRunSucceeded, nil
+	e.Kind, e.Input, e.Redrives = MapRunSucceeded, nil, 0
 	if err != nil {
 		e.Kind = MapRunAborted
 		var failure *Error
@@ -106,16 +115,22 @@ func arnLike(arn, resource string) string {
 	return strings.Join(parts[:5], ":") + ":" + resource
 }
 
-// start runs one child from its beginning to its end.
+// start runs one child from its beginning, or, if it began before a redrive,
+// from where it was, to its end.
 func (r *mapRun) start(ctx context.Context, parent *execution, fl *flow, i int) {
 	c := &r.children[i]
-	c.started = parent.rt.Now()
-	input, err := decodeValue(c.exec.Input)
-	if err != nil {
-		c.result = Result{Status: StatusFailed, Error: ErrorRuntime, Cause: err.Error()}
+	if c.x != nil {
+		c.x.deadline = parent.deadline
+		c.result = c.x.redrive(ctx)
 	} else {
-		x := &execution{rt: parent.rt, info: c.exec, input: input, started: c.started, deadline: parent.deadline, child: true, mapRun: r.arn}
-		c.result = x.run(ctx, fl)
+		c.started = parent.rt.Now()
+		input, err := decodeValue(c.exec.Input)
+		if err != nil {
+			c.result = Result{Status: StatusFailed, Error: ErrorRuntime, Cause: err.Error()}
+		} else {
+			c.x = &execution{rt: parent.rt, info: c.exec, input: input, started: c.started, deadline: parent.deadline, child: true, mapRun: r.arn}
+			c.result = c.x.run(ctx, fl)
+		}
 	}
 	c.done = parent.rt.Now()
 	if c.result.Status == StatusFailed {

@@ -199,14 +199,18 @@ func (f *frame) parallel(ctx context.Context, v *visit) (*value, error) {
 	outputs := make([]value, len(v.st.branches))
 	g := newGroup(ctx)
 	defer g.cancel()
+	if f.branches == nil {
+		for _, branch := range v.st.branches {
+			f.branches = append(f.branches, &frame{x: f.x, flow: branch, variables: &variables{outer: f.variables}, item: f.item})
+		}
+	}
 	f.x.rt.Each(g.ctx, len(outputs), 0, func(ctx context.Context, i int) {
 		if err := f.x.alive(ctx); err != nil {
 			g.stop(err)
 			return
 		}
-		inner := &frame{x: f.x, flow: v.st.branches[i], variables: &variables{outer: f.variables}, item: f.item}
 		var err error
-		if outputs[i], err = inner.run(ctx, input); err != nil {
+		if outputs[i], err = f.branches[i].run(ctx, input); err != nil {
 			g.stop(err)
 		}
 	})

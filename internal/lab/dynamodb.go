@@ -43,7 +43,8 @@ func attribute(item map[string]any, name string) string {
 }
 
 // condition evaluates a ConditionExpression of the forms that this product
-// writes: attribute_not_exists(#name), #name = :value and #name < :value, joined
+// writes: attribute_not_exists(#name), and #name = :value or #name < :value
+// joined by AND, joined
 // by OR.
 func (a *Account) condition(c *Call, key string) error {
 	expression := c.Params.str("ConditionExpression")
@@ -59,17 +60,21 @@ func (a *Account) condition(c *Call, key string) error {
 			}
 			continue
 		}
-		name, value, equal := strings.Cut(part, " = ")
-		less := false
-		if !equal {
-			name, value, less = strings.Cut(part, " < ")
+		all := exists
+		for _, comparison := range strings.Split(part, " AND ") {
+			name, value, equal := strings.Cut(comparison, " = ")
+			less := false
+			if !equal {
+				name, value, less = strings.Cut(comparison, " < ")
+			}
+			if !equal && !less {
+				return fail(400, "ValidationException", "the lab does not know the condition %q", comparison)
+			}
+			attributeName, _ := names[name].(string)
+			has, asked := attribute(item, attributeName), attribute(values, value)
+			all = all && (equal && has == asked || less && has != "" && has < asked)
 		}
-		if !equal && !less {
-			return fail(400, "ValidationException", "the lab does not know the condition %q", part)
-		}
-		attributeName, _ := names[name].(string)
-		has, asked := attribute(item, attributeName), attribute(values, value)
-		if exists && (equal && has == asked || less && has != "" && has < asked) {
+		if all {
 			return nil
 		}
 	}

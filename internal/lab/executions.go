@@ -42,6 +42,12 @@ type Execution struct {
 	ended                      *Signal
 	unclosed                   string  // why that failed
 	closed                     *Signal // the rule on its end has done its work
+
+	Redrives int
+	Redriven time.Time // the last time; zero: never
+	instance *asl.Instance
+	heard    bool    // what the machine does is told of; after a stop it is not
+	quiet    *Signal // the machine does nothing more
 }
 
 // Running reports whether the execution has not ended.
@@ -132,20 +138,61 @@ func (x *executions) start(region, machine, name string, input json.RawMessage) 
 		}
 		return nil, fail(400, "ExecutionAlreadyExists", "Execution Already Exists: '%s'", arn)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	e := &Execution{ARN: arn, Name: name, Machine: machine, Region: region, Qualifier: qualifier, Input: input, Started: a.clock.Now(), cancel: cancel, ended: a.clock.NewSignal(), closed: a.clock.NewSignal()}
+	e := &Execution{ARN: arn, Name: name, Machine: machine, Region: region, Qualifier: qualifier, Input: input, Started: a.clock.Now()}
+	e.instance = asl.New(m, asl.Execution{
+		ARN: arn, Name: name, MachineARN: a.machineARN(region, machine), MachineName: machine,
+		RoleARN: a.roleARN(machine), Input: input,
+	}, &machineRuntime{executions: x, region: region, execution: e})
 	x.all[arn] = e
 	x.order = append(x.order, arn)
-	a.clock.Go(func() {
-		result := asl.Run(ctx, m, asl.Execution{
-			ARN: arn, Name: name, MachineARN: a.machineARN(region, machine), MachineName: machine,
-			RoleARN: a.roleARN(machine), Input: input,
-		}, &machineRuntime{executions: x, region: region, execution: e})
-		if e.Running() { // and was not stopped
-			x.end(e, a.clock.Now(), result)
-		}
-	})
+	x.run(e, e.instance.Run)
 	return e, nil
+}
+
+// run has the machine of an execution run, when it does nothing more of before.
+func (x *executions) run(e *Execution, goOn func(context.Context) asl.Result) {
+	clock, before := x.account.clock, e.quiet
+	ctx, cancel := context.WithCancel(context.Background())
+	e.cancel, e.ended, e.closed, e.quiet = cancel, clock.NewSignal(), clock.NewSignal(), clock.NewSignal()
+	quiet := e.quiet
+	clock.Go(func() {
+		if before != nil {
+			before.Wait(0)
+		}
+		e.heard = ctx.Err() == nil
+		result := goOn(ctx)
+		if ctx.Err() == nil { // it was not stopped
+			x.end(e, clock.Now(), result)
+		}
+		quiet.Fire()
+	})
+}
+
+// redrivable is how long after its end an execution can be redriven.
+const redrivable = 14 * 24 * time.Hour
+
+// obstacle says why an execution cannot be redriven; empty: it can.
+func (x *executions) obstacle(e *Execution) string {
+	switch {
+	case e.Running():
+		return "Execution is RUNNING and cannot be redriven"
+	case e.Result.Status == asl.StatusSucceeded:
+		return "Execution is SUCCEEDED and cannot be redriven"
+	case x.account.clock.Now().Sub(e.Ended) > redrivable:
+		return "Execution ended more than 14 days ago and cannot be redriven"
+	}
+	return ""
+}
+
+// redrive goes on with an execution that ended and did not succeed.
+func (x *executions) redrive(e *Execution) error {
+	if why := x.obstacle(e); why != "" {
+		return fail(400, "ExecutionNotRedrivable", "%s", why)
+	}
+	e.Redrives++
+	e.Redriven, e.Ended, e.Result = x.account.clock.Now(), time.Time{}, asl.Result{}
+	x.run(e, e.instance.Redrive)
+	return nil
 }
 
 // close does what the rule on the end of executions does: it has the function
@@ -156,7 +203,7 @@ func (x *executions) close(e *Execution) {
 		panic(err) // an ARN is plain text
 	}
 	for range 3 { // EventBridge has Lambda try twice more
-		_, failure := x.account.functions.call(e.Region, FunctionPrefix+statemachine.CloseRun, event, 2*time.Minute)
+		_, failure := x.account.functions.call(context.Background(), e.Region, FunctionPrefix+statemachine.CloseRun, event, 2*time.Minute)
 		if failure == nil {
 			e.unclosed = ""
 			break
@@ -185,6 +232,7 @@ func (x *executions) end(e *Execution, at time.Time, result asl.Result) {
 // function that is running is not stopped: its answer is not heard any more.
 func (x *executions) stop(e *Execution, name, cause string) {
 	now := x.account.clock.Now()
+	e.heard = false
 	abort := func(event asl.Event) {
 		event.Time = now
 		e.Events = append(e.Events, event)
@@ -258,7 +306,7 @@ func (r *machineRuntime) Each(ctx context.Context, n, limit int, f func(context.
 
 // Task performs the kinds of task that the lab knows: the invocation of a
 // function, with or without a token to wait for.
-func (r *machineRuntime) Task(_ context.Context, call asl.TaskCall) (json.RawMessage, error) {
+func (r *machineRuntime) Task(ctx context.Context, call asl.TaskCall) (json.RawMessage, error) {
 	token := &taskToken{region: r.region, execution: r.execution, answered: r.account().clock.NewSignal()}
 	switch call.Resource {
 	case invoke:
@@ -274,7 +322,7 @@ func (r *machineRuntime) Task(_ context.Context, call asl.TaskCall) (json.RawMes
 	if err := json.Unmarshal(call.Arguments, &in); err != nil {
 		return nil, &asl.Error{Name: asl.ErrorRuntime, Cause: err.Error()}
 	}
-	answer, failure := r.account().functions.call(r.region, in.FunctionName, in.Payload, call.Timeout)
+	answer, failure := r.account().functions.call(ctx, r.region, in.FunctionName, in.Payload, call.Timeout)
 	if failure != nil {
 		token.closed = true
 		return nil, failure
@@ -318,7 +366,7 @@ func (r *machineRuntime) Entered(asl.Event) {
 
 // Observe keeps the history of the execution. After a stop, nothing is added.
 func (r *machineRuntime) Observe(e asl.Event) {
-	if !r.execution.Running() {
+	if !r.execution.heard {
 		return
 	}
 	if e.Kind == asl.ExecutionStarted && e.Execution.ARN == r.execution.ARN {

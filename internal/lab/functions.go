@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,8 +124,8 @@ func (f *functions) inProcess(inv *invocation, region, name string, event []byte
 }
 
 // call invokes a function as Step Functions does, with its faults, and waits
-// for the answer at most for a time.
-func (f *functions) call(region, name string, event []byte, timeout time.Duration) (json.RawMessage, *asl.Error) {
+// for the answer at most for a time, and no longer than anybody listens.
+func (f *functions) call(ctx context.Context, region, name string, event []byte, timeout time.Duration) (json.RawMessage, *asl.Error) {
 	a := f.account
 	short := strings.TrimPrefix(name, FunctionPrefix)
 	a.invoked[short]++
@@ -150,7 +151,15 @@ func (f *functions) call(region, name string, event []byte, timeout time.Duratio
 	if timeout > 0 {
 		limit = min(limit, timeout)
 	}
-	if !inv.ended.Wait(limit) {
+	answered, until := false, a.clock.Now().Add(limit)
+	for left := limit; left > 0 && !answered && ctx.Err() == nil; left = until.Sub(a.clock.Now()) {
+		answered = inv.ended.Wait(min(left, piece))
+	}
+	switch {
+	case answered:
+	case ctx.Err() != nil:
+		return nil, &asl.Error{Name: asl.ErrorTaskFailed, Cause: "the execution was stopped"}
+	default:
 		if limit == functionTimeout {
 			inv.die("Sandbox.Timedout", fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", a.id(), functionTimeout.Seconds()))
 		} else {

@@ -41,6 +41,14 @@ var statesService = map[string]handler{
 		out := summary(a, e)
 		out["input"] = string(e.Input)
 		out["inputDetails"] = map[string]any{"included": true}
+		switch why := a.runs.obstacle(e); {
+		case e.MapRun != "" && !e.Running() && e.Result.Status != asl.StatusSucceeded:
+			out["redriveStatus"] = "REDRIVABLE_BY_MAP_RUN"
+		case why != "":
+			out["redriveStatus"], out["redriveStatusReason"] = "NOT_REDRIVABLE", why
+		default:
+			out["redriveStatus"] = "REDRIVABLE"
+		}
 		if !e.Running() {
 			if e.Result.Output != nil {
 				out["output"] = string(e.Result.Output)
@@ -67,6 +75,19 @@ var statesService = map[string]handler{
 			a.runs.stop(e, c.Params.str("error"), c.Params.str("cause"))
 		}
 		return map[string]any{"stopDate": stamp(e.Ended)}, nil
+	},
+	"states:RedriveExecution": func(a *Account, c *Call) (any, error) {
+		e, err := a.execution(c)
+		if err != nil {
+			return nil, err
+		}
+		if e.MapRun != "" {
+			return nil, fail(400, "ExecutionNotRedrivable", "a child of a map run is redriven with its parent")
+		}
+		if err := a.runs.redrive(e); err != nil {
+			return nil, err
+		}
+		return map[string]any{"redriveDate": stamp(e.Redriven)}, nil
 	},
 	"states:ListExecutions": func(a *Account, c *Call) (any, error) {
 		ofMachine, ofMapRun := c.Params.str("stateMachineArn"), c.Params.str("mapRunArn")
@@ -262,6 +283,9 @@ func summary(a *Account, e *Execution) map[string]any {
 	if !e.Running() {
 		out["stopDate"] = stamp(e.Ended)
 	}
+	if out["redriveCount"] = e.Redrives; e.Redrives > 0 {
+		out["redriveDate"] = stamp(e.Redriven)
+	}
 	switch e.Qualifier {
 	case "":
 	case liveAlias:
@@ -291,6 +315,9 @@ func (e *Execution) children() map[string]*Execution {
 		}
 		child := all[arn]
 		child.Events = append(child.Events, event)
+		if event.Kind == asl.ExecutionRedriven {
+			child.Redrives, child.Redriven, child.Ended, child.Result = event.Redrives, event.Time, time.Time{}, asl.Result{}
+		}
 		if status, ended := ends[event.Kind]; ended {
 			child.Ended = event.Time
 			child.Result = asl.Result{Status: status, Output: event.Output, Error: event.Error, Cause: event.Cause}
@@ -310,6 +337,8 @@ var ends = map[asl.EventKind]asl.Status{
 type mapRunSpan struct {
 	arn              string
 	started, stopped time.Time
+	redrives         int
+	redriven         time.Time // the last time
 }
 
 func (e *Execution) mapRuns() []mapRunSpan {
@@ -318,9 +347,13 @@ func (e *Execution) mapRuns() []mapRunSpan {
 		switch event.Kind {
 		case asl.MapRunStarted:
 			all = append(all, mapRunSpan{arn: event.MapRun, started: event.Time})
-		case asl.MapRunSucceeded, asl.MapRunFailed, asl.MapRunAborted:
+		case asl.MapRunSucceeded, asl.MapRunFailed, asl.MapRunAborted, asl.MapRunRedriven:
 			for i := range all {
-				if all[i].arn == event.MapRun {
+				switch {
+				case all[i].arn != event.MapRun:
+				case event.Kind == asl.MapRunRedriven:
+					all[i].redrives, all[i].redriven, all[i].stopped = event.Redrives, event.Time, time.Time{}
+				default:
 					all[i].stopped = event.Time
 				}
 			}
@@ -369,6 +402,10 @@ func history(e *Execution, role string, data bool) []map[string]any {
 		case asl.RetryScheduled: // has no counterpart
 		case asl.ExecutionStarted:
 			add(kind, event, "executionStartedEventDetails", with(map[string]any{"roleArn": role}, "input", event.Input))
+		case asl.ExecutionRedriven:
+			add(kind, event, "executionRedrivenEventDetails", map[string]any{"redriveCount": event.Redrives})
+		case asl.MapRunRedriven:
+			add(kind, event, "mapRunRedrivenEventDetails", map[string]any{"mapRunArn": event.MapRun, "redriveCount": event.Redrives})
 		case asl.ExecutionSucceeded:
 			add(kind, event, "executionSucceededEventDetails", with(map[string]any{}, "output", event.Output))
 		case asl.ExecutionFailed:

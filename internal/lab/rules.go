@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -101,7 +102,7 @@ func (a *Account) invoke(r FunctionRule, event []byte) {
 	a.clock.Go(func() {
 		for try := range 3 {
 			a.clock.Sleep(time.Duration(try) * time.Minute)
-			if _, failure := a.functions.call(r.Region, FunctionPrefix+r.Function, input, 0); failure == nil {
+			if _, failure := a.functions.call(context.Background(), r.Region, FunctionPrefix+r.Function, input, 0); failure == nil {
 				return
 			} else if try == 2 {
 				a.undelivered = append(a.undelivered, fmt.Errorf("rule %s: %s: %w", r.Name, r.Function, failure))

@@ -19,6 +19,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/report"
 )
 
 // Table is every call to DynamoDB that locking makes.
@@ -44,6 +45,7 @@ type Holder struct {
 	Resource  string
 	Execution string    // ARN
 	Since     time.Time // when it took the lock
+	since     string    // as it is written
 	// Until is when a holder that was stopped has certainly done its last; zero:
 	// it runs.
 	Until time.Time
@@ -85,9 +87,21 @@ func (l Locks) Acquire(ctx context.Context, execution string, resources []string
 	return nil, nil
 }
 
+// Reacquire takes the locks of one resource again for an execution that was
+// redriven. What it gets it keeps, even if it does not get all: the resources
+// beside this one may be worked on under the same locks.
+func (l Locks) Reacquire(ctx context.Context, execution string, resources []string, now time.Time) (*Holder, error) {
+	for _, resource := range slices.Compact(slices.Sorted(slices.Values(resources))) {
+		if holder, err := l.take(ctx, execution, resource, now); holder != nil || err != nil {
+			return holder, err
+		}
+	}
+	return nil, nil
+}
+
 // take takes one lock, from an owner that no longer runs if need be.
 func (l Locks) take(ctx context.Context, execution, resource string, now time.Time) (*Holder, error) {
-	previous := ""
+	var previous *Holder
 	for range 3 { // an owner may end, and another come, between two looks
 		holder, err := l.put(ctx, execution, resource, previous, now)
 		if holder == nil || err != nil {
@@ -102,41 +116,46 @@ func (l Locks) take(ctx context.Context, execution, resource string, now time.Ti
 			holder.Until = until
 			return holder, nil
 		}
-		previous = holder.Execution
+		previous = holder
 	}
 	return nil, action.Errorf(action.Conflict, "the lock of %s changes hands again and again", resource)
 }
 
-// put writes a lock on the condition that it is free, one's own, or that of a
-// given previous owner. Otherwise it gives the holder.
-func (l Locks) put(ctx context.Context, execution, resource, previous string, now time.Time) (*Holder, error) {
+// put writes a lock on the condition that it is free, one's own, or still as a
+// previous owner took it: an owner that was redriven since takes it again, at
+// another time, and then it is no longer to be had. Otherwise it gives the holder.
+func (l Locks) put(ctx context.Context, execution, resource string, previous *Holder, now time.Time) (*Holder, error) {
 	condition, values := "attribute_not_exists(#resource) OR #owner = :me", map[string]types.AttributeValue{":me": text(execution)}
-	if previous != "" {
-		condition += " OR #owner = :previous"
-		values[":previous"] = text(previous)
+	names := map[string]string{"#resource": attrResource, "#owner": attrOwner}
+	if previous != nil {
+		condition += " OR #owner = :previous AND #since = :since"
+		names["#since"] = attrSince
+		values[":previous"], values[":since"] = text(previous.Execution), text(previous.since)
 	}
 	_, err := l.Table.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: aws.String(l.Name),
 		Item: map[string]types.AttributeValue{
-			attrResource: text(resource), attrOwner: text(execution), attrSince: text(now.UTC().Format(time.RFC3339)),
+			attrResource: text(resource), attrOwner: text(execution), attrSince: text(now.UTC().Format(time.RFC3339Nano)),
 			attrExpires: &types.AttributeValueMemberN{Value: fmt.Sprint(now.Add(keepFor).Unix())},
 		},
 		ConditionExpression:                 aws.String(condition),
-		ExpressionAttributeNames:            map[string]string{"#resource": attrResource, "#owner": attrOwner},
+		ExpressionAttributeNames:            names,
 		ExpressionAttributeValues:           values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	var held *types.ConditionalCheckFailedException
 	if errors.As(err, &held) {
-		since, _ := time.Parse(time.RFC3339, value(held.Item, attrSince))
-		return &Holder{Resource: resource, Execution: value(held.Item, attrOwner), Since: since}, nil
+		text := value(held.Item, attrSince)
+		since, _ := time.Parse(time.RFC3339, text)
+		return &Holder{Resource: resource, Execution: value(held.Item, attrOwner), Since: since, since: text}, nil
 	}
 	return nil, action.Call("locking "+resource, err)
 }
 
 // running reports whether an execution still runs, and of one that was ended
 // from outside until when a function of it may. One that Step Functions no
-// longer knows ended long ago.
+// longer knows ended long ago. One that ended itself, by one of its four ends,
+// had nothing under way; one that Step Functions failed may have.
 func (l Locks) running(ctx context.Context, execution string) (bool, time.Time, error) {
 	out, err := l.Executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(execution)})
 	var gone *sfntypes.ExecutionDoesNotExist
@@ -149,10 +168,15 @@ func (l Locks) running(ctx context.Context, execution string) (bool, time.Time, 
 	switch out.Status {
 	case sfntypes.ExecutionStatusRunning, sfntypes.ExecutionStatusPendingRedrive:
 		return true, time.Time{}, nil
-	case sfntypes.ExecutionStatusAborted, sfntypes.ExecutionStatusTimedOut:
-		return false, aws.ToTime(out.StopDate).Add(lastBreath), nil
+	case sfntypes.ExecutionStatusSucceeded:
+		return false, time.Time{}, nil
+	case sfntypes.ExecutionStatusFailed:
+		switch report.Outcome(aws.ToString(out.Error)) {
+		case report.Refused, report.FailedClean, report.FailedDirty:
+			return false, time.Time{}, nil
+		}
 	}
-	return false, time.Time{}, nil
+	return false, aws.ToTime(out.StopDate).Add(lastBreath), nil
 }
 
 // Release gives up the locks that an execution holds; those of others, and

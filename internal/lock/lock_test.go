@@ -24,13 +24,16 @@ type account struct {
 	owners  map[string]string
 	running map[string]bool
 	stopped time.Time // when those that do not run were stopped
+	failed  string    // the error with which they failed instead; empty: they were stopped
 	unseen  error     // of every look at an execution
+	since   map[string]string
+	look    func() // happens while an execution is looked at
 	puts    int
 	failPut int // the put that fails, counted from 1
 }
 
 func newAccount(running ...string) *account {
-	a := &account{owners: map[string]string{}, running: map[string]bool{}}
+	a := &account{owners: map[string]string{}, running: map[string]bool{}, since: map[string]string{}}
 	for _, e := range running {
 		a.running[e] = true
 	}
@@ -45,10 +48,11 @@ func (a *account) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...fun
 	}
 	resource, owner := value(in.Item, attrResource), value(in.Item, attrOwner)
 	held, taken := a.owners[resource]
-	if taken && held != value(in.ExpressionAttributeValues, ":me") && held != value(in.ExpressionAttributeValues, ":previous") {
-		return nil, &types.ConditionalCheckFailedException{Item: map[string]types.AttributeValue{attrOwner: text(held), attrSince: text(noon.Format(time.RFC3339))}}
+	asSeen := held == value(in.ExpressionAttributeValues, ":previous") && a.since[resource] == value(in.ExpressionAttributeValues, ":since")
+	if taken && held != value(in.ExpressionAttributeValues, ":me") && !asSeen {
+		return nil, &types.ConditionalCheckFailedException{Item: map[string]types.AttributeValue{attrOwner: text(held), attrSince: text(a.since[resource])}}
 	}
-	a.owners[resource] = owner
+	a.owners[resource], a.since[resource] = owner, value(in.Item, attrSince)
 	return &dynamodb.PutItemOutput{}, nil
 }
 
@@ -63,6 +67,9 @@ func (a *account) DeleteItem(_ context.Context, in *dynamodb.DeleteItemInput, _ 
 
 func (a *account) DescribeExecution(_ context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
 	running, known := a.running[aws.ToString(in.ExecutionArn)]
+	if a.look != nil {
+		a.look()
+	}
 	switch {
 	case a.unseen != nil:
 		return nil, a.unseen
@@ -70,6 +77,9 @@ func (a *account) DescribeExecution(_ context.Context, in *sfn.DescribeExecution
 		return nil, &sfntypes.ExecutionDoesNotExist{}
 	case running:
 		return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusRunning}, nil
+	}
+	if a.failed != "" {
+		return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusFailed, Error: aws.String(a.failed), StopDate: aws.Time(a.stopped)}, nil
 	}
 	return &sfn.DescribeExecutionOutput{Status: sfntypes.ExecutionStatusAborted, StopDate: aws.Time(a.stopped)}, nil
 }
@@ -121,6 +131,55 @@ func TestALockOfARunThatWasJustStopped(t *testing.T) {
 	}
 	if holder, err := a.locks().Acquire(context.Background(), "new", []string{"a"}, noon.Add(time.Second)); holder != nil || err != nil || a.owners["a"] != "new" {
 		t.Errorf("a second later: %+v, %v, %v", holder, err, a.owners)
+	}
+}
+
+// A run that came to one of its own ends has nothing under way. One that Step
+// Functions failed may have, like one that was stopped.
+func TestALockOfARunThatFailed(t *testing.T) {
+	for failed, free := range map[string]bool{"Refused": true, "FailedClean": true, "FailedDirty": true, "States.Runtime": false} {
+		a := newAccount("new")
+		a.running["old"], a.owners["a"], a.stopped, a.failed = false, "old", noon.Add(-time.Second), failed
+		holder, err := a.locks().Acquire(context.Background(), "new", []string{"a"}, noon)
+		if err != nil || (holder == nil) != free {
+			t.Errorf("%s: %+v, %v", failed, holder, err)
+		}
+	}
+}
+
+// An owner that is redriven, and takes its lock again, while another run looks
+// whether it still runs, keeps it: the takeover was of what is no longer there.
+func TestALockThatItsRedrivenOwnerTookAgain(t *testing.T) {
+	a := newAccount("new")
+	a.running["old"] = false
+	ctx := context.Background()
+	if holder, err := a.locks().Acquire(ctx, "old", []string{"a"}, noon); holder != nil || err != nil {
+		t.Fatalf("%+v, %v", holder, err)
+	}
+	a.look = func() { // the answer "it was stopped" is on its way already
+		a.look, a.running["old"] = nil, true
+		if holder, err := a.locks().Reacquire(ctx, "old", []string{"a"}, noon.Add(time.Millisecond)); holder != nil || err != nil {
+			t.Errorf("again: %+v, %v", holder, err)
+		}
+	}
+	holder, err := a.locks().Acquire(ctx, "new", []string{"a"}, noon.Add(time.Hour))
+	if err != nil || holder == nil || holder.Execution != "old" || a.owners["a"] != "old" {
+		t.Errorf("%+v, %v, %v", holder, err, a.owners)
+	}
+}
+
+// What a redriven run gets of the locks of one resource it keeps: those beside
+// it may be worked on under the same.
+func TestReacquireKeepsWhatItGets(t *testing.T) {
+	a := newAccount("one", "two")
+	a.owners["b"] = "two"
+	holder, err := a.locks().Reacquire(context.Background(), "one", []string{"c", "b", "a"}, noon)
+	if err != nil || holder == nil || holder.Execution != "two" || a.owners["a"] != "one" || a.owners["c"] != "" {
+		t.Errorf("%+v, %v, %v", holder, err, a.owners)
+	}
+	delete(a.owners, "b")
+	if holder, err = a.locks().Reacquire(context.Background(), "one", []string{"c", "b", "a"}, noon); holder != nil || err != nil || len(a.owners) != 3 {
+		t.Errorf("%+v, %v, %v", holder, err, a.owners)
 	}
 }
 

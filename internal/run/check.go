@@ -90,7 +90,7 @@ func (r Reporter) judgeCheck(ctx context.Context, in ReportInput, record report.
 		if err := r.Store.get(ctx, in.run(), docPlan, &plan); err != nil {
 			return err
 		}
-		now.Identities = append(now.Identities, plan.identities()...)
+		now.Identities = append(now.Identities, plan.identities(nil)...)
 	}
 	changed := ReadinessChanged{Version: EventVersion, Payload: name, Region: region, Ready: now.Ready, Cause: now.Cause, Execution: in.Execution.ID, Report: at}
 	var before CheckedPayload

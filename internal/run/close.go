@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -49,10 +48,6 @@ type Closer struct {
 // ended from outside.
 const ErrorAborted = "Aborted"
 
-// reporting is the longest that a machine takes from its report to its end. An
-// older report is of an execution that was redriven since.
-const reporting = 15 * time.Minute
-
 // Close is the step CloseRun.
 func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	e, err := c.Executions.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: aws.String(in.Execution)})
@@ -69,7 +64,9 @@ func (c Closer) Close(ctx context.Context, in CloseInput) (Closed, error) {
 	var written report.Record
 	if there, err := store.has(ctx, run, docReport, &written); err != nil {
 		return Closed{}, err
-	} else if there && e.Status == types.ExecutionStatusFailed && aws.ToTime(e.StopDate).Sub(written.EndedAt) < reporting {
+	} else if there && !written.Stopped() && !written.EndedAt.Before(aws.ToTime(e.RedriveDate)) {
+		// Stopped between its report and its end, a run has told all the same. An
+		// older report is of the time before a redrive.
 		return Closed{Decision: "the run has reported itself", Outcome: written.Outcome}, nil
 	}
 	_, changed, err := c.found(ctx, &ended)
@@ -113,7 +110,7 @@ func (c Closer) layers(ctx context.Context, plan Plan, ended *ReportInput) (acti
 		if err != nil {
 			return changed, err
 		}
-		if !recorded {
+		if !recorded || cutOff(items) {
 			continue
 		}
 		for _, later := range plan.Layers[ended.Recorded:i] {
@@ -147,8 +144,13 @@ func (c Closer) layers(ctx context.Context, plan Plan, ended *ReportInput) (acti
 			changed = changed.Or(item.Changed)
 			results = append(results, item.Item)
 		}
-		if len(results) < len(layer.Resources) {
+		for _, r := range layer.Resources {
+			if slices.ContainsFunc(results, func(item Item) bool { return item.Index == r.Index }) {
+				continue
+			}
 			changed = changed.Or(action.ChangeUnknown)
+			results = append(results, Item{Index: r.Index, Name: r.Name, Optional: r.Optional, Status: report.Failed, Changed: action.ChangeUnknown,
+				Failure: &failure{Error: ErrorAborted, Cause: "the run was ended, and what became of this is not known"}})
 		}
 		for _, before := range plan.Layers[ended.Recorded:i] {
 			ended.LeftOut.Layers = append(ended.LeftOut.Layers, before.Layer)
@@ -157,6 +159,13 @@ func (c Closer) layers(ctx context.Context, plan Plan, ended *ReportInput) (acti
 		return changed, c.Reporter.Store.put(ctx, ended.run(), docResults(layer.Layer), results)
 	}
 	return changed, nil
+}
+
+// cutOff reports whether the results of a layer were put together here, after
+// the run was ended while the layer ran. If the run was redriven since, there is
+// more to tell of it now.
+func cutOff(items []Item) bool {
+	return slices.ContainsFunc(items, func(i Item) bool { return i.Failure != nil && i.Failure.Error == ErrorAborted })
 }
 
 // childItem is the end of one resource as its child execution shows it.
@@ -261,6 +270,11 @@ func lastSeen(events []types.HistoryEvent) Item {
 				Payload action.Answer `json:"Payload"`
 			}
 			if json.Unmarshal([]byte(aws.ToString(event.TaskSucceededEventDetails.Output)), &result) != nil || result.Payload.Status == "" {
+				ended = true // a call that changes nothing: it locked, or looked
+				continue
+			}
+			if result.Payload.Status == action.Redriven { // before that somebody looked
+				ended, item.Changed = true, item.Changed.Or(result.Payload.Changed)
 				continue
 			}
 			answered = true

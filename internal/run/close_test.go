@@ -20,6 +20,7 @@ import (
 // stopped is Step Functions with one execution and the children of its layer.
 type stopped struct {
 	status   types.ExecutionStatus
+	redriven *time.Time
 	mapRuns  []string
 	children []child
 	err      error
@@ -39,7 +40,7 @@ func (s *stopped) DescribeExecution(_ context.Context, in *sfn.DescribeExecution
 			return &sfn.DescribeExecutionOutput{Status: c.status, Input: aws.String(string(input)), Output: aws.String(c.output), StartDate: aws.Time(started), StopDate: aws.Time(ended)}, err
 		}
 	}
-	return &sfn.DescribeExecutionOutput{Status: s.status, Name: aws.String("run-1"), StartDate: aws.Time(started), StopDate: aws.Time(ended), Cause: aws.String("enough")}, s.err
+	return &sfn.DescribeExecutionOutput{Status: s.status, Name: aws.String("run-1"), StartDate: aws.Time(started), StopDate: aws.Time(ended), RedriveDate: s.redriven, Cause: aws.String("enough")}, s.err
 }
 
 func (s *stopped) GetExecutionHistory(_ context.Context, in *sfn.GetExecutionHistoryInput, _ ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error) {
@@ -108,6 +109,9 @@ func TestLastSeen(t *testing.T) {
 		{"a defect of ours", []types.HistoryEvent{failedWith("Internal"), scheduled()}, report.Failed, unknown},
 		{"a call timed out", []types.HistoryEvent{{TaskTimedOutEventDetails: &types.TaskTimedOutEventDetails{}}, scheduled()}, report.Failed, unknown},
 		{"an older call died, a later one answered", []types.HistoryEvent{answered(waiting, no), scheduled(), failedWith("Lambda.Unknown"), scheduled()}, report.Failed, no},
+		{"redriven, and on its way to the lock", []types.HistoryEvent{scheduled(), answered(action.Redriven, no), scheduled(), answered(waiting, no), scheduled()}, report.Failed, unknown},
+		{"redriven and locked, nothing changed", []types.HistoryEvent{answered("", ""), scheduled(), answered(action.Redriven, no), scheduled(), answered(waiting, no), scheduled()}, report.Failed, no},
+		{"redriven after a call that was on its way", []types.HistoryEvent{answered("", ""), scheduled(), answered(action.Redriven, unknown), scheduled(), scheduled(), answered(waiting, no)}, report.Failed, unknown},
 		{"throttled, then on its way", []types.HistoryEvent{scheduled(), failedWith("Throttled"), scheduled()}, report.Failed, unknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,8 +163,13 @@ func TestClose(t *testing.T) {
 			[]child{under(resource(0, 1))}, "closed", report.FailedDirty, "FAILED FAILED SKIPPED"},
 		{"no child is shown yet", types.ExecutionStatusAborted, []string{docPlan, docReadiness}, []string{"abc", LayersLabel}, nil, "closed", report.FailedDirty, "FAILED FAILED SKIPPED"},
 		{"no child of the second layer is shown yet", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1)}, []string{LayersLabel, LayersLabel}, nil, "closed", report.FailedDirty, "DONE DONE FAILED"},
-		{"an old report, and a redrive since", types.ExecutionStatusFailed, []string{docPlan, docReadiness, docReport + " of yesterday"}, []string{LayersLabel},
+		{"a report from before the redrive", types.ExecutionStatusFailed, []string{docPlan, docReadiness, docReport + " before"}, []string{LayersLabel},
 			[]child{finished(resource(0, 0)), finished(resource(0, 1))}, "closed", report.FailedDirty, "DONE DONE SKIPPED"},
+		{"stopped after it had said so", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docReport}, nil, nil, "the run has reported itself", report.Refused, ""},
+		{"closed before, and not heard", types.ExecutionStatusAborted, []string{docPlan, docReport + " by close-run"}, nil, nil, "closed", report.FailedClean, "SKIPPED SKIPPED SKIPPED"},
+		{"redriven, and it said so", types.ExecutionStatusFailed, []string{docPlan, docReport + " after"}, nil, nil, "the run has reported itself", report.Refused, ""},
+		{"redriven, and stopped again in the same layer", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1) + " cut off", docReport + " before"}, []string{LayersLabel},
+			[]child{finished(resource(0, 0)), under(resource(0, 1), answered(action.InProgress, action.ChangeYes))}, "closed", report.FailedDirty, "DONE FAILED SKIPPED"},
 		{"stopped between the layers", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1)}, []string{LayersLabel},
 			[]child{finished(resource(0, 0)), finished(resource(0, 1))}, "closed", report.FailedDirty, "DONE DONE SKIPPED"},
 		{"stopped in the second layer", types.ExecutionStatusAborted, []string{docPlan, docReadiness, docResults(1)}, []string{LayersLabel, LayersLabel},
@@ -170,6 +179,7 @@ func TestClose(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b, told := newBucket(), &outlets{}
+			var redriven *time.Time
 			for _, doc := range tt.left {
 				var v any
 				switch doc {
@@ -179,14 +189,23 @@ func TestClose(t *testing.T) {
 					v = readyFor(plan)
 				case docReport:
 					v = report.Record{Outcome: report.Refused, EndedAt: ended.Add(-time.Minute)}
-				case docReport + " of yesterday":
-					doc, v = docReport, report.Record{Outcome: report.Refused, EndedAt: ended.Add(-24 * time.Hour)}
+				case docReport + " by close-run":
+					doc, v = docReport, report.Record{Outcome: report.FailedDirty, Cause: report.EndedOutside + " (ABORTED): enough", EndedAt: ended}
+				case docReport + " before":
+					redriven = aws.Time(ended.Add(-time.Minute))
+					doc, v = docReport, report.Record{Outcome: report.Refused, EndedAt: redriven.Add(-time.Second)}
+				case docReport + " after":
+					redriven = aws.Time(ended.Add(-time.Minute))
+					doc, v = docReport, report.Record{Outcome: report.Refused, EndedAt: *redriven}
+				case docResults(1) + " cut off":
+					aborted := &failure{Error: ErrorAborted}
+					doc, v = docResults(1), []Item{{Index: 0, Status: report.Failed, Failure: aborted}, {Index: 1, Status: report.Failed, Failure: aborted}}
 				default:
 					v = []Item{{Index: 0, Status: report.Done, Changed: action.ChangeYes}, {Index: 1, Status: report.Done, Changed: action.ChangeNo}}
 				}
 				b.holds(t, documents+doc, v)
 			}
-			s := &stopped{status: tt.status, mapRuns: tt.mapRuns, children: tt.children}
+			s := &stopped{status: tt.status, redriven: redriven, mapRuns: tt.mapRuns, children: tt.children}
 			c := Closer{
 				Reporter:   Reporter{Store: Store{S3: b, Bucket: "runs-bucket"}, Events: told, Notices: told, Topic: "arn", Now: func() time.Time { return ended }},
 				Executions: s,

@@ -10,10 +10,13 @@ import (
 	"dr-orchestrator/internal/report"
 )
 
-// LocksInput is what the machine sends before the first layer, and at the end.
+// LocksInput is what the machine sends before the first layer, at the end, and
+// after a redrive.
 type LocksInput struct {
 	Run     action.Run `json:"run"`
 	Release bool       `json:"release"`
+	// Resource is the index of the only one to lock; nil: all of the plan.
+	Resource *int `json:"resource"`
 	// Approval says who approved the run; it is kept for the report of a run
 	// that is stopped.
 	Approval string `json:"approval"`
@@ -41,7 +44,7 @@ func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
 	if err := l.Store.get(ctx, in.Run, docPlan, &plan); err != nil {
 		return Locked{}, err
 	}
-	names := plan.identities()
+	names := plan.identities(in.Resource)
 	if in.Release {
 		return Locked{Decision: "go"}, l.Locks.Release(ctx, in.Run.Execution, names)
 	}
@@ -50,7 +53,11 @@ func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
 			return Locked{}, err
 		}
 	}
-	holder, err := l.Locks.Acquire(ctx, in.Run.Execution, names, l.Now())
+	take := l.Locks.Acquire
+	if in.Resource != nil {
+		take = l.Locks.Reacquire
+	}
+	holder, err := take(ctx, in.Run.Execution, names, l.Now())
 	if err != nil {
 		return Locked{}, err
 	}
@@ -65,12 +72,14 @@ func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
 		holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), in.Run.Region, holder.Execution)}, nil
 }
 
-// identities names everything that a plan changes.
-func (p Plan) identities() []string {
+// identities names everything that a plan, or one resource of it, changes.
+func (p Plan) identities(only *int) []string {
 	var names []string
 	for _, layer := range p.Layers {
 		for _, r := range layer.Resources {
-			names = append(names, r.Identities...)
+			if only == nil || *only == r.Index {
+				names = append(names, r.Identities...)
+			}
 		}
 	}
 	return names
