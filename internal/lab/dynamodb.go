@@ -44,8 +44,7 @@ func attribute(item map[string]any, name string) string {
 
 // condition evaluates a ConditionExpression of the forms that this product
 // writes: attribute_not_exists(#name), and #name = :value or #name < :value
-// joined by AND, joined
-// by OR.
+// joined by AND, joined by OR.
 func (a *Account) condition(c *Call, key string) error {
 	expression := c.Params.str("ConditionExpression")
 	if expression == "" {
