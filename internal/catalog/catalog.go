@@ -324,6 +324,7 @@ var Entries = []Entry{
 				Actions:   []string{"scheduler:GetSchedule", "scheduler:UpdateSchedule"},
 				Resources: []string{"arn:${Partition}:scheduler:*:${Account}:schedule/*"},
 			},
+			{Actions: []string{"scheduler:ListSchedules"}, Resources: []string{"*"}, Reason: "ListSchedules knows no resource"},
 			{
 				Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/*"},
 				Reason: "a schedule is updated with the role of its target, and no other call of this function takes a role; the resources entry of the configuration narrows iam:role",

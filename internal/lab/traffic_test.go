@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -255,7 +256,7 @@ func TestConsumersMoveOneAfterTheOther(t *testing.T) {
 // What an update of a schedule does not say is lost: nothing may be but a start
 // in the past.
 func TestASchedulesContentIsKept(t *testing.T) {
-	result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"default/orders-report","Rules":"default/orders-cleanup","State":"On"`)})
+	result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"orders/orders-report","Rules":"default/orders-cleanup","State":"On"`)})
 	if result.Outcome != report.Succeeded || total(result.Mutations) != 2 {
 		t.Fatalf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
 	}
@@ -264,6 +265,53 @@ func TestASchedulesContentIsKept(t *testing.T) {
 	delete(want, "StartDate")
 	if diff := cmp.Diff(want, result.Final.Schedules[1].Content); diff != "" {
 		t.Errorf("(-before +after):\n%s", diff)
+	}
+}
+
+// A group is all schedules that are in it, of which a list gives a page.
+func TestAGroupOfSchedulesIsTurnedOnAndOff(t *testing.T) {
+	estate := DefaultEstate()
+	for i := range 120 { // more than a page
+		estate.Schedules = append(estate.Schedules, &Schedule{Region: "us-west-2", Group: "nightly", Name: fmt.Sprintf("job-%03d", i), Content: maps.Clone(estate.Schedules[1].Content)})
+	}
+	states := func(e *Estate, state string) (n int) {
+		for _, s := range e.Schedules {
+			if s.Content["State"] == state && s.Group == "nightly" {
+				n++
+			}
+		}
+		return n
+	}
+	on := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"nightly/*","State":"On"`), Estate: estate})
+	if on.Outcome != report.Succeeded || states(on.Final, "ENABLED") != 120 || on.Mutations["scheduler:UpdateSchedule"] != 120 || on.DurationSeconds > 300 {
+		t.Fatalf("%s with %v after %.0f s: %s", on.Outcome, on.Mutations, on.DurationSeconds, on.Cause)
+	}
+	if on.Final.Schedules[1].Content["State"] != "DISABLED" {
+		t.Error("a schedule of another group was turned on")
+	}
+	again := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"nightly/*","State":"On"`), Estate: on.Final})
+	if again.Outcome != report.Succeeded || total(again.Mutations) != 0 {
+		t.Errorf("again: %s with %v: %s", again.Outcome, again.Mutations, again.Cause)
+	}
+	off := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"nightly/*","State":"Off"`), Estate: on.Final})
+	if off.Outcome != report.Succeeded || states(off.Final, "DISABLED") != 120 {
+		t.Errorf("off: %s with %d of 120: %s", off.Outcome, states(off.Final, "DISABLED"), off.Cause)
+	}
+	none := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"weekly/*","State":"On"`)})
+	if none.Outcome != report.FailedClean || !strings.Contains(none.Cause, "weekly") {
+		t.Errorf("no such group: %s: %s", none.Outcome, none.Cause)
+	}
+}
+
+// What turning a rule off and on again would lose is not turned off.
+func TestARuleOfManagementEventsStaysOn(t *testing.T) {
+	estate := DefaultEstate()
+	estate.Rules[1].State = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+	for state, want := range map[string]report.Outcome{"Off": report.Refused, "On": report.Succeeded} {
+		result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Rules":"orders-cleanup","State":"`+state+`"`), Estate: estate})
+		if result.Outcome != want || total(result.Mutations) != 0 || result.Final.Rules[1].State != estate.Rules[1].State {
+			t.Errorf("%s: %s with %v: %s", state, result.Outcome, result.Mutations, result.Cause)
+		}
 	}
 }
 
