@@ -253,6 +253,48 @@ func TestConsumersMoveOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// As many as a large estate has, named by function or one by one, within the
+// time limit of the action: a second for each, and a proof of all at the end.
+func TestHundredsOfConsumersMoveInMinutes(t *testing.T) {
+	for name, many := range map[string]int{"by function": 270, "by id": 110} {
+		estate, names := DefaultEstate(), "many"
+		var ids []string
+		for i := range many {
+			ids = append(ids, fmt.Sprintf("0a1b2c3d-3333-4000-8000-%012d", i))
+			estate.EventSources = append(estate.EventSources, &EventSource{Region: "us-west-2", UUID: ids[i], Function: "many", State: "Disabled"})
+		}
+		if name == "by id" {
+			names = strings.Join(ids, ",")
+		}
+		result := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"`+names+`","State":"On"`), Estate: estate})
+		if result.Outcome != report.Succeeded || result.Mutations["lambda:UpdateEventSourceMapping"] != many || result.DurationSeconds > 2*float64(many) {
+			t.Errorf("%s: %s with %v after %.0f s: %s", name, result.Outcome, result.Mutations, result.DurationSeconds, result.Cause)
+		}
+		for _, m := range result.Final.EventSources {
+			if m.Function == "many" && m.State != "Enabled" {
+				t.Errorf("%s: %s is %s", name, m.UUID, m.State)
+			}
+		}
+	}
+}
+
+// A mapping that somebody deletes does not keep a function's others from moving;
+// one that is named itself is missed.
+func TestAMappingThatIsBeingDeletedHoldsNothingUp(t *testing.T) {
+	estate := DefaultEstate()
+	deleting := &EventSource{Region: "us-west-2", UUID: "0a1b2c3d-4444-4000-8000-000000000001", Function: "orders-consumer", State: "Deleting"}
+	estate.EventSources = append(estate.EventSources, deleting)
+	result := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"orders-consumer","State":"On"`), Estate: estate})
+	r := result.Record.Layers[0].Resources[0]
+	if result.Outcome != report.Succeeded || total(result.Mutations) != 1 || r.Evidence[deleting.UUID] != "Deleting: left alone" {
+		t.Errorf("%s with %v: %s, %v", result.Outcome, result.Mutations, result.Cause, r.Evidence)
+	}
+	named := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"`+deleting.UUID+`","State":"On"`), Estate: estate})
+	if named.Outcome != report.FailedClean || total(named.Mutations) != 0 || !strings.Contains(named.Cause, "Deleting") {
+		t.Errorf("named itself: %s with %v: %s", named.Outcome, named.Mutations, named.Cause)
+	}
+}
+
 // What an update of a schedule does not say is lost: nothing may be but a start
 // in the past.
 func TestASchedulesContentIsKept(t *testing.T) {
