@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/report"
 )
 
@@ -223,6 +224,32 @@ func TestHealthChecksAreForcedAndLetGo(t *testing.T) {
 		}
 		estate = result.Final
 	}
+}
+
+// The report of a run that forced an inverted check says how it was, and the
+// plan of the way back that it would not be so again.
+func TestAnInvertedHealthCheckFindsItsWayBack(t *testing.T) {
+	estate := DefaultEstate()
+	estate.HealthChecks[0].Inverted = true
+	set := func(estate *Estate, more string) Result {
+		return runLab(t, Options{Payload: oneOf("SetHealthCheck", `"HealthCheckId":"!Import app-use1-health-check",`+more), Estate: estate})
+	}
+	forced := set(estate, `"State":"Unhealthy"`)
+	r := forced.Record.Layers[0].Resources[0]
+	if forced.Outcome != report.Succeeded || r.Evidence["before"] != "disabled false, inverted true" || !strings.Contains(r.Message, "inverted true") || !told(forced, "the way back is Normal with NormallyInverted") {
+		t.Errorf("%s: %+v", forced.Outcome, r)
+	}
+	if plain := set(forced.Final, `"State":"Normal"`); !told(plain, "say NormallyInverted") {
+		t.Errorf("back without a word: %+v", plain.Layers)
+	}
+	if back := set(forced.Final, `"State":"Normal","NormallyInverted":"true"`); told(back, "NormallyInverted") || back.Final.HealthChecks[0].Disabled || !back.Final.HealthChecks[0].Inverted {
+		t.Errorf("back: %+v", back.Layers)
+	}
+}
+
+// told reports whether the preflight said something of the first resource.
+func told(result Result, what string) bool {
+	return slices.ContainsFunc(result.Layers[0].Resources[0].Findings, func(f action.Finding) bool { return strings.Contains(f.Message, what) })
 }
 
 func TestEveryFaultOfHealthChecksEndsInTheTruth(t *testing.T) {
