@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/report"
@@ -244,6 +245,48 @@ func TestAnInvertedHealthCheckFindsItsWayBack(t *testing.T) {
 	}
 	if back := set(forced.Final, `"State":"Normal","NormallyInverted":"true"`); told(back, "NormallyInverted") || back.Final.HealthChecks[0].Disabled || !back.Final.HealthChecks[0].Inverted {
 		t.Errorf("back: %+v", back.Layers)
+	}
+}
+
+// A check of an application tells DNS whether that works: failover records move
+// with it, by a database that takes writes, or a region that is lost.
+func TestHealthChecksFollowTheirApplication(t *testing.T) {
+	const old, other = "192.0.2.20", "198.51.100.20"
+	estate := func() *Estate {
+		e := DefaultEstate()
+		for i, app := range e.Apps {
+			e.HealthChecks[i].App = app.URL
+		}
+		return e
+	}
+	moved := runLab(t, Options{Payload: sample(t, "failover-aurora-unplanned.json"), Estate: estate()})
+	nowhere := estate()
+	nowhere.HealthChecks[0].App = "https://nowhere.example.test/"
+	forced := estate()
+	forced.HealthChecks[0].Disabled, forced.HealthChecks[0].Inverted = true, true
+	for _, tt := range []struct {
+		name   string
+		estate *Estate
+		faults string
+		want   string
+	}{
+		{"it works", estate(), "", old},
+		{"its database is secondary", moved.Final, "", other},
+		{"a check that follows none", DefaultEstate(), "dead@region:us-east-1", old},
+		{"its region is lost", estate(), "dead@region:us-east-1", other},
+		{"its region will be lost", estate(), "dead@region:us-east-1#2-", old},
+		{"the other region is lost", estate(), "dead@region:us-west-2", old},
+		{"there is none at its URL", nowhere, "", other},
+		{"it works, and the check is forced", forced, "", other},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := NewAccount(tt.estate, NewClock(Epoch), 1, faultsOf(t, tt.faults))
+			for range 3 { // to ask uses no fault up
+				if _, got := ask(t, a, "api.shop.example.", dnsmessage.TypeA); got != tt.want {
+					t.Errorf("%s, want %s", got, tt.want)
+				}
+			}
+		})
 	}
 }
 
