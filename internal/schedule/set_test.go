@@ -190,6 +190,7 @@ func TestReconcile(t *testing.T) {
 		{"off already", "Off", off, rests, nil, "", "", true},
 		{"denied", "On", off, runs, coded("AccessDeniedException"), "EnableRule", action.Denied, false},
 		{"no answer", "On", on, rests, context.DeadlineExceeded, "UpdateSchedule ENABLED", action.OutcomeUnknown, false},
+		{"someone else at the rule", "On", off, runs, coded("ConcurrentModificationException"), "EnableRule", "", false},
 		{"someone else at it", "On", on, rests, coded("ConflictException"), "UpdateSchedule ENABLED", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
