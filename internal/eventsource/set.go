@@ -163,8 +163,8 @@ func list(ctx context.Context, api SetAPI, function, region string) ([]mapping, 
 }
 
 // decide finds the first mapping to change; one that waits does not hold the
-// others up. It is done when every mapping has arrived that stays. With the move comes the
-// number of mappings that are not there yet.
+// others up. It is done when every mapping that stays has arrived. With the move
+// comes the number of mappings that are not there yet.
 func decide(all []mapping, want string, asked func(id string) action.Asked) (d action.Decision, left int) {
 	var waits, acts *action.Decision
 	passing := 0

@@ -129,7 +129,8 @@ func (c check) settings() string {
 	return fmt.Sprintf("disabled %t, inverted %t", c.disabled, c.inverted)
 }
 
-// evidenceBefore is where memo and evidence have what a check was set to before the first call.
+// evidenceBefore is where memo and evidence have what a check was set to before
+// the first call of the run.
 const evidenceBefore = "before"
 
 // Preflight tells whether the check could be set now.
