@@ -283,8 +283,22 @@ func rolesOf(t *testing.T, tpl template) lab.Policies {
 	for _, f := range tpl.of(t, "AWS::Lambda::Function") {
 		_, name, _ := strings.Cut(f.Properties["FunctionName"].(string), prefixOf(tpl)+"-")
 		roleID, _ := at(f.Properties, "Role.Fn::GetAtt.0").(string)
-		for action, resources := range policyOf(t, tpl.Resources[roleID]) {
-			policies[name] = append(policies[name], policy.Statement{Actions: []string{action}, Resources: resources})
+		policyOf(t, tpl.Resources[roleID]) // holds what a role may be made of
+		for _, p := range tpl.Resources[roleID].Properties["Policies"].([]any) {
+			for _, s := range at(p, "PolicyDocument.Statement").([]any) {
+				statement := policy.Statement{Actions: texts(at(s, "Action")), Resources: texts(at(s, "Resource"))}
+				conditions, _ := at(s, "Condition").(map[string]any)
+				for operator, keys := range conditions {
+					if operator != "StringEquals" {
+						t.Errorf("%s: a condition that nobody here evaluates: %s", name, text(s))
+					}
+					statement.Conditions = map[string][]string{}
+					for key, values := range keys.(map[string]any) {
+						statement.Conditions[key] = texts(values)
+					}
+				}
+				policies[name] = append(policies[name], statement)
+			}
 		}
 	}
 	return policies

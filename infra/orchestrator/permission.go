@@ -93,12 +93,19 @@ func (p place) grant(role awsiam.Role, policy awsiam.PolicyDocument, statements 
 			resources = append(resources, p.fill(r)...)
 		}
 		properties := &awsiam.PolicyStatementProps{Actions: jsii.Strings(s.Actions...), Resources: jsii.Strings(resources...)}
+		equal := map[string]any{}
+		for key, values := range s.Conditions {
+			equal[key] = values
+		}
 		if len(s.Via) > 0 {
 			var via []string
 			for _, service := range s.Via {
 				via = append(via, service+"."+p.region+".amazonaws.com")
 			}
-			properties.Conditions = &map[string]any{"StringEquals": map[string]any{"kms:ViaService": via}}
+			equal["kms:ViaService"] = via
+		}
+		if len(equal) > 0 {
+			properties.Conditions = &map[string]any{"StringEquals": equal}
 		}
 		policy.AddStatements(awsiam.NewPolicyStatement(properties))
 		for _, r := range resources {

@@ -117,8 +117,9 @@ var codes = map[string]Class{
 	"InvalidDBInstanceState": Conflict, "InvalidDBClusterStateFault": Conflict,
 	"InvalidGlobalClusterStateFault": Conflict, "InvalidGlobalReplicationGroupState": Conflict,
 	"InvalidReplicationGroupState": Conflict, "ResourceInUseException": Conflict,
-	"HealthCheckVersionMismatch": Conflict,
-	"ConflictException":          Conflict, "IncorrectInstanceState": Conflict, "InvalidChangeSetStatus": Conflict,
+	"HealthCheckVersionMismatch":      Conflict,
+	"ConcurrentModificationException": Conflict, // of EventBridge, about a rule
+	"ConflictException":               Conflict, "IncorrectInstanceState": Conflict, "InvalidChangeSetStatus": Conflict,
 	"IdempotentParameterMismatch": Conflict, "IdempotentParameterMismatchException": Conflict,
 
 	"DBInstanceNotFound": NotFound, "DBClusterNotFoundFault": NotFound, "GlobalClusterNotFoundFault": NotFound,

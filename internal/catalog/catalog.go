@@ -56,6 +56,9 @@ type Statement struct {
 	// Via names the services through which alone a key may be used
 	// (kms:ViaService), as in "s3".
 	Via []string
+	// Conditions must hold of a call: for each condition key of IAM one of the
+	// values (StringEquals).
+	Conditions map[string][]string
 }
 
 var both = []string{Failover, Failback}
@@ -231,6 +234,9 @@ var Entries = []Entry{
 		Doc:        "Turns ARC routing controls on and off, all of them in one update that safety rules guard.",
 		Parameters: reflect.TypeFor[routingcontrol.SetParameters](), Machines: both,
 		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-traffic.json", New: routingcontrol.NewSetting,
+		// No condition on route53-recovery-cluster:AllowSafetyRulesOverrides: a
+		// payload may name rules to break, each by its ARN, and the plan warns of
+		// them. A role that denied it would take that way out in a disaster.
 		Statements: []Statement{{
 			Actions:   []string{"route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates"},
 			Resources: []string{"arn:${Partition}:route53-recovery-control::${Account}:controlpanel/*"},
@@ -296,7 +302,8 @@ var Entries = []Entry{
 		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSwitching,
 		Statements: []Statement{
 			{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"arn:${Partition}:cloudwatch:*:${Account}:alarm:*"}},
-			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics"},
+			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics",
+				Conditions: map[string][]string{"cloudwatch:namespace": {healthcheck.SwitchNamespace}}},
 		},
 	},
 	{
@@ -326,9 +333,11 @@ var Entries = []Entry{
 				Actions:   []string{"scheduler:GetSchedule", "scheduler:UpdateSchedule"},
 				Resources: []string{"arn:${Partition}:scheduler:*:${Account}:schedule/*"},
 			},
+			{Actions: []string{"scheduler:ListSchedules"}, Resources: []string{"*"}, Reason: "ListSchedules knows no resource"},
 			{
 				Actions: []string{"iam:PassRole"}, Resources: []string{"arn:${Partition}:iam::${Account}:role/*"},
-				Reason: "a schedule is updated with the role of its target, and no other call of this function takes a role; the resources entry of the configuration narrows iam:role",
+				Reason:     "a schedule is updated with the role of its target, and no other call of this function takes a role; the resources entry of the configuration narrows iam:role",
+				Conditions: map[string][]string{"iam:PassedToService": {"scheduler.amazonaws.com"}},
 			},
 		},
 	},

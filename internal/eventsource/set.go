@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -20,7 +21,7 @@ import (
 
 // SetParameters are the parameters of SetEventSource.
 type SetParameters struct {
-	Names  []string `param:"required" format:"event-source" identity:"event-source" doc:"UUIDs of event source mappings, or names of functions: then all their mappings."`
+	Names  []string `param:"required" format:"event-source" identity:"event-source" doc:"UUIDs of event source mappings, or names of functions: then all their mappings but those that are being deleted."`
 	State  string   `param:"required" enum:"On,Off" doc:"On reads the sources; Off leaves what comes in where it is."`
 	Region string   `format:"region" doc:"Region of the mappings. Without it, the region of the run."`
 }
@@ -30,6 +31,7 @@ type SetParameters struct {
 const (
 	stateEnabled  = "Enabled"
 	stateDisabled = "Disabled"
+	stateDeleting = "Deleting"
 )
 
 var conditions = map[string]action.Condition{
@@ -39,7 +41,7 @@ var conditions = map[string]action.Condition{
 	"Enabling":    action.StatusPending,
 	"Disabling":   action.StatusPending,
 	"Updating":    action.StatusPending,
-	"Deleting":    action.StatusTerminal,
+	stateDeleting: action.StatusTerminal,
 }
 
 // toward is the state in which a mapping is on its way to another.
@@ -76,51 +78,101 @@ type mapping struct {
 	id     string
 	state  string
 	reason string // of the last change of state; empty: none is told
+	// passing: it is being deleted, and nobody named it but by its function.
+	passing bool
 }
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
+// fewIDs is how many mappings are read one by one. Lambda takes some 15 calls
+// of its control plane a second (Lambda quotas), and a list gives a hundred
+// mappings with each, so that more of them are looked up in the list of all.
+const fewIDs = 4
+
 // find reads the mappings of all names, each once, in the order of their ids.
 // A function without any is an error: whoever names it expects one.
 func find(ctx context.Context, api SetAPI, p SetParameters) ([]mapping, error) {
-	var all []mapping
+	var ids, functions []string
 	for _, name := range p.Names {
 		if uuidForm.MatchString(name) {
-			out, err := api.GetEventSourceMapping(ctx, &lambda.GetEventSourceMappingInput{UUID: aws.String(name)})
-			if err != nil {
-				return nil, action.Call("reading event source mapping "+name+" in "+p.Region, err)
-			}
-			all = append(all, mapping{name, aws.ToString(out.State), aws.ToString(out.StateTransitionReason)})
-			continue
-		}
-		before := len(all)
-		for in := (&lambda.ListEventSourceMappingsInput{FunctionName: aws.String(name)}); ; {
-			out, err := api.ListEventSourceMappings(ctx, in)
-			if err != nil {
-				return nil, action.Call("listing the event source mappings of "+name+" in "+p.Region, err)
-			}
-			for _, m := range out.EventSourceMappings {
-				all = append(all, mapping{aws.ToString(m.UUID), aws.ToString(m.State), aws.ToString(m.StateTransitionReason)})
-			}
-			if aws.ToString(out.NextMarker) == "" {
-				break
-			}
-			in.Marker = out.NextMarker
-		}
-		if len(all) == before {
-			return nil, action.Errorf(action.NotFound, "the function %s has no event source mapping in %s", name, p.Region)
+			ids = append(ids, name)
+		} else {
+			functions = append(functions, name)
 		}
 	}
-	slices.SortFunc(all, func(a, b mapping) int { return cmp.Compare(a.id, b.id) })
-	return slices.CompactFunc(all, func(a, b mapping) bool { return a.id == b.id }), nil
+	listed := map[string]mapping{}
+	if len(ids) > fewIDs {
+		all, err := list(ctx, api, "", p.Region)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range all {
+			listed[m.id] = m
+		}
+	}
+	found := map[string]mapping{}
+	for _, id := range ids {
+		m, there := listed[id]
+		if !there {
+			out, err := api.GetEventSourceMapping(ctx, &lambda.GetEventSourceMappingInput{UUID: aws.String(id)})
+			if err != nil {
+				return nil, action.Call("reading event source mapping "+id+" in "+p.Region, err)
+			}
+			m = mapping{id: id, state: aws.ToString(out.State), reason: aws.ToString(out.StateTransitionReason)}
+		}
+		found[id] = m
+	}
+	for _, function := range functions {
+		all, err := list(ctx, api, function, p.Region)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(all, func(m mapping) bool { return m.state != stateDeleting }) {
+			return nil, action.Errorf(action.NotFound, "the function %s has no event source mapping in %s, or none that stays", function, p.Region)
+		}
+		for _, m := range all {
+			if _, named := found[m.id]; !named {
+				m.passing = m.state == stateDeleting
+				found[m.id] = m
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b mapping) int { return cmp.Compare(a.id, b.id) }), nil
+}
+
+// list reads the mappings of a function, or all of the region without one.
+func list(ctx context.Context, api SetAPI, function, region string) ([]mapping, error) {
+	var all []mapping
+	in, of := &lambda.ListEventSourceMappingsInput{}, ""
+	if function != "" {
+		in.FunctionName, of = aws.String(function), " of "+function
+	}
+	for {
+		out, err := api.ListEventSourceMappings(ctx, in)
+		if err != nil {
+			return nil, action.Call("listing the event source mappings"+of+" in "+region, err)
+		}
+		for _, m := range out.EventSourceMappings {
+			all = append(all, mapping{id: aws.ToString(m.UUID), state: aws.ToString(m.State), reason: aws.ToString(m.StateTransitionReason)})
+		}
+		if aws.ToString(out.NextMarker) == "" {
+			return all, nil
+		}
+		in.Marker = out.NextMarker
+	}
 }
 
 // decide finds the first mapping to change; one that waits does not hold the
-// others up. It is done when every mapping has arrived. With the move comes the
-// number of mappings that are not there yet.
+// others up. It is done when every mapping that stays has arrived. With the move
+// comes the number of mappings that are not there yet.
 func decide(all []mapping, want string, asked func(id string) action.Asked) (d action.Decision, left int) {
 	var waits, acts *action.Decision
+	passing := 0
 	for _, m := range all {
+		if m.passing {
+			passing++
+			continue
+		}
 		if m.state == want {
 			continue
 		}
@@ -141,7 +193,11 @@ func decide(all []mapping, want string, asked func(id string) action.Asked) (d a
 	case waits != nil:
 		return *waits, left
 	}
-	return action.Finish(want, "%d event source mappings are %s", len(all), want), 0
+	d = action.Finish(want, "%d event source mappings are %s", len(all)-passing, want)
+	if passing > 0 {
+		d.Reason += fmt.Sprintf("; %d are being deleted and were left alone", passing)
+	}
+	return d, 0
 }
 
 func decideOne(m mapping, want string, asked action.Asked) action.Decision {
@@ -175,6 +231,9 @@ func evidence(all []mapping) action.Evidence {
 		e[m.id] = m.state
 		if m.reason != "" {
 			e[m.id] = m.state + ": " + m.reason
+		}
+		if m.passing {
+			e[m.id] = m.state + ": left alone"
 		}
 	}
 	return e

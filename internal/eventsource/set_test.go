@@ -2,6 +2,7 @@ package eventsource
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -77,8 +78,16 @@ func TestDecide(t *testing.T) {
 			}
 		})
 	}
+	// What its function was named by does not wait for what is being deleted.
+	for want, state := range map[action.Move]string{action.MoveFinish: stateEnabled, action.MoveAct: stateDisabled} {
+		all := []mapping{{id: one, state: stateDeleting, passing: true}, {id: two, state: state}}
+		d, _ := decide(all, stateEnabled, not)
+		if told := strings.Contains(d.Reason, "1 are being deleted"); d.Move != want || told != (want == action.MoveFinish) {
+			t.Errorf("beside one that is being deleted, %s: %+v", state, d)
+		}
+	}
 	for state := range conditions {
-		d := decideOne(mapping{one, state, ""}, stateDisabled, action.Asked{Now: noon})
+		d := decideOne(mapping{id: one, state: state}, stateDisabled, action.Asked{Now: noon})
 		if known := d.State != action.StateUnknown || d.Move == action.MoveFail; state != stateDisabled && !known {
 			t.Errorf("%s: %+v", state, d)
 		}
@@ -91,9 +100,11 @@ type consumers struct {
 	state   map[string]string
 	err     error
 	updates []*lambda.UpdateEventSourceMappingInput
+	reads   int
 }
 
 func (c *consumers) GetEventSourceMapping(_ context.Context, in *lambda.GetEventSourceMappingInput, _ ...func(*lambda.Options)) (*lambda.GetEventSourceMappingOutput, error) {
+	c.reads++
 	state, ok := c.state[*in.UUID]
 	if !ok {
 		return nil, coded("ResourceNotFoundException")
@@ -103,7 +114,8 @@ func (c *consumers) GetEventSourceMapping(_ context.Context, in *lambda.GetEvent
 
 func (c *consumers) ListEventSourceMappings(_ context.Context, in *lambda.ListEventSourceMappingsInput, _ ...func(*lambda.Options)) (*lambda.ListEventSourceMappingsOutput, error) {
 	out := &lambda.ListEventSourceMappingsOutput{}
-	if *in.FunctionName != "consumer" {
+	c.reads++
+	if aws.ToString(in.FunctionName) == "other" {
 		return out, nil
 	}
 	at := slices.Index(c.ids, aws.ToString(in.Marker)) + 1
@@ -138,6 +150,10 @@ func TestReconcile(t *testing.T) {
 		{"by function and id, counted once", []string{"consumer", two}, [2]string{"Enabled", "Disabled"}, nil, "", two, true, false},
 		{"by id", []string{two}, [2]string{"Disabled", "Disabled"}, nil, "", two, true, false},
 		{"done already", []string{"consumer"}, [2]string{"Enabled", "Enabled"}, nil, "", "", false, true},
+		{"by function, beside one that is being deleted", []string{"consumer"}, [2]string{"Deleting", "Disabled"}, nil, "", two, true, false},
+		{"by function, all but one that is being deleted", []string{"consumer"}, [2]string{"Deleting", "Enabled"}, nil, "", "", false, true},
+		{"by id, and is being deleted", []string{"consumer", one}, [2]string{"Deleting", "Disabled"}, nil, action.Terminal, "", false, false},
+		{"by function, and all are being deleted", []string{"consumer"}, [2]string{"Deleting", "Deleting"}, nil, action.NotFound, "", false, false},
 		{"no such mapping", []string{strings.Replace(one, "0", "f", 1)}, [2]string{"Disabled", "Disabled"}, nil, action.NotFound, "", false, false},
 		{"a function without any", []string{"other"}, [2]string{"Disabled", "Disabled"}, nil, action.NotFound, "", false, false},
 		{"in use", []string{one}, [2]string{"Disabled", "Disabled"}, coded("ResourceInUseException"), "", one, false, false},
@@ -170,5 +186,35 @@ func TestReconcile(t *testing.T) {
 				t.Errorf("updated %q, want %q", updated, tt.updated)
 			}
 		})
+	}
+}
+
+// More than a few ids are looked up in the list, and those that it lacks are
+// asked for.
+func TestManyIDsAreListed(t *testing.T) {
+	for count, want := range map[int]int{fewIDs: fewIDs, fewIDs + 1: 1 + fewIDs, 40: 1 + 39} {
+		c := &consumers{state: map[string]string{}}
+		p := SetParameters{State: "On"}
+		for i := range count {
+			id := fmt.Sprintf("0a1b2c3d-0000-4000-8000-%012d", i)
+			p.Names, c.state[id] = append(p.Names, id), "Enabled"
+		}
+		c.ids = p.Names[:1] // all that the list gives
+		all, err := find(t.Context(), c, p)
+		if err != nil || len(all) != count || c.reads != want {
+			t.Errorf("%d ids: %d mappings by %d calls, want %d: %v", count, len(all), c.reads, want, err)
+		}
+		c.ids, c.reads = p.Names, 0
+		if all, err = find(t.Context(), c, p); err != nil || len(all) != count || c.reads != count { // one on a page
+			t.Errorf("%d ids, all in the list: %d mappings by %d calls: %v", count, len(all), c.reads, err)
+		}
+	}
+	c := &consumers{ids: []string{one}, state: map[string]string{one: "Enabled"}}
+	var names []string
+	for i := range fewIDs + 1 {
+		names = append(names, fmt.Sprintf("0a1b2c3d-0000-4000-8000-%012d", i+1))
+	}
+	if _, err := find(t.Context(), c, SetParameters{Names: names}); action.ClassOf(err) != action.NotFound {
+		t.Errorf("an id that is nowhere: %v", err)
 	}
 }

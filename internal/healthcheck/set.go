@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -17,13 +18,14 @@ import (
 type SetParameters struct {
 	HealthCheckId    string `param:"required" format:"health-check-id" identity:"health-check" doc:"ID of the Route 53 health check."`
 	State            string `param:"required" enum:"Healthy,Unhealthy,Normal" doc:"Healthy and Unhealthy force the check to be so; Normal lets it look for itself again."`
-	NormallyInverted bool   `doc:"Whether the check is inverted when it looks for itself: what it finds unhealthy counts as healthy."`
+	NormallyInverted bool   `doc:"Whether the check is inverted when it looks for itself: what it finds unhealthy counts as healthy. Normal takes an inversion away without it."`
 }
 
 // The states of SetParameters.
 const (
 	stateHealthy   = "Healthy"
 	stateUnhealthy = "Unhealthy"
+	stateNormal    = "Normal"
 )
 
 // SetAPI is every call to Route 53 that the action makes.
@@ -82,6 +84,25 @@ func decideSet(c check, p SetParameters, asked action.Asked) action.Decision {
 	return action.Act("setting", "health check %s has disabled %t and inverted %t, and is to be %s", c.id, c.disabled, c.inverted, p.State)
 }
 
+// lost warns of an inversion that would go, or be covered by a forced one that
+// looks the same, so that nobody could tell afterwards that it was there.
+func lost(c check, p SetParameters) []action.Finding {
+	message := ""
+	switch {
+	case !c.inverted:
+	case p.State == stateNormal && !p.NormallyInverted && !c.disabled:
+		message = "health check " + c.id + " looks for itself and is inverted: Normal without NormallyInverted turns what it tells round"
+	case p.State == stateNormal && !p.NormallyInverted:
+		message = "health check " + c.id + " is inverted, which will go: say NormallyInverted if it was so before it was forced"
+	case p.State != stateNormal && !c.disabled:
+		message = "health check " + c.id + " is inverted when it looks for itself: the way back is Normal with NormallyInverted"
+	}
+	if message == "" {
+		return nil
+	}
+	return []action.Finding{{Verdict: action.VerdictWarning, Message: message}}
+}
+
 func (a Setting) find(ctx context.Context, id string) (check, error) {
 	out, err := a.Route53.GetHealthCheck(ctx, &route53.GetHealthCheckInput{HealthCheckId: aws.String(id)})
 	if err != nil {
@@ -103,6 +124,15 @@ func (c check) evidence() action.Evidence {
 	return action.Evidence{"healthCheck": c.id, "type": string(c.kind), "disabled": c.disabled, "inverted": c.inverted, "version": c.version}
 }
 
+// settings is what a check is set to: the report keeps it, as the way back.
+func (c check) settings() string {
+	return fmt.Sprintf("disabled %t, inverted %t", c.disabled, c.inverted)
+}
+
+// evidenceBefore is where memo and evidence have what a check was set to before
+// the first call of the run.
+const evidenceBefore = "before"
+
 // Preflight tells whether the check could be set now.
 func (a Setting) Preflight(ctx context.Context, req action.Request[SetParameters]) (action.Readiness, error) {
 	c, err := a.find(ctx, req.Parameters.HealthCheckId)
@@ -111,6 +141,9 @@ func (a Setting) Preflight(ctx context.Context, req action.Request[SetParameters
 	}
 	d := decideSet(c, req.Parameters, action.Asked{Now: req.Now})
 	ready := action.Readiness{Observed: d.State, Evidence: c.evidence(), Findings: d.Findings()}
+	if d.Move == action.MoveAct {
+		ready.Findings = append(ready.Findings, lost(c, req.Parameters)...)
+	}
 	if req.Run.Region != controlPlane && d.Move == action.MoveAct {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
 			Message: "Route 53 takes changes in " + controlPlane + ", and this run is in " + req.Run.Region + ": it depends on both"})
@@ -127,10 +160,21 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	}
 	asked := req.Asked("")
 	d := decideSet(c, req.Parameters, asked)
-	progress, err := d.Progress(asked, c.evidence())
+	evidence, was := c.evidence(), req.Drive.Memo[evidenceBefore]
+	if was == "" && d.Move == action.MoveAct {
+		was = c.settings()
+	}
+	if was != "" {
+		evidence[evidenceBefore] = was
+		if d.Move == action.MoveFinish {
+			d.Reason += "; before this run: " + was
+		}
+	}
+	progress, err := d.Progress(asked, evidence)
 	if err != nil || d.Move != action.MoveAct {
 		return progress, err
 	}
+	progress.Memo[evidenceBefore] = was
 	disabled, inverted := req.Parameters.switches()
 	_, err = a.Route53.UpdateHealthCheck(ctx, &route53.UpdateHealthCheckInput{
 		HealthCheckId: aws.String(c.id), HealthCheckVersion: aws.Int64(c.version), Disabled: aws.Bool(disabled), Inverted: aws.Bool(inverted),

@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,11 +117,64 @@ func TestSetHealthCheckPreflight(t *testing.T) {
 	}
 }
 
+// Nobody can see of a forced check whether it is inverted when it looks for
+// itself: it is said before that is lost.
+func TestLostInversions(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		disabled, inverted bool
+		p                  SetParameters
+		want               string // empty: nothing is lost
+	}{
+		{"looks for itself, inverted", false, true, SetParameters{State: "Normal"}, "turns what it tells round"},
+		{"forced to unhealthy", true, true, SetParameters{State: "Normal"}, "say NormallyInverted"},
+		{"forced to unhealthy, and said", true, true, SetParameters{State: "Normal", NormallyInverted: true}, ""},
+		{"forced to healthy", true, false, SetParameters{State: "Normal"}, ""},
+		{"is inverted, to be unhealthy", false, true, SetParameters{State: "Unhealthy"}, "the way back"},
+		{"is inverted, to be healthy", false, true, SetParameters{State: "Healthy"}, "the way back"},
+		{"is plain, to be unhealthy", false, false, SetParameters{State: "Unhealthy"}, ""},
+		{"is unhealthy, to be healthy", true, true, SetParameters{State: "Healthy"}, ""},
+		{"is inverted, and so it stays", false, true, SetParameters{State: "Normal", NormallyInverted: true}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := &zone{check: r53types.HealthCheck{HealthCheckConfig: &r53types.HealthCheckConfig{Type: r53types.HealthCheckTypeTcp, Disabled: aws.Bool(tt.disabled), Inverted: aws.Bool(tt.inverted)}}}
+			ready, err := Setting{Route53: z}.Preflight(t.Context(), action.Request[SetParameters]{Run: action.Run{Region: "us-east-1"}, Parameters: tt.p})
+			told := ""
+			for _, f := range ready.Findings {
+				told += f.Message
+			}
+			if err != nil || (ready.Verdict() == action.VerdictWarning) != (tt.want != "") || !strings.Contains(told, tt.want) {
+				t.Errorf("%+v, %v", ready, err)
+			}
+		})
+	}
+}
+
+// What a check was before the first call of the run stays in the evidence.
+func TestWhatAHealthCheckWasIsKept(t *testing.T) {
+	z := &zone{check: r53types.HealthCheck{HealthCheckConfig: &r53types.HealthCheckConfig{Type: r53types.HealthCheckTypeTcp, Inverted: aws.Bool(true)}}}
+	req := action.Request[SetParameters]{Now: noon, Parameters: SetParameters{HealthCheckId: "h", State: "Unhealthy"}}
+	const want = "disabled false, inverted true"
+	called, err := Setting{Route53: z}.Reconcile(t.Context(), req)
+	if err != nil || called.Evidence["before"] != want || called.Memo["before"] != want {
+		t.Fatalf("%+v, %v", called, err)
+	}
+	z.check.HealthCheckConfig.Disabled, req.Drive.Memo = aws.Bool(true), called.Memo
+	done, err := Setting{Route53: z}.Reconcile(t.Context(), req)
+	if err != nil || done.Status != action.Done || done.Evidence["before"] != want || !strings.Contains(done.Message, want) {
+		t.Errorf("%+v, %v", done, err)
+	}
+	req.Drive.Memo = nil
+	if found, err := (Setting{Route53: z}).Reconcile(t.Context(), req); err != nil || found.Evidence["before"] != nil || strings.Contains(found.Message, "before") {
+		t.Errorf("found so: %+v, %v", found, err)
+	}
+}
+
 // alarm is one that can be a switch.
 func alarm(state cwtypes.StateValue) cwtypes.MetricAlarm {
 	return cwtypes.MetricAlarm{
 		AlarmName: aws.String("dr-switch"), StateValue: state, Namespace: aws.String("DisasterRecovery"), MetricName: aws.String("Switch"), Statistic: cwtypes.StatisticMaximum,
-		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold, Threshold: aws.Float64(1), EvaluationPeriods: aws.Int32(1), TreatMissingData: aws.String("ignore"),
+		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold, Threshold: aws.Float64(1), EvaluationPeriods: aws.Int32(1), Period: aws.Int32(60), TreatMissingData: aws.String("ignore"),
 	}
 }
 
@@ -150,6 +204,11 @@ func TestDecideSwitch(t *testing.T) {
 		{"counts", with(func(a *cwtypes.MetricAlarm) { a.Statistic = cwtypes.StatisticSampleCount }), not, action.MoveFail, action.StateUnknown},
 		{"a percentile", with(func(a *cwtypes.MetricAlarm) { a.Statistic, a.ExtendedStatistic = "", aws.String("p99") }), not, action.MoveFail, action.StateUnknown},
 		{"a metric of AWS", with(func(a *cwtypes.MetricAlarm) { a.Namespace = aws.String("AWS/RDS") }), not, action.MoveFail, action.StateUnknown},
+		{"a metric of others", with(func(a *cwtypes.MetricAlarm) { a.Namespace = aws.String("Orders") }), not, action.MoveFail, action.StateUnknown},
+		{"high resolution, ten seconds", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(10) }), not, action.MoveFail, action.StateUnknown},
+		{"high resolution, thirty seconds", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(30) }), not, action.MoveFail, action.StateUnknown},
+		{"five minutes", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(300) }), not, action.MoveFail, action.StateUnknown},
+		{"no period", with(func(a *cwtypes.MetricAlarm) { a.Period = nil }), not, action.MoveFail, action.StateUnknown},
 		{"computed", with(func(a *cwtypes.MetricAlarm) { a.Metrics = make([]cwtypes.MetricDataQuery, 1) }), not, action.MoveFail, action.StateUnknown},
 		{"an anomaly", with(func(a *cwtypes.MetricAlarm) {
 			a.ComparisonOperator, a.Threshold = cwtypes.ComparisonOperatorGreaterThanUpperThreshold, nil

@@ -103,10 +103,14 @@ func unfit(alarm cwtypes.MetricAlarm) string {
 	switch {
 	case aws.ToString(alarm.MetricName) == "" || len(alarm.Metrics) > 0:
 		return "it is computed of other metrics"
-	case strings.HasPrefix(aws.ToString(alarm.Namespace), "AWS/"):
-		return "its metric is AWS's own"
+	case aws.ToString(alarm.Namespace) != SwitchNamespace:
+		return "its metric is not in the namespace " + SwitchNamespace + ", and the function may write no other"
 	case aws.ToString(alarm.TreatMissingData) != SwitchMissing:
 		return "it does not ignore missing data, and would not keep its state"
+	case aws.ToInt32(alarm.Period) != SwitchPeriodSeconds:
+		// Route 53 watches none of a shorter one, and in a longer one a flip
+		// back would be outweighed for as long.
+		return "its period is not a minute"
 	case aws.ToInt32(alarm.EvaluationPeriods) != SwitchPeriods:
 		return "it looks at more than one period, and one datapoint would not flip it"
 	case alarm.Statistic != cwtypes.StatisticMaximum && alarm.Statistic != cwtypes.StatisticMinimum && alarm.Statistic != cwtypes.StatisticAverage && alarm.Statistic != cwtypes.StatisticSum:

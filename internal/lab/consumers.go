@@ -46,7 +46,7 @@ func (e *Estate) addConsumers(primary, recovery string) {
 		}
 		e.EventSources = append(e.EventSources, &EventSource{Region: region, UUID: "0a1b2c3d-1111-4000-8000-0000000" + id, Function: "orders-consumer", State: mapping})
 		e.Rules = append(e.Rules, &Rule{Region: region, Bus: "default", Name: "orders-cleanup", State: state})
-		e.Schedules = append(e.Schedules, &Schedule{Region: region, Group: "default", Name: "orders-report", Content: map[string]any{
+		e.Schedules = append(e.Schedules, &Schedule{Region: region, Group: "orders", Name: "orders-report", Content: map[string]any{
 			"State": state, "ScheduleExpression": "cron(0 6 * * ? *)", "ScheduleExpressionTimezone": "Europe/Berlin", "Description": "the report of the night",
 			"FlexibleTimeWindow": map[string]any{"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15.0}, "StartDate": float64(Epoch.AddDate(-1, 0, 0).Unix()),
 			"ActionAfterCompletion": "NONE",
@@ -68,6 +68,7 @@ var consumerRoutes = map[string][]restRoute{
 		{"PUT", "/2015-03-31/event-source-mappings/{UUID}", "UpdateEventSourceMapping"},
 	},
 	"scheduler": {
+		{"GET", "/schedules", "ListSchedules"},
 		{"GET", "/schedules/{Name}", "GetSchedule"},
 		{"PUT", "/schedules/{Name}", "UpdateSchedule"},
 	},
@@ -92,6 +93,7 @@ var consumerService = map[string]handler{
 	"events:EnableRule":               func(a *Account, c *Call) (any, error) { return setRule(a, c, "ENABLED") },
 	"events:DisableRule":              func(a *Account, c *Call) (any, error) { return setRule(a, c, "DISABLED") },
 	"scheduler:GetSchedule":           getSchedule,
+	"scheduler:ListSchedules":         listSchedules,
 	"scheduler:UpdateSchedule":        updateSchedule,
 }
 
@@ -135,20 +137,17 @@ func getEventSourceMapping(a *Account, c *Call) (any, error) {
 	return a.showEventSource(c, m), nil
 }
 
-// listEventSourceMappings gives pages of one, so that whoever reads the first
-// alone is found out.
 func listEventSourceMappings(a *Account, c *Call) (any, error) {
-	out := map[string]any{"EventSourceMappings": []any{}}
-	skip := atoi(c.Params.str("Marker"))
-	for i, m := range a.Estate.EventSources {
-		if m.Region != c.Region || m.Function != c.Params.str("FunctionName") || i < skip {
-			continue
+	var all []any
+	for _, m := range a.Estate.EventSources {
+		if of := c.Params.str("FunctionName"); m.Region == c.Region && (of == "" || m.Function == of) {
+			all = append(all, a.showEventSource(c, m))
 		}
-		out["EventSourceMappings"] = []any{a.showEventSource(c, m)}
-		if i+1 < len(a.Estate.EventSources) {
-			out["NextMarker"] = fmt.Sprint(i + 1)
-		}
-		break
+	}
+	page, next := pageAt(all, atoi(c.Params.str("Marker")))
+	out := map[string]any{"EventSourceMappings": page}
+	if next > 0 {
+		out["NextMarker"] = fmt.Sprint(next)
 	}
 	return out, nil
 }
@@ -230,11 +229,50 @@ func getSchedule(a *Account, c *Call) (any, error) {
 		return nil, err
 	}
 	out := maps.Clone(s.Content)
-	if old, ok := a.before["schedule "+s.Region+"/"+s.Name].(map[string]any); ok && c.stale {
+	if old, ok := a.before["schedule "+s.Region+"/"+s.Group+"/"+s.Name].(map[string]any); ok && c.stale {
 		out = maps.Clone(old)
 	}
 	out["Name"], out["GroupName"] = s.Name, s.Group
 	return out, nil
+}
+
+// pageOf is how many things a list of consumers or schedules gives at once, as
+// AWS does where it is not told otherwise.
+const pageOf = 100
+
+// listSchedules knows the states alone. The default group is always there, and
+// in the lab any other one as long as it holds something.
+func listSchedules(a *Account, c *Call) (any, error) {
+	group := c.Params.str("ScheduleGroup")
+	var all []any
+	for _, s := range a.Estate.Schedules {
+		if s.Region != c.Region || group != "" && s.Group != group {
+			continue
+		}
+		content := s.Content
+		if old, ok := a.before["schedule "+s.Region+"/"+s.Group+"/"+s.Name].(map[string]any); ok && c.stale {
+			content = old
+		}
+		all = append(all, map[string]any{"Name": s.Name, "GroupName": s.Group, "State": content["State"]})
+	}
+	if len(all) == 0 && group != "" && group != "default" {
+		return nil, fail(404, "ResourceNotFoundException", "Schedule group %s does not exist.", group)
+	}
+	page, next := pageAt(all, atoi(c.Params.str("NextToken")))
+	out := map[string]any{"Schedules": page}
+	if next > 0 {
+		out["NextToken"] = fmt.Sprint(next)
+	}
+	return out, nil
+}
+
+// pageAt gives one page of a list, and where the next one begins; 0: nowhere.
+func pageAt(all []any, from int) (page []any, next int) {
+	end := min(from+pageOf, len(all))
+	if end < len(all) {
+		next = end
+	}
+	return append([]any{}, all[min(from, end):end]...), next
 }
 
 // updateSchedule replaces all of a schedule by what it is told.
@@ -259,7 +297,7 @@ func updateSchedule(a *Account, c *Call) (any, error) {
 		content["State"] = "ENABLED"
 	}
 	if content["State"] != s.Content["State"] {
-		key := "schedule " + s.Region + "/" + s.Name
+		key := "schedule " + s.Region + "/" + s.Group + "/" + s.Name
 		a.before[key] = s.Content
 		a.instantly(c, key)
 	}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/xml"
+	"slices"
 	"strings"
 
 	"dr-orchestrator/internal/healthcheck"
@@ -17,6 +18,9 @@ type HealthCheck struct {
 	Owner    string `json:"owner,omitempty"` // the AWS service that made it
 	// Unhealthy is what its checkers see of the endpoint, or saw last.
 	Unhealthy bool `json:"unhealthy,omitempty"`
+	// App is the URL of the application that its checkers ask; empty: none, and
+	// what they see stays as it is.
+	App string `json:"app,omitempty"`
 	// Alarm is what a check of type CLOUDWATCH_METRIC follows, and RoutingControl
 	// the ARN of what one of type RECOVERY_CONTROL does.
 	Alarm          *AlarmIdentifier `json:"alarm,omitempty"`
@@ -45,10 +49,14 @@ func (a *Account) tellsHealthy(h *HealthCheck) bool {
 	return (h.Disabled || !a.seesUnhealthy(h)) != h.Inverted
 }
 
-// seesUnhealthy is what the checkers of a check see. The lab lets them follow
-// an alarm by its state, and at once: AWS follows the data of its metric.
+// seesUnhealthy is what the checkers of a check see. The lab lets them follow an
+// alarm by its state and an application by whether it works, both at once: AWS
+// follows the data of the alarm's metric, and asks an application several times.
 func (a *Account) seesUnhealthy(h *HealthCheck) bool {
 	switch {
+	case h.App != "":
+		i := slices.IndexFunc(a.Estate.Apps, func(app *App) bool { return app.URL == h.App })
+		return i < 0 || a.faults.down(a.Estate.Apps[i].Region) || !a.Estate.works(a.Estate.Apps[i])
 	case h.Alarm != nil:
 		x := a.alarm(h.Alarm.Region, h.Alarm.Name)
 		if x == nil {
@@ -64,6 +72,18 @@ func (a *Account) seesUnhealthy(h *HealthCheck) bool {
 		return control != nil && control.show("") == "Off"
 	}
 	return h.Unhealthy
+}
+
+// down reports whether the next call to a region would find it dead. Checkers
+// of Route 53 stand outside: that they ask uses no fault up.
+func (f *faults) down(region string) bool {
+	for i, fault := range f.spec {
+		next := f.count[i] + 1
+		if fault.Kind == Dead && fault.Target == "region:"+region && next >= fault.From && (fault.To == 0 || next <= fault.To) {
+			return true
+		}
+	}
+	return false
 }
 
 // appCheck is the ID of the health check of each region's application.

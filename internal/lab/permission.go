@@ -14,10 +14,11 @@ type Policies map[string]policy.Policy
 // Use is one permission that a function made use of.
 type Use struct{ Function, Action string }
 
-// need is a permission that a call takes, and on what.
+// need is a permission that a call takes, on what, and under which conditions.
 type need struct {
 	action    string
 	resources []string
+	context   policy.Context // what the call says of condition keys
 }
 
 // permit checks a call of a function against its role. Every resource that the
@@ -27,15 +28,24 @@ func (a *Account) permit(c *Call) error {
 		return nil
 	}
 	name := c.invocation.function
-	needed := []need{{c.name(), a.resources(c)}}
+	needed := []need{{c.name(), a.resources(c), contextOf(c)}}
 	for _, n := range append(needed, a.impliedBy(c)...) {
 		for _, resource := range n.resources {
-			if !a.policies[name].Allows(n.action, resource) {
+			if !a.policies[name].Allows(n.action, resource, n.context) {
 				return fail(403, "AccessDenied", "User: arn:aws:sts::%s:assumed-role/%s%s/%s%s is not authorized to perform: %s on resource: %s because no identity-based policy allows the %s action",
 					a.Estate.Account, FunctionPrefix, name, FunctionPrefix, name, n.action, resource, n.action)
 			}
 		}
 		a.used[Use{name, n.action}] = true
+	}
+	return nil
+}
+
+// contextOf gives the condition keys that policies here compare, from the
+// Service Authorization Reference.
+func contextOf(c *Call) policy.Context {
+	if c.name() == "cloudwatch:PutMetricData" {
+		return policy.Context{"cloudwatch:namespace": c.Params.str("Namespace")}
 	}
 	return nil
 }
@@ -198,10 +208,10 @@ func (a *Account) resourcesOf(c *Call, things []thing) []string {
 func (a *Account) impliedBy(c *Call) []need {
 	if _, there := a.Object(c.Params.str("Bucket"), c.Params.str("Key")); c.name() == "s3:GetObject" && !there {
 		// Who may not list a bucket is not told that an object is missing.
-		return []need{{"s3:ListBucket", []string{"arn:aws:s3:::" + c.Params.str("Bucket")}}}
+		return []need{{"s3:ListBucket", []string{"arn:aws:s3:::" + c.Params.str("Bucket")}, nil}}
 	}
 	if role, ok := tree(c.Params.tree["Target"])["RoleArn"].(string); ok && c.name() == "scheduler:UpdateSchedule" {
-		return []need{{"iam:PassRole", []string{role}}}
+		return []need{{"iam:PassRole", []string{role}, policy.Context{"iam:PassedToService": "scheduler.amazonaws.com"}}}
 	}
 	switch c.name() {
 	case "rds:CreateDBInstanceReadReplica", "rds:CreateDBCluster", "rds:CreateDBInstance":
@@ -210,13 +220,14 @@ func (a *Account) impliedBy(c *Call) []need {
 	}
 	var all []need
 	if c.Params.has("Tags.Tag.1.Key") {
-		all = append(all, need{"rds:AddTagsToResource", a.resources(c)[:1]})
+		all = append(all, need{"rds:AddTagsToResource", a.resources(c)[:1], nil})
 	}
 	if key := c.Params.str("KmsKeyId"); key != "" {
-		all = append(all, need{"kms:CreateGrant", []string{key}}, need{"kms:DescribeKey", []string{key}})
+		via := policy.Context{"kms:ViaService": "rds." + c.Region + ".amazonaws.com"}
+		all = append(all, need{"kms:CreateGrant", []string{key}, via}, need{"kms:DescribeKey", []string{key}, via})
 	}
 	if role := c.Params.str("MonitoringRoleArn"); role != "" {
-		all = append(all, need{"iam:PassRole", []string{role}})
+		all = append(all, need{"iam:PassRole", []string{role}, policy.Context{"iam:PassedToService": "monitoring.rds.amazonaws.com"}})
 	}
 	return all
 }

@@ -2,12 +2,15 @@ package lab
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/dns/dnsmessage"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/report"
 )
 
@@ -224,6 +227,74 @@ func TestHealthChecksAreForcedAndLetGo(t *testing.T) {
 	}
 }
 
+// The report of a run that forced an inverted check says how it was, and the
+// plan of the way back that it would not be so again.
+func TestAnInvertedHealthCheckFindsItsWayBack(t *testing.T) {
+	estate := DefaultEstate()
+	estate.HealthChecks[0].Inverted = true
+	set := func(estate *Estate, more string) Result {
+		return runLab(t, Options{Payload: oneOf("SetHealthCheck", `"HealthCheckId":"!Import app-use1-health-check",`+more), Estate: estate})
+	}
+	forced := set(estate, `"State":"Unhealthy"`)
+	r := forced.Record.Layers[0].Resources[0]
+	if forced.Outcome != report.Succeeded || r.Evidence["before"] != "disabled false, inverted true" || !strings.Contains(r.Message, "inverted true") || !told(forced, "the way back is Normal with NormallyInverted") {
+		t.Errorf("%s: %+v", forced.Outcome, r)
+	}
+	if plain := set(forced.Final, `"State":"Normal"`); !told(plain, "say NormallyInverted") {
+		t.Errorf("back without a word: %+v", plain.Layers)
+	}
+	if back := set(forced.Final, `"State":"Normal","NormallyInverted":"true"`); told(back, "NormallyInverted") || back.Final.HealthChecks[0].Disabled || !back.Final.HealthChecks[0].Inverted {
+		t.Errorf("back: %+v", back.Layers)
+	}
+}
+
+// A check of an application tells DNS whether that works: failover records move
+// with it, by a database that takes writes, or a region that is lost.
+func TestHealthChecksFollowTheirApplication(t *testing.T) {
+	const old, other = "192.0.2.20", "198.51.100.20"
+	estate := func() *Estate {
+		e := DefaultEstate()
+		for i, app := range e.Apps {
+			e.HealthChecks[i].App = app.URL
+		}
+		return e
+	}
+	moved := runLab(t, Options{Payload: sample(t, "failover-aurora-unplanned.json"), Estate: estate()})
+	nowhere := estate()
+	nowhere.HealthChecks[0].App = "https://nowhere.example.test/"
+	forced := estate()
+	forced.HealthChecks[0].Disabled, forced.HealthChecks[0].Inverted = true, true
+	for _, tt := range []struct {
+		name   string
+		estate *Estate
+		faults string
+		want   string
+	}{
+		{"it works", estate(), "", old},
+		{"its database is secondary", moved.Final, "", other},
+		{"a check that follows none", DefaultEstate(), "dead@region:us-east-1", old},
+		{"its region is lost", estate(), "dead@region:us-east-1", other},
+		{"its region will be lost", estate(), "dead@region:us-east-1#2-", old},
+		{"the other region is lost", estate(), "dead@region:us-west-2", old},
+		{"there is none at its URL", nowhere, "", other},
+		{"it works, and the check is forced", forced, "", other},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := NewAccount(tt.estate, NewClock(Epoch), 1, faultsOf(t, tt.faults))
+			for range 3 { // to ask uses no fault up
+				if _, got := ask(t, a, "api.shop.example.", dnsmessage.TypeA); got != tt.want {
+					t.Errorf("%s, want %s", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// told reports whether the preflight said something of the first resource.
+func told(result Result, what string) bool {
+	return slices.ContainsFunc(result.Layers[0].Resources[0].Findings, func(f action.Finding) bool { return strings.Contains(f.Message, what) })
+}
+
 func TestEveryFaultOfHealthChecksEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-health-check.json")
 	// A datapoint that CloudWatch fails to take without end may show minutes
@@ -252,10 +323,52 @@ func TestConsumersMoveOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// As many as a large estate has, named by function or one by one, within the
+// time limit of the action: a second for each, and a proof of all at the end.
+func TestHundredsOfConsumersMoveInMinutes(t *testing.T) {
+	for name, many := range map[string]int{"by function": 270, "by id": 110} {
+		estate, names := DefaultEstate(), "many"
+		var ids []string
+		for i := range many {
+			ids = append(ids, fmt.Sprintf("0a1b2c3d-3333-4000-8000-%012d", i))
+			estate.EventSources = append(estate.EventSources, &EventSource{Region: "us-west-2", UUID: ids[i], Function: "many", State: "Disabled"})
+		}
+		if name == "by id" {
+			names = strings.Join(ids, ",")
+		}
+		result := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"`+names+`","State":"On"`), Estate: estate})
+		if result.Outcome != report.Succeeded || result.Mutations["lambda:UpdateEventSourceMapping"] != many || result.DurationSeconds > 2*float64(many) {
+			t.Errorf("%s: %s with %v after %.0f s: %s", name, result.Outcome, result.Mutations, result.DurationSeconds, result.Cause)
+		}
+		for _, m := range result.Final.EventSources {
+			if m.Function == "many" && m.State != "Enabled" {
+				t.Errorf("%s: %s is %s", name, m.UUID, m.State)
+			}
+		}
+	}
+}
+
+// A mapping that somebody deletes does not keep a function's others from moving;
+// one that is named itself is missed.
+func TestAMappingThatIsBeingDeletedHoldsNothingUp(t *testing.T) {
+	estate := DefaultEstate()
+	deleting := &EventSource{Region: "us-west-2", UUID: "0a1b2c3d-4444-4000-8000-000000000001", Function: "orders-consumer", State: "Deleting"}
+	estate.EventSources = append(estate.EventSources, deleting)
+	result := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"orders-consumer","State":"On"`), Estate: estate})
+	r := result.Record.Layers[0].Resources[0]
+	if result.Outcome != report.Succeeded || total(result.Mutations) != 1 || r.Evidence[deleting.UUID] != "Deleting: left alone" {
+		t.Errorf("%s with %v: %s, %v", result.Outcome, result.Mutations, result.Cause, r.Evidence)
+	}
+	named := runLab(t, Options{Payload: oneOf("SetEventSource", `"Names":"`+deleting.UUID+`","State":"On"`), Estate: estate})
+	if named.Outcome != report.FailedClean || total(named.Mutations) != 0 || !strings.Contains(named.Cause, "Deleting") {
+		t.Errorf("named itself: %s with %v: %s", named.Outcome, named.Mutations, named.Cause)
+	}
+}
+
 // What an update of a schedule does not say is lost: nothing may be but a start
 // in the past.
 func TestASchedulesContentIsKept(t *testing.T) {
-	result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"default/orders-report","Rules":"default/orders-cleanup","State":"On"`)})
+	result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"orders/orders-report","Rules":"default/orders-cleanup","State":"On"`)})
 	if result.Outcome != report.Succeeded || total(result.Mutations) != 2 {
 		t.Fatalf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
 	}
@@ -264,6 +377,53 @@ func TestASchedulesContentIsKept(t *testing.T) {
 	delete(want, "StartDate")
 	if diff := cmp.Diff(want, result.Final.Schedules[1].Content); diff != "" {
 		t.Errorf("(-before +after):\n%s", diff)
+	}
+}
+
+// A group is all schedules that are in it, of which a list gives a page.
+func TestAGroupOfSchedulesIsTurnedOnAndOff(t *testing.T) {
+	estate := DefaultEstate()
+	for i := range 120 { // more than a page
+		estate.Schedules = append(estate.Schedules, &Schedule{Region: "us-west-2", Group: "nightly", Name: fmt.Sprintf("job-%03d", i), Content: maps.Clone(estate.Schedules[1].Content)})
+	}
+	states := func(e *Estate, state string) (n int) {
+		for _, s := range e.Schedules {
+			if s.Content["State"] == state && s.Group == "nightly" {
+				n++
+			}
+		}
+		return n
+	}
+	on := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"nightly/*","State":"On"`), Estate: estate})
+	if on.Outcome != report.Succeeded || states(on.Final, "ENABLED") != 120 || on.Mutations["scheduler:UpdateSchedule"] != 120 || on.DurationSeconds > 300 {
+		t.Fatalf("%s with %v after %.0f s: %s", on.Outcome, on.Mutations, on.DurationSeconds, on.Cause)
+	}
+	if on.Final.Schedules[1].Content["State"] != "DISABLED" {
+		t.Error("a schedule of another group was turned on")
+	}
+	again := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"nightly/*","State":"On"`), Estate: on.Final})
+	if again.Outcome != report.Succeeded || total(again.Mutations) != 0 {
+		t.Errorf("again: %s with %v: %s", again.Outcome, again.Mutations, again.Cause)
+	}
+	off := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"nightly/*","State":"Off"`), Estate: on.Final})
+	if off.Outcome != report.Succeeded || states(off.Final, "DISABLED") != 120 {
+		t.Errorf("off: %s with %d of 120: %s", off.Outcome, states(off.Final, "DISABLED"), off.Cause)
+	}
+	none := runLab(t, Options{Payload: oneOf("SetSchedule", `"Schedules":"weekly/*","State":"On"`)})
+	if none.Outcome != report.FailedClean || !strings.Contains(none.Cause, "weekly") {
+		t.Errorf("no such group: %s: %s", none.Outcome, none.Cause)
+	}
+}
+
+// What turning a rule off and on again would lose is not turned off.
+func TestARuleOfManagementEventsStaysOn(t *testing.T) {
+	estate := DefaultEstate()
+	estate.Rules[1].State = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+	for state, want := range map[string]report.Outcome{"Off": report.Refused, "On": report.Succeeded} {
+		result := runLab(t, Options{Payload: oneOf("SetSchedule", `"Rules":"orders-cleanup","State":"`+state+`"`), Estate: estate})
+		if result.Outcome != want || total(result.Mutations) != 0 || result.Final.Rules[1].State != estate.Rules[1].State {
+			t.Errorf("%s: %s with %v: %s", state, result.Outcome, result.Mutations, result.Cause)
+		}
 	}
 }
 

@@ -120,8 +120,8 @@ var formats = map[string]format{
 		words:   "the name of an EventBridge rule, NAME or BUS/NAME", example: "orders-cleanup",
 	},
 	"event-schedule": {
-		pattern: regexp.MustCompile(`^(?:[A-Za-z0-9._-]{1,64}/)?[A-Za-z0-9._-]{1,64}$`),
-		words:   "the name of a schedule, NAME or GROUP/NAME", example: "nightly/orders-report",
+		pattern: regexp.MustCompile(`^(?:[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._-]{1,64}/(?:\*|[A-Za-z0-9._-]{1,64}))$`),
+		words:   "the name of a schedule, NAME or GROUP/NAME, or GROUP/* for all of a group", example: "nightly/orders-report",
 	},
 	"cluster-endpoint": {
 		pattern: regexp.MustCompile(`^` + regionPattern + `=https://[^\s,=]+$`),

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ func TestDecide(t *testing.T) {
 	rule := func(name, state string) thing { return thing{kind: "rule", name: name, state: state} }
 	managed := rule("a", "Off")
 	managed.manager = "states.amazonaws.com"
+	management := rule("a", "On")
+	management.management = true
 	for _, tt := range []struct {
 		name  string
 		all   []thing
@@ -55,6 +58,14 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%+v of %q with %d left", d, next.name, left)
 			}
 		})
+	}
+	// A rule of management events that is turned off could not be turned on again
+	// as it was.
+	if d, _, _ := decide([]thing{rule("b", "On"), management}, "Off", not); d.Move != action.MoveFail || d.Class != action.Refused || !strings.Contains(d.Reason, "management events") {
+		t.Errorf("a rule of management events is turned off: %+v", d)
+	}
+	if d, _, _ := decide([]thing{management}, "On", not); d.Move != action.MoveFinish {
+		t.Errorf("a rule of management events that is as wanted: %+v", d)
 	}
 	if managed.state = "On"; true {
 		if d, _, _ := decide([]thing{managed}, "On", not); d.Move != action.MoveFinish {
@@ -97,12 +108,30 @@ func TestReplacementCarriesEverything(t *testing.T) {
 	}
 }
 
-// bridge is EventBridge and its Scheduler, with one rule and one schedule.
+// bridge is EventBridge and its Scheduler, with one rule and one schedule, or a
+// group of them, listed one on a page.
 type bridge struct {
+	group    []schedulertypes.ScheduleSummary // of the group nightly
+	whole    map[string]schedulertypes.ScheduleState
 	rule     ebtypes.RuleState
 	schedule schedulertypes.ScheduleState
 	err      error
 	calls    []string
+	updated  []*scheduler.UpdateScheduleInput
+}
+
+func (b *bridge) ListSchedules(_ context.Context, in *scheduler.ListSchedulesInput, _ ...func(*scheduler.Options)) (*scheduler.ListSchedulesOutput, error) {
+	if *in.GroupName != "nightly" {
+		return nil, coded("ResourceNotFoundException")
+	}
+	out, at := &scheduler.ListSchedulesOutput{}, len(aws.ToString(in.NextToken))
+	if at < len(b.group) {
+		out.Schedules = b.group[at : at+1]
+	}
+	if at+1 < len(b.group) {
+		out.NextToken = aws.String(strings.Repeat("+", at+1))
+	}
+	return out, nil
 }
 
 func (b *bridge) DescribeRule(_ context.Context, in *eventbridge.DescribeRuleInput, _ ...func(*eventbridge.Options)) (*eventbridge.DescribeRuleOutput, error) {
@@ -123,6 +152,9 @@ func (b *bridge) DisableRule(context.Context, *eventbridge.DisableRuleInput, ...
 }
 
 func (b *bridge) GetSchedule(_ context.Context, in *scheduler.GetScheduleInput, _ ...func(*scheduler.Options)) (*scheduler.GetScheduleOutput, error) {
+	if state, ok := b.whole[*in.Name]; ok && aws.ToString(in.GroupName) == "nightly" {
+		return &scheduler.GetScheduleOutput{State: state, ScheduleExpression: aws.String("rate(1 hour)")}, nil
+	}
 	if in.GroupName != nil || *in.Name != "report" {
 		return nil, coded("ResourceNotFoundException")
 	}
@@ -131,6 +163,7 @@ func (b *bridge) GetSchedule(_ context.Context, in *scheduler.GetScheduleInput, 
 
 func (b *bridge) UpdateSchedule(_ context.Context, in *scheduler.UpdateScheduleInput, _ ...func(*scheduler.Options)) (*scheduler.UpdateScheduleOutput, error) {
 	b.calls = append(b.calls, "UpdateSchedule "+string(in.State))
+	b.updated = append(b.updated, in)
 	return &scheduler.UpdateScheduleOutput{}, b.err
 }
 
@@ -149,7 +182,7 @@ func TestReconcile(t *testing.T) {
 	}{
 		{"rule on", "On", off, runs, nil, "EnableRule", "", false},
 		{"rule off", "Off", on, rests, nil, "DisableRule", "", false},
-		{"rule with management events off", "Off", all, rests, nil, "DisableRule", "", false},
+		{"rule with management events off", "Off", all, rests, nil, "", action.Refused, false},
 		{"schedule on", "On", on, rests, nil, "UpdateSchedule ENABLED", "", false},
 		{"schedule off", "Off", off, runs, nil, "UpdateSchedule DISABLED", "", false},
 		{"both off, one at a time", "On", off, rests, nil, "EnableRule", "", false},
@@ -157,6 +190,7 @@ func TestReconcile(t *testing.T) {
 		{"off already", "Off", off, rests, nil, "", "", true},
 		{"denied", "On", off, runs, coded("AccessDeniedException"), "EnableRule", action.Denied, false},
 		{"no answer", "On", on, rests, context.DeadlineExceeded, "UpdateSchedule ENABLED", action.OutcomeUnknown, false},
+		{"someone else at the rule", "On", off, runs, coded("ConcurrentModificationException"), "EnableRule", "", false},
 		{"someone else at it", "On", on, rests, coded("ConflictException"), "UpdateSchedule ENABLED", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -181,6 +215,98 @@ func TestReconcile(t *testing.T) {
 		if _, err := a.Preflight(t.Context(), action.Request[SetParameters]{Parameters: p}); action.ClassOf(err) != action.NotFound {
 			t.Errorf("%+v: %v", p, err)
 		}
+	}
+}
+
+// A group is all that is listed in it, on every page, and what is set is read
+// whole before.
+func TestReconcileGroup(t *testing.T) {
+	const runs, rests = schedulertypes.ScheduleStateEnabled, schedulertypes.ScheduleStateDisabled
+	type states = [2]schedulertypes.ScheduleState // of a and b
+	for _, tt := range []struct {
+		name         string
+		names        []string
+		listed       states
+		whole        map[string]schedulertypes.ScheduleState
+		updated      string
+		done         bool
+		class        action.Class
+		observed     action.State
+		schedule     schedulertypes.ScheduleState // of report, outside of the group
+		wantEvidence int
+	}{
+		{"the first", []string{"nightly/*"}, states{rests, rests}, map[string]schedulertypes.ScheduleState{"a": rests, "b": rests}, "nightly/a", false, "", action.StateReady, runs, 2},
+		{"on the second page", []string{"nightly/*"}, states{runs, rests}, map[string]schedulertypes.ScheduleState{"a": runs, "b": rests}, "nightly/b", false, "", action.StateReady, runs, 2},
+		{"all as wanted", []string{"nightly/*"}, states{runs, runs}, nil, "", true, "", action.StateDone, runs, 2},
+		{"named besides", []string{"nightly/a", "nightly/*"}, states{rests, rests}, map[string]schedulertypes.ScheduleState{"a": rests, "b": rests}, "nightly/a", false, "", action.StateReady, runs, 2},
+		{"with one outside", []string{"nightly/*", "report"}, states{runs, runs}, nil, "/report", false, "", action.StateReady, rests, 3},
+		{"gone since it was listed", []string{"nightly/*"}, states{rests, runs}, nil, "", false, "", action.StateBusy, runs, 2},
+		{"a list that is behind", []string{"nightly/*"}, states{rests, runs}, map[string]schedulertypes.ScheduleState{"a": runs}, "", false, "", action.StateUnderWay, runs, 2},
+		{"no such group", []string{"daily/*"}, states{runs, runs}, nil, "", false, action.NotFound, "", runs, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &bridge{schedule: tt.schedule, whole: tt.whole, group: []schedulertypes.ScheduleSummary{
+				{Name: aws.String("a"), State: tt.listed[0]}, {Name: aws.String("b"), State: tt.listed[1]}}}
+			a := Setting{Rules: func(string) Rules { return b }, Schedules: func(string) Schedules { return b }}
+			progress, err := a.Reconcile(t.Context(), action.Request[SetParameters]{Now: noon, Parameters: SetParameters{Schedules: tt.names, State: "On"}})
+			var class action.Class
+			if err != nil {
+				class = action.ClassOf(err)
+			}
+			updated := ""
+			for _, in := range b.updated {
+				updated += aws.ToString(in.GroupName) + "/" + *in.Name
+				if in.State != runs || *in.Name != "report" && aws.ToString(in.ScheduleExpression) == "" {
+					t.Errorf("updated to %+v", in)
+				}
+			}
+			if class != tt.class || (progress.Status == action.Done) != tt.done || updated != tt.updated || progress.Changed != (tt.updated != "") {
+				t.Errorf("updated %q: %+v, %v", updated, progress, err)
+			}
+			if progress.Observed != tt.observed || len(progress.Evidence) != tt.wantEvidence {
+				t.Errorf("observed %q: %v", progress.Observed, progress.Evidence)
+			}
+		})
+	}
+}
+
+// What appears in a group while a run sets it is set, too, before it is done.
+func TestANewScheduleOfAGroupCounts(t *testing.T) {
+	const runs, rests = schedulertypes.ScheduleStateEnabled, schedulertypes.ScheduleStateDisabled
+	b := &bridge{whole: map[string]schedulertypes.ScheduleState{"b": rests}, group: []schedulertypes.ScheduleSummary{{Name: aws.String("a"), State: runs}}}
+	a := Setting{Rules: func(string) Rules { return b }, Schedules: func(string) Schedules { return b }}
+	req := action.Request[SetParameters]{Now: noon, Parameters: SetParameters{Schedules: []string{"nightly/*"}, State: "On"}}
+	for _, done := range []bool{true, false} {
+		progress, err := a.Reconcile(t.Context(), req)
+		if err != nil || (progress.Status == action.Done) != done || len(b.updated) != map[bool]int{true: 0, false: 1}[done] {
+			t.Errorf("%d in the group: %+v, %v", len(b.group), progress, err)
+		}
+		b.group = append(b.group, schedulertypes.ScheduleSummary{Name: aws.String("b"), State: rests})
+	}
+}
+
+// A group without any schedule stops nothing, and is told.
+func TestAnEmptyGroupIsTold(t *testing.T) {
+	for listed, want := range map[string]action.Verdict{"": action.VerdictWarning, "a": action.VerdictDone} {
+		b := &bridge{}
+		if listed != "" {
+			b.group = []schedulertypes.ScheduleSummary{{Name: aws.String(listed), State: schedulertypes.ScheduleStateEnabled}}
+		}
+		a := Setting{Rules: func(string) Rules { return b }, Schedules: func(string) Schedules { return b }}
+		ready, err := a.Preflight(t.Context(), action.Request[SetParameters]{Parameters: SetParameters{Schedules: []string{"nightly/*"}, State: "On"}})
+		if err != nil || ready.Verdict() != want {
+			t.Errorf("with %q: %+v, %v", listed, ready, err)
+		}
+	}
+}
+
+// Who names a group as if it were a schedule is told how.
+func TestAGroupNamedAsASchedule(t *testing.T) {
+	b := &bridge{}
+	a := Setting{Rules: func(string) Rules { return b }, Schedules: func(string) Schedules { return b }}
+	_, err := a.Preflight(t.Context(), action.Request[SetParameters]{Parameters: SetParameters{Schedules: []string{"nightly"}, State: "On"}})
+	if err == nil || !strings.Contains(err.Error(), "nightly/*") {
+		t.Error(err)
 	}
 }
 
