@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"dr-orchestrator/internal/accesspoint"
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
@@ -255,6 +256,16 @@ var Entries = []Entry{
 			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"}, Resources: []string{anyZone}},
 			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
 		},
+	},
+	{
+		Type: "SetAccessPointRoutes", Function: "set-access-point-routes",
+		Doc:        "Makes regions of an S3 Multi-Region Access Point active and passive, all of them in one call.",
+		Parameters: reflect.TypeFor[accesspoint.SetParameters](), Machines: both,
+		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-access-point.json", New: accesspoint.NewSetting,
+		Statements: []Statement{{
+			Actions:   []string{"s3:GetMultiRegionAccessPointRoutes", "s3:SubmitMultiRegionAccessPointRoutes"},
+			Resources: []string{"arn:${Partition}:s3::${Account}:accesspoint/*"},
+		}},
 	},
 	{
 		Type: "CheckEndpoint", Function: "check-endpoint",

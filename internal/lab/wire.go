@@ -93,6 +93,9 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 	c := out.call
 	target := r.Header.Get("X-Amz-Target")
 	switch {
+	case known.service == "s3" && strings.HasPrefix(r.URL.Path, accessPointPath):
+		out.protocol, out.namespace = restXML, s3ControlNamespace
+		return out, decodeS3Control(r, c)
 	case known.service == "s3":
 		out.protocol = restS3
 		return out, decodeS3(r, c)
@@ -229,7 +232,7 @@ func (r *request) encodePlain(answer any, err error, requestID string) response 
 		out.body, err = cborMode.Marshal(answer)
 	case restXML:
 		out.header.Set("Content-Type", "text/xml")
-		out.body, err = encodeRestXML(r.call.Operation, answer)
+		out.body, err = encodeRestXML(r.call.Operation, r.namespace, answer)
 	case restS3:
 		return encodeS3(answer)
 	}
