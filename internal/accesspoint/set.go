@@ -1,11 +1,13 @@
 package accesspoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -18,6 +20,7 @@ import (
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/endpoint"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/probe"
 )
 
 // SetParameters are the parameters of SetAccessPointRoutes.
@@ -25,6 +28,16 @@ type SetParameters struct {
 	AccessPoint    string   `param:"required" format:"access-point-arn" identity:"access-point" doc:"ARN of the Multi-Region Access Point."`
 	ActiveRegions  []string `format:"region" doc:"Regions whose buckets are to get requests."`
 	PassiveRegions []string `format:"region" doc:"Regions whose buckets are to get no new requests, changed in the same call. A region in neither list stays as it is."`
+
+	HoldSeconds int    `min:"0" max:"3600" doc:"Seconds for which the regions of both lists are active, from the moment when the new ones are, before those of PassiveRegions become passive. Without it all change in one call."`
+	Probe       string `format:"probe-url" doc:"What must answer before the first call and during the hold: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, the routes go back."`
+
+	// What a probe wants, by the names that CheckEndpoint has for it.
+	ExpectStatus           int    `min:"100" max:"599" doc:"HTTP status that the probe wants. Without it, 200."`
+	BodyContains           string `doc:"Text that the body must hold."`
+	MaxLatencyMilliseconds int    `min:"1" max:"15000" doc:"The longest that one probe may take."`
+	MinCertificateDays     *int   `min:"0" max:"3650" doc:"Days for which the server's certificate must still be valid. That it is valid now is always asked for."`
+	FollowRedirects        bool   `doc:"Whether the probe goes where a redirect leads. Without it a redirect is an answer like any other."`
 }
 
 // Check finds parameters that contradict each other.
@@ -38,7 +51,27 @@ func (p SetParameters) Check() []payload.Issue {
 			issues = append(issues, payload.Issue{Parameter: "PassiveRegions", Message: region + " is to be active, too", Want: "each region in one of the two lists"})
 		}
 	}
+	if p.HoldSeconds > 0 && (len(p.ActiveRegions) == 0 || len(p.PassiveRegions) == 0) {
+		issues = append(issues, payload.Issue{Parameter: "HoldSeconds", Message: "there are no two steps to hold between", Want: "ActiveRegions and PassiveRegions, or leave it out"})
+	}
+	if p.Probe == "" && p.probe() != (SetParameters{}).probe() {
+		issues = append(issues, payload.Issue{Parameter: "Probe", Message: "what a probe wants is said, and there is none", Want: "https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT"})
+	}
+	if p.Probe != "" {
+		for _, issue := range p.probe().Check() {
+			if issue.Parameter == "URL" {
+				issue.Parameter = "Probe"
+			}
+			issues = append(issues, issue)
+		}
+	}
 	return issues
+}
+
+// probe is what must answer, and how.
+func (p SetParameters) probe() probe.CheckParameters {
+	return probe.CheckParameters{URL: p.Probe, ExpectStatus: cmp.Or(p.ExpectStatus, http.StatusOK), BodyContains: p.BodyContains,
+		MaxLatencyMilliseconds: p.MaxLatencyMilliseconds, MinCertificateDays: p.MinCertificateDays, FollowRedirects: p.FollowRedirects}
 }
 
 // wanted is one region and the dial that it is to have.
@@ -49,22 +82,35 @@ type wanted struct {
 
 // goal lists the regions, each once: those to be active first.
 func (p SetParameters) goal() []wanted {
-	var all []wanted
-	add := func(regions []string, dial Dial) {
-		for _, region := range regions {
-			if w := (wanted{region, dial}); !slices.Contains(all, w) {
-				all = append(all, w)
-			}
+	all := p.overlap()
+	for _, region := range p.PassiveRegions {
+		if w := (wanted{region, Passive}); !slices.Contains(all, w) {
+			all = append(all, w)
 		}
 	}
-	add(p.ActiveRegions, Active)
-	add(p.PassiveRegions, Passive)
 	return all
+}
+
+// overlap is the first of two steps: nothing is taken away yet.
+func (p SetParameters) overlap() []wanted {
+	var all []wanted
+	for _, region := range p.ActiveRegions {
+		if w := (wanted{region, Active}); !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// Prober asks an endpoint whether it serves; nil means that it does.
+type Prober interface {
+	Probe(ctx context.Context, want probe.CheckParameters) error
 }
 
 // Setting gives the regions of an access point the dials asked for.
 type Setting struct {
 	Endpoint func(region string) API
+	Prober   Prober
 }
 
 // MinimumSeconds: an entry that finds its routes as wanted takes one look.
@@ -80,28 +126,32 @@ const takesEffect = 2 * time.Minute
 
 // NewSetting wires the action to AWS.
 func NewSetting(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
-	return &action.Adapter[SetParameters]{Reconciler: Setting{Endpoint: dial(f)}, Secrets: secrets, Now: now, MinimumSeconds: MinimumSeconds}
+	return &action.Adapter[SetParameters]{
+		Reconciler: Setting{Endpoint: dial(f), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now, MinimumSeconds: MinimumSeconds,
+	}
 }
 
-const stepSubmit = "submitting"
+// The phases of a call, and of routes that are as wanted and may not hold yet.
+const (
+	phaseSubmit = "submitting"
+	phaseEffect = "taking effect"
+)
 
-// phaseEffect is the phase of routes that are as wanted and may not hold yet.
-const phaseEffect = "taking effect"
-
-// decide judges what endpoints say; changed is when this run last changed the
-// routes, or may have. An endpoint may be behind the others for a while, in
-// either direction, so that all that were heard must agree: that the goal is
-// reached, that it is not, and that it may not be. A single endpoint that
-// answers is believed: in a disaster there may be no second.
-func decide(seen []view, goal []wanted, asked action.Asked, changed time.Time) action.Decision {
+// decide judges what endpoints say of a step, which is on the way to a last
+// one; changed is when this run last changed the routes, or may have. An
+// endpoint may be behind the others for a while, in either direction, so that
+// all that were heard must agree: that the goal is reached, that it is not, and
+// that it may not be. A single endpoint that answers is believed: in a disaster
+// there may be no second.
+func decide(seen []view, step, last []wanted, asked action.Asked, changed time.Time) action.Decision {
 	reached, refusals, why, refusal := 0, 0, "", ""
 	for _, v := range seen {
-		if left := v.missing(goal); left != "" {
+		if left := v.missing(step); left != "" {
 			why = left
 		} else {
 			reached++
 		}
-		if no := v.refusal(goal); no != "" {
+		if no := v.refusal(last); no != "" {
 			refusal = no
 			refusals++
 		}
@@ -112,7 +162,7 @@ func decide(seen []view, goal []wanted, asked action.Asked, changed time.Time) a
 	case reached == len(seen) && !changed.IsZero() && asked.Now.Sub(changed) < takesEffect:
 		return action.WaitFinal(action.StateUnderWay, phaseEffect, "the routes are as wanted; S3 takes up to two minutes from %s until they hold for all requests", changed.Format("15:04:05 MST"))
 	case reached == len(seen):
-		return action.Finish("set", "%d regions are as wanted, say %d endpoints", len(goal), len(seen))
+		return action.Finish("set", "%d regions are as wanted, say %d endpoints", len(step), len(seen))
 	case reached > 0:
 		return action.WaitFinal(action.StateUnderWay, "spreading", "one endpoint shows the goal and another does not yet: %s", why)
 	}
@@ -121,7 +171,7 @@ func decide(seen []view, goal []wanted, asked action.Asked, changed time.Time) a
 	}
 	switch refusals {
 	case 0:
-		return action.Act(stepSubmit, "%s", why)
+		return action.Act(phaseSubmit, "%s", why)
 	case len(seen):
 		return action.Fail(action.Refused, action.StateReady, "refused", "%s", refusal)
 	}
@@ -147,10 +197,7 @@ func (v view) word(region string) string {
 
 // refusal says why the goal may not be asked for, "" if it may.
 func (v view) refusal(goal []wanted) string {
-	after := map[string]Dial{}
-	for region, dial := range v.dials {
-		after[region] = dial
-	}
+	after := maps.Clone(v.dials)
 	for _, w := range goal {
 		if _, there := after[w.region]; !there {
 			return fmt.Sprintf("the access point has no bucket in %s, says the endpoint in %s", w.region, v.at)
@@ -189,27 +236,41 @@ func (a Setting) Preflight(ctx context.Context, req action.Request[SetParameters
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	d := decide(seen, req.Parameters.goal(), action.Asked{Now: req.Now}, time.Time{})
+	p := req.Parameters
+	d := decide(seen, p.goal(), p.goal(), action.Asked{Now: req.Now}, time.Time{})
 	ready := action.Readiness{Observed: d.State, Evidence: evidence(seen), Findings: d.Findings()}
+	if d.Move == action.MoveAct {
+		ready.Observed = foundIn(seen, p)
+	}
 	if len(seen) < endpoint.Views {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "only the endpoint in " + seen[0].at + " answers"})
+	}
+	if p.Probe != "" && d.Move == action.MoveAct {
+		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no route is changed before it does (%v)", p.Probe, err)})
+		}
 	}
 	return ready, nil
 }
 
-// Reconcile takes the next step: all regions in one call.
+// Reconcile takes the next step: all regions of it in one call.
 func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters]) (action.Progress, error) {
+	p := req.Parameters
 	seen, regions, err := a.observe(ctx, req)
 	if err != nil {
 		return action.Progress{}, err
 	}
-	asked, changed := req.Asked(""), lastChange(req)
-	d := decide(seen, req.Parameters.goal(), asked, changed)
-	progress, err := d.Progress(asked, evidence(seen))
-	progress.WaitSeconds = lookSeconds
-	if d.Phase == phaseEffect { // nothing more can be seen until then
-		progress.WaitSeconds = int((takesEffect - req.Now.Sub(changed) + time.Second - 1) / time.Second)
+	n, err := readNote(req, seen)
+	if err != nil {
+		return action.Progress{}, err
 	}
+	if untaken := n.asked[stepLast].Requested.IsZero(); p.Probe != "" && n.back == "" && untaken && !all(seen, p.goal()) {
+		n.probe(p.Probe, a.Prober.Probe(ctx, p.probe()))
+	}
+	d, s := decideRamp(seen, p, n)
+	progress, err := d.Progress(n.asked[s.name], evidence(seen))
+	maps.Copy(progress.Memo, n.memo())
+	progress.WaitSeconds = n.wait(d)
 	if err != nil || d.Move != action.MoveAct {
 		return progress, err
 	}
@@ -217,26 +278,16 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	for _, v := range seen {
 		answered = append(answered, v.at)
 	}
-	at, err := a.submit(ctx, req.Parameters, endpoint.First(regions, answered))
+	at, err := a.submit(ctx, p.AccessPoint, s.goal, endpoint.First(regions, answered))
 	if err == nil {
-		progress.Message = fmt.Sprintf("the endpoint in %s has taken the new routes of %d regions", at, len(req.Parameters.goal()))
+		progress.Message = fmt.Sprintf("the endpoint in %s has taken the new routes of %d regions", at, len(s.goal))
 	}
 	return action.Sent(req, progress, err)
 }
 
-// lastChange is when this run last changed the routes, or may have: a call
-// without an answer may have been taken.
-func lastChange(req action.Request[SetParameters]) time.Time {
-	last := req.Asked("").Requested
-	if at := req.Drive.InterruptedAt; at != nil && at.After(last) {
-		last = *at
-	}
-	return last
-}
-
-func (a Setting) submit(ctx context.Context, p SetParameters, regions []string) (string, error) {
-	in := &s3control.SubmitMultiRegionAccessPointRoutesInput{AccountId: aws.String(accountOf(p.AccessPoint)), Mrap: aws.String(p.AccessPoint)}
-	for _, w := range p.goal() {
+func (a Setting) submit(ctx context.Context, arn string, goal []wanted, regions []string) (string, error) {
+	in := &s3control.SubmitMultiRegionAccessPointRoutesInput{AccountId: aws.String(accountOf(arn)), Mrap: aws.String(arn)}
+	for _, w := range goal {
 		in.RouteUpdates = append(in.RouteUpdates, types.MultiRegionAccessPointRoute{Region: aws.String(w.region), TrafficDialPercentage: aws.Int32(int32(w.dial))})
 	}
 	return endpoint.Change(regions, func(at string) error {
@@ -244,7 +295,7 @@ func (a Setting) submit(ctx context.Context, p SetParameters, regions []string) 
 		err = action.Mutation("submitting routes to the endpoint in "+at, err)
 		// Said where no region would be active; no other reason is documented.
 		if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "InvalidRequest" {
-			return action.Errorf(action.Refused, "S3 refuses the routes of %s: %w", strings.Join(slices.Concat(p.ActiveRegions, p.PassiveRegions), ", "), err)
+			return action.Errorf(action.Refused, "S3 refuses the routes: %w", err)
 		}
 		return err
 	})

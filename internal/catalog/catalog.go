@@ -249,7 +249,7 @@ var Entries = []Entry{
 	},
 	{
 		Type: "ShiftTraffic", Function: "shift-traffic",
-		Doc:        "Moves traffic to one of several weighted Route 53 record sets in steps, and back if the target does not answer.",
+		Doc:        "Moves traffic to one of several weighted Route 53 record sets in steps, and back if the target does not answer. For S3 Multi-Region Access Points see SetAccessPointRoutes.",
 		Parameters: reflect.TypeFor[dnsrecord.ShiftParameters](), Machines: both,
 		TimeLimit: 2 * time.Hour, ProofReads: 2, Sample: "failover-shift-traffic.json", New: dnsrecord.NewShift,
 		Statements: []Statement{
@@ -259,7 +259,7 @@ var Entries = []Entry{
 	},
 	{
 		Type: "SetAccessPointRoutes", Function: "set-access-point-routes",
-		Doc:        "Makes regions of an S3 Multi-Region Access Point active and passive, all of them in one call.",
+		Doc:        "Makes regions of an S3 Multi-Region Access Point active and passive, at once or with both sides active for a while, and back if the target does not answer.",
 		Parameters: reflect.TypeFor[accesspoint.SetParameters](), Machines: both,
 		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-access-point.json", New: accesspoint.NewSetting,
 		Statements: []Statement{{

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (e *Estate) accessPoint(arn string) *AccessPoint {
 
 // eachRoute goes through the routes that an operation changes.
 func (op *Operation) eachRoute(e *Estate, do func(r *Route, dial int)) {
-	if x := e.accessPoint(op.Target); x != nil {
+	if x := e.accessPoint(op.Args["arn"]); x != nil {
 		for _, r := range x.Routes {
 			if dial, ok := op.Args[r.Region]; ok {
 				do(r, atoi(dial))
@@ -173,7 +174,7 @@ func submitAccessPointRoutes(a *Account, c *Call) (any, error) {
 	if err := xml.Unmarshal(c.Body, &in); err != nil {
 		return nil, fail(400, "MalformedXML", "The XML you provided was not well-formed: %v", err)
 	}
-	after, changes := map[string]int{}, map[string]string{"endpoint": c.Region}
+	after, changes := map[string]int{}, map[string]string{"arn": x.ARN, "endpoint": c.Region}
 	before := map[string]int{}
 	for _, r := range x.Routes {
 		before[r.Region], after[r.Region] = r.Dial, r.Dial
@@ -197,9 +198,9 @@ func submitAccessPointRoutes(a *Account, c *Call) (any, error) {
 	switch {
 	case !active:
 		return nil, fail(400, "InvalidRequest", "At least one Region must be active.")
-	case len(changes) > 1:
+	case len(changes) > 2:
 		a.before[x.ARN] = before
-		a.begin(c, "SubmitMultiRegionAccessPointRoutes", x.ARN, changes)
+		a.begin(c, "SubmitMultiRegionAccessPointRoutes", fmt.Sprint(x.ARN, after), changes)
 	}
 	return nil, nil
 }
