@@ -2,7 +2,6 @@ package routingcontrol
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -254,22 +253,6 @@ func TestAStaleEndpointIsNotBelieved(t *testing.T) {
 				t.Errorf("%s, the stale one is number %d: %+v, %v, asked %v", tt.name, i, progress, err, f.asked)
 			}
 		}
-	}
-}
-
-func TestOrderDependsOnRunAndPoll(t *testing.T) {
-	all := parseEndpoints(endpoints())
-	seen, firsts := map[string]bool{}, map[string]bool{}
-	for i := range 50 {
-		seed := fmt.Sprint("run-", i)
-		order := endpoint.Shuffled(all, seed)
-		if !slices.Equal(order, endpoint.Shuffled(all, seed)) {
-			t.Fatal("the same seed gives two orders")
-		}
-		seen[fmt.Sprint(order)], firsts[order[0].Region] = true, true
-	}
-	if len(seen) < 20 || len(firsts) != len(regions) {
-		t.Errorf("%d orders in 50 runs, that begin with %v", len(seen), firsts)
 	}
 }
 
