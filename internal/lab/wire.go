@@ -205,11 +205,15 @@ type response struct {
 }
 
 // encode writes an answer, or an error, in the protocol of the request.
-// DynamoDB adds a checksum, which its clients compare.
+// DynamoDB adds a checksum, which its clients compare, and S3 has a header of
+// its own for the request's id.
 func (r *request) encode(answer any, err error, requestID string) response {
 	out := r.encodePlain(answer, err, requestID)
 	if r.call.Service == "dynamodb" {
 		out.header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(out.body)), 10))
+	}
+	if r.call.Service == "s3" {
+		out.header.Set("X-Amz-Request-Id", requestID)
 	}
 	return out
 }
