@@ -107,9 +107,10 @@ func (n *note) memo() map[string]string {
 	return memo
 }
 
-// wait is how many seconds there are to the next look.
-func (n *note) wait(d action.Decision) int {
-	if d.Phase == phaseEffect && n.failures == 0 { // nothing more can be seen until then
+// wait is how many seconds there are to the next look. Where nobody probes,
+// nothing more can be seen before routes hold.
+func (n *note) wait(d action.Decision, probed bool) int {
+	if d.Phase == phaseEffect && !probed {
 		return int((takesEffect - n.now.Sub(n.changed) + time.Second - 1) / time.Second)
 	}
 	return lookSeconds

@@ -29,7 +29,7 @@ type SetParameters struct {
 	ActiveRegions  []string `format:"region" doc:"Regions whose buckets are to get requests."`
 	PassiveRegions []string `format:"region" doc:"Regions whose buckets are to get no new requests, changed in the same call. A region in neither list stays as it is."`
 
-	HoldSeconds int    `min:"0" max:"3600" doc:"Seconds for which the regions of both lists are active, from the moment when the new ones are, before those of PassiveRegions become passive. Without it all change in one call."`
+	HoldSeconds int    `min:"0" max:"1800" doc:"Seconds for which the regions of both lists are active, from the moment when the new ones are, before those of PassiveRegions become passive. Without it all change in one call."`
 	Probe       string `format:"probe-url" doc:"What must answer before the first call and during the hold: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, the routes go back."`
 
 	// What a probe wants, by the names that CheckEndpoint has for it.
@@ -264,13 +264,14 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	if err != nil {
 		return action.Progress{}, err
 	}
-	if untaken := n.asked[stepLast].Requested.IsZero(); p.Probe != "" && n.back == "" && untaken && !all(seen, p.goal()) {
+	probed := p.Probe != "" && n.back == "" && n.asked[stepLast].Requested.IsZero() && !all(seen, p.goal())
+	if probed {
 		n.probe(p.Probe, a.Prober.Probe(ctx, p.probe()))
 	}
 	d, s := decideRamp(seen, p, n)
 	progress, err := d.Progress(n.asked[s.name], evidence(seen))
 	maps.Copy(progress.Memo, n.memo())
-	progress.WaitSeconds = n.wait(d)
+	progress.WaitSeconds = n.wait(d, probed)
 	if err != nil || d.Move != action.MoveAct {
 		return progress, err
 	}

@@ -261,7 +261,7 @@ var Entries = []Entry{
 		Type: "SetAccessPointRoutes", Function: "set-access-point-routes",
 		Doc:        "Makes regions of an S3 Multi-Region Access Point active and passive, at once or with both sides active for a while, and back if the target does not answer.",
 		Parameters: reflect.TypeFor[accesspoint.SetParameters](), Machines: both,
-		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-access-point.json", New: accesspoint.NewSetting,
+		TimeLimit: 45 * time.Minute, ProofReads: 2, Sample: "failover-access-point.json", New: accesspoint.NewSetting,
 		Statements: []Statement{{
 			Actions:   []string{"s3:GetMultiRegionAccessPointRoutes", "s3:SubmitMultiRegionAccessPointRoutes"},
 			Resources: []string{"arn:${Partition}:s3::${Account}:accesspoint/*"},
