@@ -257,7 +257,7 @@ func deny(w http.ResponseWriter, r *http.Request) {
 		header = "application/json"
 		w.Header().Set("X-Amzn-ErrorType", code+"Exception")
 		body = fmt.Appendf(nil, `{"message":%q}`, message)
-	case r.URL.Path == "/", strings.HasPrefix(r.URL.Path, "/2013-04-01/"): // the query protocol, Route 53
+	case r.URL.Path == "/", strings.HasPrefix(r.URL.Path, "/2013-04-01/"), strings.HasPrefix(r.URL.Path, "/v20180820/"): // the query protocol, Route 53, S3 Control
 		body = fmt.Appendf(nil, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error></ErrorResponse>`, code, message)
 	default:
 		body = fmt.Appendf(nil, `<Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"dr-orchestrator/internal/accesspoint"
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/client"
@@ -256,13 +257,23 @@ var Entries = []Entry{
 	},
 	{
 		Type: "ShiftTraffic", Function: "shift-traffic",
-		Doc:        "Moves traffic to one of several weighted Route 53 record sets in steps, and back if the target does not answer.",
+		Doc:        "Moves traffic to one of several weighted Route 53 record sets in steps, and back if the target does not answer. For S3 Multi-Region Access Points see SetAccessPointRoutes.",
 		Parameters: reflect.TypeFor[dnsrecord.ShiftParameters](), Machines: both,
 		TimeLimit: 2 * time.Hour, ProofReads: 2, Sample: "failover-shift-traffic.json", New: dnsrecord.NewShift,
 		Statements: []Statement{
 			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"}, Resources: []string{anyZone}},
 			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
 		},
+	},
+	{
+		Type: "SetAccessPointRoutes", Function: "set-access-point-routes",
+		Doc:        "Makes regions of an S3 Multi-Region Access Point active and passive, at once or with both sides active for a while, and back if the target does not answer.",
+		Parameters: reflect.TypeFor[accesspoint.SetParameters](), Machines: both,
+		TimeLimit: 45 * time.Minute, ProofReads: 2, Sample: "failover-access-point.json", New: accesspoint.NewSetting,
+		Statements: []Statement{{
+			Actions:   []string{"s3:GetMultiRegionAccessPointRoutes", "s3:SubmitMultiRegionAccessPointRoutes"},
+			Resources: []string{"arn:${Partition}:s3::${Account}:accesspoint/*"},
+		}},
 	},
 	{
 		Type: "CheckEndpoint", Function: "check-endpoint",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"dr-orchestrator/internal/accesspoint"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/dnsrecord"
@@ -130,6 +131,7 @@ var interfaces = map[string]map[string]reflect.Type{
 	"SetEventSource":       {"lambda": reflect.TypeFor[eventsource.SetAPI]()},
 	"SetSchedule":          {"events": reflect.TypeFor[schedule.Rules](), "scheduler": reflect.TypeFor[schedule.Schedules]()},
 	"SetRoutingControl":    {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
+	"SetAccessPointRoutes": {"s3": reflect.TypeFor[accesspoint.API]()},
 	"SwapDNS":              {"route53": reflect.TypeFor[dnsrecord.API](), "rds": reflect.TypeFor[dnsrecord.Databases]()},
 	"ShiftTraffic":         {"route53": reflect.TypeFor[dnsrecord.ShiftAPI]()},
 }

@@ -183,6 +183,8 @@ func prefix(serviceID string) string {
 		return "events"
 	case "route-53":
 		return "route53"
+	case "s3-control":
+		return "s3"
 	default:
 		return name
 	}

@@ -31,6 +31,8 @@ var rules = []struct{ from, on, why string }{
 	{"internal/schedule", "internal/lab", "a domain does not know the lab"},
 	{"internal/probe", "internal/lab", "a domain does not know the lab"},
 	{"internal/routingcontrol", "internal/lab", "a domain does not know the lab"},
+	{"internal/accesspoint", "internal/lab", "a domain does not know the lab"},
+	{"internal/accesspoint", "internal/routingcontrol", "domains stand beside each other"},
 	{"internal/dnsrecord", "internal/lab", "a domain does not know the lab"},
 	{"internal/dnsrecord", "internal/replica", "domains stand beside each other"},
 	{"internal/", "infra", "CDK is for infra only: building drctl or a function downloads none of it"},

@@ -116,7 +116,7 @@ var services = map[string]handler{}
 func init() {
 	for _, some := range []map[string]handler{rdsService, rdsFenceService, auroraService, elastiCacheService, cloudFormationService, systemsService, secretsService,
 		metricsService, identityService, noticeService, eventService, objectService, statesService, tokenService, tableService, keyService,
-		routingService, alarmService, balancerService, healthCheckService, consumerService, route53Service, ec2Service} {
+		routingService, alarmService, balancerService, healthCheckService, consumerService, route53Service, ec2Service, accessPointService} {
 		for name, h := range some {
 			services[name] = h
 		}
@@ -186,8 +186,10 @@ func (a *Account) Mutations() map[string]int {
 func Mutating(name string) bool {
 	service, operation, _ := strings.Cut(name, ":")
 	switch service {
-	case "s3", "sns", "states", "logs", "dynamodb":
+	case "sns", "states", "logs", "dynamodb":
 		return false
+	case "s3":
+		return operation == "SubmitMultiRegionAccessPointRoutes"
 	case "events":
 		return operation == "EnableRule" || operation == "DisableRule"
 	}

@@ -6,38 +6,39 @@ import (
 )
 
 var defaultDurations = map[string]float64{
-	"PromoteReadReplica":             180,
-	"SwitchoverGlobalCluster":        90,
-	"FailoverGlobalCluster":          60,
-	"RemoveFromGlobalCluster":        60,
-	"FailoverGlobalReplicationGroup": 60,
-	"ModifyDBInstance":               30,
-	"CreateDBInstanceReadReplica":    1200,
-	"CatchUp":                        60, // of a new replica, which replicates before it is level
-	"RenameDBInstance":               60, // by ModifyDBInstance
-	"SetDeletionProtection":          5,  // by ModifyDBInstance or ModifyDBCluster
-	"CreateDBSnapshot":               180,
-	"DeleteDBInstance":               120,
-	"ForgetReplica":                  600, // until an instance no longer lists a replica that was promoted
-	"ChangeResourceRecordSets":       60,
-	"Resync":                         300, // of an old primary, after a failover
-	"SwapSecurityGroups":             30,
-	"RebootDBInstance":               40,
-	"StopDBInstance":                 120,
-	"StartDBInstance":                180,
-	"StopDBCluster":                  120,
-	"StartDBCluster":                 180,
-	"SwitchoverReadReplica":          240,
-	"UpdateEventSourceMapping":       20,
-	"UpdateRoutingControlStates":     2,  // until every endpoint of the cluster shows it
-	"CreateGlobalCluster":            45, // until the source is listed as its writer
-	"DeleteGlobalCluster":            10,
-	"CreateDBCluster":                420,
-	"CreateDBInstance":               480,
-	"RenameDBCluster":                60, // by ModifyDBCluster
-	"DeleteDBCluster":                120,
-	"CreateDBClusterSnapshot":        180,
-	"CopyDBClusterSnapshot":          180,
+	"PromoteReadReplica":                 180,
+	"SwitchoverGlobalCluster":            90,
+	"FailoverGlobalCluster":              60,
+	"RemoveFromGlobalCluster":            60,
+	"FailoverGlobalReplicationGroup":     60,
+	"ModifyDBInstance":                   30,
+	"CreateDBInstanceReadReplica":        1200,
+	"CatchUp":                            60, // of a new replica, which replicates before it is level
+	"RenameDBInstance":                   60, // by ModifyDBInstance
+	"SetDeletionProtection":              5,  // by ModifyDBInstance or ModifyDBCluster
+	"CreateDBSnapshot":                   180,
+	"DeleteDBInstance":                   120,
+	"ForgetReplica":                      600, // until an instance no longer lists a replica that was promoted
+	"ChangeResourceRecordSets":           60,
+	"Resync":                             300, // of an old primary, after a failover
+	"SwapSecurityGroups":                 30,
+	"RebootDBInstance":                   40,
+	"StopDBInstance":                     120,
+	"StartDBInstance":                    180,
+	"StopDBCluster":                      120,
+	"StartDBCluster":                     180,
+	"SwitchoverReadReplica":              240,
+	"UpdateEventSourceMapping":           20,
+	"UpdateRoutingControlStates":         2, // until every endpoint of the cluster shows it
+	"SubmitMultiRegionAccessPointRoutes": 120,
+	"CreateGlobalCluster":                45, // until the source is listed as its writer
+	"DeleteGlobalCluster":                10,
+	"CreateDBCluster":                    420,
+	"CreateDBInstance":                   480,
+	"RenameDBCluster":                    60, // by ModifyDBCluster
+	"DeleteDBCluster":                    120,
+	"CreateDBClusterSnapshot":            180,
+	"CopyDBClusterSnapshot":              180,
 }
 
 func seconds(v float64) *float64 { return &v }
@@ -68,6 +69,7 @@ func DefaultEstate() *Estate {
 	e.addZone("Z0SHOP0EXAMPLE", "shop.example", primary, recovery)
 	e.addDatastore("ldgnf-demo-redis-global-datastore", "demo-redis-cluster", primary, recovery)
 	e.addRouting("dr-routing", primary, recovery)
+	e.addAccessPoint("orders-files", primary, recovery)
 	e.addApps(map[string]string{primary: "dbcluster-01", recovery: "dbcluster-02"})
 	e.addHealth()
 	e.addHealthChecks()

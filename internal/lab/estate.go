@@ -54,6 +54,7 @@ type Estate struct {
 	SubnetGroups       map[string][]string `json:"subnetGroups,omitempty"`    // region, names
 	InstanceQuota      int                 `json:"dbInstanceQuota,omitempty"` // of each region; 0: AWS's own default
 	RoutingClusters    []*RoutingCluster   `json:"routingClusters,omitempty"`
+	AccessPoints       []*AccessPoint      `json:"accessPoints,omitempty"`
 	Apps               []*App              `json:"apps,omitempty"`
 	Alarms             []*Alarm            `json:"alarms,omitempty"`
 	TargetGroups       []*TargetGroup      `json:"targetGroups,omitempty"`

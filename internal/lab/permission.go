@@ -121,6 +121,8 @@ func (a *Account) resources(c *Call) []string {
 		return []string{"arn:aws:route53:::change/" + c.Params.str("Id")}
 	case "route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets", "route53:GetHostedZone":
 		return []string{"arn:aws:route53:::hostedzone/" + c.Params.str("Id")}
+	case "s3:GetMultiRegionAccessPointRoutes", "s3:SubmitMultiRegionAccessPointRoutes":
+		return []string{c.Params.str("Mrap")}
 	case "s3:GetObject", "s3:PutObject":
 		return []string{"arn:aws:s3:::" + c.Params.str("Bucket") + "/" + c.Params.str("Key")}
 	case "s3:ListBucket":

@@ -59,13 +59,16 @@ var route53Routes = []restRoute{
 	{"POST", "/2013-04-01/healthcheck/{HealthCheckId}", "UpdateHealthCheck"},
 }
 
-// encodeRestXML writes an answer of Route 53: the operation's name is that of
-// the document.
-func encodeRestXML(operation string, answer any) ([]byte, error) {
+// encodeRestXML writes an answer of Route 53 or S3 Control: the operation's
+// name is that of the document. An answer that says nothing has none.
+func encodeRestXML(operation, namespace string, answer any) ([]byte, error) {
+	if answer == nil {
+		return nil, nil
+	}
 	var b bytes.Buffer
 	b.WriteString(xml.Header)
 	e := xml.NewEncoder(&b)
-	start := xml.StartElement{Name: xml.Name{Local: operation + "Response"}, Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: route53Namespace}}}
+	start := xml.StartElement{Name: xml.Name{Local: operation + "Response"}, Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: namespace}}}
 	if err := e.EncodeElement(answer, start); err != nil {
 		return nil, err
 	}

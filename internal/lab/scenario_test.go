@@ -88,13 +88,13 @@ func callsOf(resourceType string) int {
 }
 
 // operations lists the samples that take as long as the operations of their
-// one layer: a check takes as long as its payload says, and a shift holds
-// between its steps.
+// one layer: a check takes as long as its payload says, a shift holds between
+// its steps, and routes of an access point are given their two minutes.
 func operations(t testing.TB) []string {
 	t.Helper()
 	return slices.DeleteFunc(samples(t), func(name string) bool {
 		text := string(sample(t, name))
-		return strings.Contains(text, `"Check`) || strings.Contains(text, `"ShiftTraffic"`) || strings.Count(text, `"layer"`) > 1
+		return strings.Contains(text, `"Check`) || strings.Contains(text, `"ShiftTraffic"`) || strings.Contains(text, `"SetAccessPointRoutes"`) || strings.Count(text, `"layer"`) > 1
 	})
 }
 
@@ -148,7 +148,8 @@ var bothSides = []string{"PlannedFailoverAurora", "SwitchoverRDSReadReplica", "S
 
 // With the other region dead every sample of a failover succeeds that can. The
 // others change nothing. Only a fence, and one of five endpoints of routing
-// controls, ask that region at all: they go on without an answer.
+// controls or of access points, ask that region at all: they go on without an
+// answer.
 func TestUnplannedFailoverNeedsNothingOfTheLostRegion(t *testing.T) {
 	names, err := filepath.Glob("../../payloads/failover-*.json")
 	if err != nil || len(names) < 15 {
@@ -166,7 +167,9 @@ func TestUnplannedFailoverNeedsNothingOfTheLostRegion(t *testing.T) {
 			case !able && len(types) == 1 && (total(result.Mutations) != 0 || result.Outcome != report.Refused && result.Outcome != report.FailedClean):
 				t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
 			}
-			asks := slices.Contains(types, "FenceOldPrimary") || slices.Contains(types, "SetRoutingControl")
+			asks := slices.ContainsFunc(types, func(s string) bool {
+				return slices.Contains([]string{"FenceOldPrimary", "SetRoutingControl", "SetAccessPointRoutes"}, s)
+			})
 			for _, call := range result.Log {
 				if able && !asks && call.Region != "us-west-2" {
 					t.Errorf("a call went to %s: %s", call.Region, call.Name)

@@ -77,8 +77,8 @@ func ofActions(name string) bool {
 	if function, ok := strings.CutPrefix(name, "function:"); ok {
 		return steps.All[function] == nil
 	}
-	service, _, _ := strings.Cut(name, ":")
-	return !slices.Contains([]string{"dynamodb", "events", "s3", "sns", "states"}, service)
+	service, operation, _ := strings.Cut(name, ":")
+	return strings.HasSuffix(operation, "AccessPointRoutes") || !slices.Contains([]string{"dynamodb", "events", "s3", "sns", "states"}, service)
 }
 
 // faultsAt lists the faults at the calls and the functions that are wanted, of

@@ -24,6 +24,7 @@ func withTraffic(e *Estate, goals map[string]bool) map[string]bool {
 	_, west := e.routingCluster(controlWest)
 	_, east := e.routingCluster(controlEast)
 	goals["SetRoutingControl"] = west.State == "On" && east.State == "Off"
+	goals["SetAccessPointRoutes"] = e.AccessPoints[0].Routes[1].Holds == 100 && e.AccessPoints[0].Routes[0].Holds == 0
 	goals["SetEventSource"] = e.EventSources[1].State == "Enabled"
 	goals["SetSchedule"] = true
 	for _, s := range e.Schedules {

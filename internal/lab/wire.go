@@ -94,6 +94,9 @@ func decodeRequest(r *http.Request, body []byte) (*request, error) {
 	c := out.call
 	target := r.Header.Get("X-Amz-Target")
 	switch {
+	case known.service == "s3" && strings.HasPrefix(r.URL.Path, accessPointPath):
+		out.protocol, out.namespace = restXML, s3ControlNamespace
+		return out, decodeS3Control(r, c)
 	case known.service == "s3":
 		out.protocol = restS3
 		return out, decodeS3(r, c)
@@ -203,11 +206,15 @@ type response struct {
 }
 
 // encode writes an answer, or an error, in the protocol of the request.
-// DynamoDB adds a checksum, which its clients compare.
+// DynamoDB adds a checksum, which its clients compare, and S3 has a header of
+// its own for the request's id.
 func (r *request) encode(answer any, err error, requestID string) response {
 	out := r.encodePlain(answer, err, requestID)
 	if r.call.Service == "dynamodb" {
 		out.header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(out.body)), 10))
+	}
+	if r.call.Service == "s3" {
+		out.header.Set("X-Amz-Request-Id", requestID)
 	}
 	return out
 }
@@ -230,7 +237,7 @@ func (r *request) encodePlain(answer any, err error, requestID string) response 
 		out.body, err = cborMode.Marshal(answer)
 	case restXML:
 		out.header.Set("Content-Type", "text/xml")
-		out.body, err = encodeRestXML(r.call.Operation, answer)
+		out.body, err = encodeRestXML(r.call.Operation, r.namespace, answer)
 	case restS3:
 		return encodeS3(answer)
 	}

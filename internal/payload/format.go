@@ -131,6 +131,10 @@ var formats = map[string]format{
 		pattern: regexp.MustCompile(`^` + recoveryPattern + `controlpanel/[A-Za-z0-9-]+/routingcontrol/[A-Za-z0-9-]+$`),
 		words:   "the ARN of a routing control", example: "arn:aws:route53-recovery-control::123456789012:controlpanel/0a1b/routingcontrol/2c3d",
 	},
+	"access-point-arn": {
+		pattern: regexp.MustCompile(`^arn:aws:s3::[0-9]{12}:accesspoint/[a-z0-9]+\.mrap$`),
+		words:   "the ARN of a Multi-Region Access Point, with its alias", example: "arn:aws:s3::123456789012:accesspoint/m0a1b2c3d4e5f.mrap",
+	},
 	"safety-rule-arn": {
 		pattern: regexp.MustCompile(`^` + recoveryPattern + `controlpanel/[A-Za-z0-9-]+/safetyrule/[A-Za-z0-9-]+$`),
 		words:   "the ARN of a safety rule", example: "arn:aws:route53-recovery-control::123456789012:controlpanel/0a1b/safetyrule/4e5f",

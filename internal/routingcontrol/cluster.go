@@ -5,11 +5,7 @@ package routingcontrol
 
 import (
 	"context"
-	"hash/fnv"
-	"math/rand/v2"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/route53recoverycluster"
@@ -17,6 +13,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/endpoint"
 )
 
 // Endpoint is one of the five ways into an ARC cluster. Each endpoint is
@@ -36,21 +33,6 @@ func parseEndpoints(texts []string) []Endpoint {
 	return all
 }
 
-// shuffled gives the endpoints in an order that depends on the seed alone. AWS
-// asks for a random order, so that a dead endpoint costs not every caller its
-// time-out; a seed made of run and poll keeps one invocation repeatable.
-func shuffled(all []Endpoint, seed string) []Endpoint {
-	h := fnv.New64a()
-	h.Write([]byte(seed)) // never fails
-	all = slices.Clone(all)
-	rand.New(rand.NewPCG(h.Sum64(), 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return all
-}
-
-// patience is how long one endpoint may take to be reached, and again to
-// answer. Five silent endpoints must fit into one invocation.
-const patience = 2 * time.Second
-
 // API is every call that is made to an endpoint.
 type API interface {
 	GetRoutingControlState(context.Context, *route53recoverycluster.GetRoutingControlStateInput, ...func(*route53recoverycluster.Options)) (*route53recoverycluster.GetRoutingControlStateOutput, error)
@@ -63,7 +45,7 @@ type API interface {
 // all five; the region of the signature still tells them apart.
 func dial(f *client.Factory) func(Endpoint) API {
 	return func(e Endpoint) API {
-		return route53recoverycluster.NewFromConfig(f.Impatient(e.Region, patience), func(o *route53recoverycluster.Options) {
+		return route53recoverycluster.NewFromConfig(f.Impatient(e.Region, endpoint.Patience), func(o *route53recoverycluster.Options) {
 			if o.BaseEndpoint == nil {
 				o.BaseEndpoint = aws.String(e.URL)
 			}
@@ -77,35 +59,6 @@ type view struct {
 	states   map[string]types.RoutingControlState
 }
 
-// views is how many endpoints are asked before an answer is believed.
-const views = 2
-
-// look reads the controls at the first two endpoints that answer. An endpoint
-// that gives no answer is passed over; what it says for good, such as that a
-// control does not exist, is an error. No answer from any is one, too.
-func look(ctx context.Context, cluster func(Endpoint) API, endpoints []Endpoint, controls []string) ([]view, error) {
-	var seen []view
-	var last error
-	for _, e := range endpoints {
-		v, err := lookAt(ctx, cluster(e), e, controls)
-		switch class := action.ClassOf(err); {
-		case err == nil:
-			seen = append(seen, v)
-		case elsewhere(class):
-			last = err
-		default:
-			return nil, err
-		}
-		if len(seen) == views {
-			break
-		}
-	}
-	if len(seen) == 0 {
-		return nil, action.Errorf(action.ClassOf(last), "none of %d cluster endpoints answers; the last: %w", len(endpoints), last)
-	}
-	return seen, nil
-}
-
 func lookAt(ctx context.Context, api API, e Endpoint, controls []string) (view, error) {
 	v := view{endpoint: e, states: map[string]types.RoutingControlState{}}
 	for _, arn := range controls {
@@ -116,10 +69,4 @@ func lookAt(ctx context.Context, api API, e Endpoint, controls []string) (view, 
 		v.states[arn] = out.RoutingControlState
 	}
 	return v, nil
-}
-
-// elsewhere reports whether a failure is one of the endpoint, so that another
-// one may answer.
-func elsewhere(class action.Class) bool {
-	return class == action.Unreachable || class == action.Throttled || class == action.OutcomeUnknown
 }

@@ -14,6 +14,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/endpoint"
 	"dr-orchestrator/internal/payload"
 )
 
@@ -137,12 +138,12 @@ func evidence(seen []view) action.Evidence {
 }
 
 func (a Setting) observe(ctx context.Context, req action.Request[SetParameters]) ([]view, []Endpoint, error) {
-	endpoints := shuffled(parseEndpoints(req.Parameters.ClusterEndpoints), fmt.Sprintf("%s/%d/%d", req.Run.ID, req.Resource.Index, req.Drive.Polls))
+	endpoints := endpoint.Shuffled(parseEndpoints(req.Parameters.ClusterEndpoints), fmt.Sprintf("%s/%d/%d", req.Run.ID, req.Resource.Index, req.Drive.Polls))
 	var controls []string
 	for _, w := range req.Parameters.goal() {
 		controls = append(controls, w.arn)
 	}
-	seen, err := look(ctx, a.Cluster, endpoints, controls)
+	seen, err := endpoint.Look(endpoints, func(e Endpoint) (view, error) { return lookAt(ctx, a.Cluster(e), e, controls) })
 	return seen, endpoints, err
 }
 
@@ -156,7 +157,7 @@ func (a Setting) Preflight(ctx context.Context, req action.Request[SetParameters
 	}
 	d := decide(seen, req.Parameters.goal(), action.Asked{Now: req.Now})
 	ready := action.Readiness{Observed: d.State, Evidence: evidence(seen), Findings: d.Findings()}
-	if len(seen) < views {
+	if len(seen) < endpoint.Views {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "only the cluster endpoint in " + seen[0].endpoint.Region + " answers"})
 	}
 	if rules := req.Parameters.SafetyRulesToOverride; len(rules) > 0 && d.Move == action.MoveAct {
@@ -179,57 +180,35 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	if err != nil || d.Move != action.MoveAct {
 		return progress, err
 	}
-	at, err := a.update(ctx, req.Parameters, answeringFirst(endpoints, seen))
+	at, err := a.update(ctx, req.Parameters, endpoint.First(endpoints, answered(seen)))
 	if err == nil {
 		progress.Message = fmt.Sprintf("the endpoint in %s has taken the new states of %d routing controls", at.Region, len(req.Parameters.goal()))
 	}
 	return action.Sent(req, progress, err)
 }
 
-// answeringFirst puts the endpoints that have just answered in front.
-func answeringFirst(all []Endpoint, seen []view) []Endpoint {
-	var first []Endpoint
+// answered gives the endpoints that have just answered.
+func answered(seen []view) []Endpoint {
+	var all []Endpoint
 	for _, v := range seen {
-		first = append(first, v.endpoint)
+		all = append(all, v.endpoint)
 	}
-	for _, e := range all {
-		if !slices.Contains(first, e) {
-			first = append(first, e)
-		}
-	}
-	return first
+	return all
 }
 
-// update asks one endpoint after the other until one gives an answer. The call
-// says which states the controls are to have and not how to change them, so
-// that a second endpoint may be asked after a first one stayed silent. What a
-// later endpoint refuses says nothing then of the earlier call: the outcome is
-// unknown until the next look.
+// update sends the new states of all controls to one endpoint.
 func (a Setting) update(ctx context.Context, p SetParameters, endpoints []Endpoint) (Endpoint, error) {
 	in := &route53recoverycluster.UpdateRoutingControlStatesInput{SafetyRulesToOverride: p.SafetyRulesToOverride}
 	for _, w := range p.goal() {
 		in.UpdateRoutingControlStateEntries = append(in.UpdateRoutingControlStateEntries,
 			types.UpdateRoutingControlStateEntry{RoutingControlArn: aws.String(w.arn), RoutingControlState: w.state})
 	}
-	silent := false
-	var last error
-	for _, e := range endpoints {
+	return endpoint.Change(endpoints, func(e Endpoint) error {
 		_, err := a.Cluster(e).UpdateRoutingControlStates(ctx, in)
-		if err == nil {
-			return e, nil
+		err = action.Mutation("updating routing controls at the endpoint in "+e.Region, err)
+		if err != nil && action.ClassOf(err) == action.Conflict { // the only conflict that ARC knows
+			return action.Errorf(action.Refused, "a safety rule refuses the change: %w", err)
 		}
-		last = action.Mutation("updating routing controls at the endpoint in "+e.Region, err)
-		class := action.ClassOf(last)
-		if !elsewhere(class) {
-			if class == action.Conflict { // the only conflict that ARC knows
-				last = action.Errorf(action.Refused, "a safety rule refuses the change: %w", last)
-			}
-			break
-		}
-		silent = silent || class == action.OutcomeUnknown
-	}
-	if silent {
-		return Endpoint{}, action.Errorf(action.OutcomeUnknown, "an endpoint may have taken the change without an answer; the last said: %w", last)
-	}
-	return Endpoint{}, last
+		return err
+	})
 }
