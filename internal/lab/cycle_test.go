@@ -295,11 +295,11 @@ func (p passage) points(turn int) []int {
 	return slices.DeleteFunc(slices.Compact(all), func(at int) bool { return at < 1 || at > p.steps })
 }
 
-// How many points of a leg are taken at either end and in between, so that the
-// test ends within two minutes on four cores.
+// How many points of a leg are taken at either end and in between, beside all
+// that change something: the looks of a wait are alike.
 const (
-	atEnds  = 4
-	between = 25
+	atEnds  = 3
+	between = 12
 )
 
 // stoppedLeg runs a leg, stops it when the count of states entered and API calls
