@@ -43,6 +43,9 @@ type group struct{ zone, name, kind string }
 
 func (r Record) group() group { return group{r.Zone, normalName(r.Name), r.Type} }
 
+// identity names a group to those that keep two changes of it apart.
+func (g group) identity() string { return "dns-record/" + g.zone + "/" + g.String() }
+
 func (g group) String() string { return g.name + " " + g.kind }
 
 func (r Record) String() string {

@@ -73,10 +73,9 @@ func (p ShiftParameters) probe() probe.CheckParameters {
 		MaxLatencyMilliseconds: p.MaxLatencyMilliseconds, MinCertificateDays: p.MinCertificateDays, FollowRedirects: p.FollowRedirects}
 }
 
-// Identities names the set that traffic moves to.
+// Identities names all sets of the name, for the weights of all of them change.
 func (p ShiftParameters) Identities() []payload.Identity {
-	r := Record{Zone: p.Zone, Name: p.Name, Type: p.Type, SetIdentifier: p.SetIdentifier}
-	return []payload.Identity{{Name: "dns-record/" + p.Zone + "/" + r.String(), Parameter: "Name", Locked: true}}
+	return []payload.Identity{{Name: p.group().identity(), Parameter: "Name", Locked: true}}
 }
 
 func (p ShiftParameters) percents() []int {

@@ -34,7 +34,14 @@ const maxEntry = 180_000
 // Check finds parameters that contradict each other.
 func (p SwapParameters) Check() []payload.Issue {
 	var issues []payload.Issue
+	earlier := map[string]int{}
 	for i, r := range p.Records {
+		key := r.Zone + " " + r.String()
+		if first, twice := earlier[key]; twice {
+			issues = append(issues, payload.Issue{Parameter: fmt.Sprintf("Records/%d/Name", i), Message: fmt.Sprintf("%s is what Records/%d names already", r, first), Want: "each record set once"})
+		} else {
+			earlier[key] = i
+		}
 		issues = append(issues, r.check(func(parameter string) string { return fmt.Sprintf("Records/%d/%s", i, parameter) })...)
 	}
 	if text, err := json.Marshal(p); err == nil && len(text) > maxEntry {
@@ -43,16 +50,34 @@ func (p SwapParameters) Check() []payload.Issue {
 	return issues
 }
 
-// Identities names every record set. One of each zone is locked, for a lock is
-// a call of its own and a thousand would cost minutes: it keeps a second run of
-// the same payload away. Runs that overlap otherwise see each other's changes.
+// maxLocked is how many names an entry locks at most, beside one of each zone:
+// a lock is a call of its own, and a thousand would cost minutes.
+const maxLocked = 20
+
+// Identities names what is changed: a name and type, with all of its sets, for
+// what becomes of one set decides what another one of them may become. One name
+// of each zone is locked, which keeps a second run of the same payload away, and
+// so are names with a routing policy. Runs that overlap otherwise see each
+// other's changes.
 func (p SwapParameters) Identities() []payload.Identity {
 	first := map[string]int{}
-	all := make([]payload.Identity, len(p.Records))
+	at := map[group]int{}
+	var all []payload.Identity
+	locked := 0
 	for i, r := range p.Records {
-		all[i] = payload.Identity{Name: "dns-record/" + r.Zone + "/" + r.String(), Parameter: fmt.Sprintf("Records/%d/Name", i)}
-		if at, ok := first[r.Zone]; !ok || all[i].Name < all[at].Name {
-			first[r.Zone] = i
+		g := r.group()
+		n, known := at[g]
+		if !known {
+			n = len(all)
+			at[g] = n
+			all = append(all, payload.Identity{Name: g.identity(), Parameter: fmt.Sprintf("Records/%d/Name", i)})
+			if of, ok := first[r.Zone]; !ok || all[n].Name < all[of].Name {
+				first[r.Zone] = n
+			}
+		}
+		if r.SetIdentifier != "" && !all[n].Locked && locked < maxLocked {
+			all[n].Locked = true
+			locked++
 		}
 	}
 	for _, i := range first {

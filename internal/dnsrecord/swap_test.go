@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/payload"
 )
 
 func TestDecide(t *testing.T) {
@@ -204,22 +205,52 @@ func TestCheckOfARecord(t *testing.T) {
 	}
 }
 
-func TestIdentitiesTellRecordsApartAndLockOneOfEachZone(t *testing.T) {
+// The sets of a name are one thing: two entries that each change one of them
+// must not stand beside each other.
+func TestIdentitiesTellNamesApartAndLockThoseWithAPolicy(t *testing.T) {
 	p := SwapParameters{Records: []Record{
 		{Zone: "Z1", Name: "b.example", Type: "A"}, {Zone: "Z1", Name: "A.example.", Type: "A"}, {Zone: "Z2", Name: "b.example", Type: "A", SetIdentifier: "s"},
+		{Zone: "Z2", Name: "c.example", Type: "A"}, {Zone: "Z2", Name: "w.example", Type: "A", SetIdentifier: "s"}, {Zone: "Z2", Name: "w.example", Type: "A", SetIdentifier: "t"},
 	}}
-	var all, locked []string
-	for _, id := range p.Identities() {
-		all = append(all, id.Name)
-		if id.Locked {
-			locked = append(locked, id.Name)
+	identified := func(ids []payload.Identity) (all, locked []string) {
+		for _, id := range ids {
+			all = append(all, id.Name)
+			if id.Locked {
+				locked = append(locked, id.Name)
+			}
 		}
+		return all, locked
 	}
-	if diff := cmp.Diff([]string{"dns-record/Z1/b.example. A", "dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A s"}, all); diff != "" {
+	all, locked := identified(p.Identities())
+	if diff := cmp.Diff([]string{"dns-record/Z1/b.example. A", "dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A", "dns-record/Z2/c.example. A", "dns-record/Z2/w.example. A"}, all); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A s"}, locked); diff != "" {
+	if diff := cmp.Diff([]string{"dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A", "dns-record/Z2/w.example. A"}, locked); diff != "" {
 		t.Error(diff)
+	}
+	shift, _ := identified(ShiftParameters{Zone: "Z2", Name: "W.example", Type: "A", SetIdentifier: "u"}.Identities())
+	if shift[0] != all[4] {
+		t.Errorf("a shift of the same name is %q, want %q", shift[0], all[4])
+	}
+	// Of many names some are locked.
+	for i := range 3 * maxLocked {
+		p.Records = append(p.Records, Record{Zone: "Z3", Name: fmt.Sprintf("n%02d.example", i), Type: "A", SetIdentifier: "s"})
+	}
+	if _, locked := identified(p.Identities()); len(locked) != maxLocked+1 {
+		t.Errorf("%d names are locked", len(locked))
+	}
+}
+
+func TestARecordSetStandsOnceInAnEntry(t *testing.T) {
+	weight := func(name, set string, weight int) Record {
+		return Record{Zone: "Z1", Name: name, Type: "A", SetIdentifier: set, Weight: aws.Int(weight)}
+	}
+	if issues := (SwapParameters{Records: []Record{weight("w.example", "a", 0), weight("w.example", "b", 1)}}).Check(); len(issues) != 0 {
+		t.Errorf("two sets of a name: %v", issues)
+	}
+	issues := SwapParameters{Records: []Record{weight("w.example", "a", 0), weight("W.example.", "a", 1)}}.Check()
+	if len(issues) != 1 || issues[0].Parameter != "Records/1/Name" || !strings.Contains(issues[0].Message, "names already") {
+		t.Errorf("the same set twice: %v", issues)
 	}
 }
 

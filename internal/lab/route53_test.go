@@ -366,31 +366,88 @@ func TestTwoSwapsAtOnce(t *testing.T) {
 			for _, name := range []string{"img", "app"} {
 				z.Records = append(z.Records, &RecordSet{Name: name + ".shop.example", Type: "CNAME", TTL: number(60), Values: []RecordValue{"old.example"}})
 			}
-			clock := NewClock(Epoch)
-			a := NewAccount(estate, clock, 1, nil)
-			var got [2]report.Outcome
-			var causes [2]string
-			clock.Run(func() {
-				var runs [2]*Execution
-				for i, payload := range [][]byte{tt.first, tt.second} {
-					clock.Sleep(time.Duration(i) * tt.delay)
-					var err error
-					if runs[i], err = a.runs.start("us-west-2", MachineName(catalog.Failover), fmt.Sprintf("operator-%d", i), payload); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-				for i, e := range runs {
-					e.ended.Wait(0)
-					result, err := a.result(e)
-					if err != nil {
-						t.Error(err)
-					}
-					got[i], causes[i] = result.Outcome, result.Cause
-				}
-			})
+			results := twoRuns(t, estate, tt.first, tt.second, tt.delay)
+			got := [2]report.Outcome{results[0].Outcome, results[1].Outcome}
 			if got != tt.want {
-				t.Errorf("%v, want %v: %q", got, tt.want, causes)
+				t.Errorf("%v, want %v: %q, %q", got, tt.want, results[0].Cause, results[1].Cause)
+			}
+		})
+	}
+}
+
+// twoRuns starts two executions in us-west-2, the second after a delay.
+func twoRuns(t *testing.T, estate *Estate, first, second []byte, delay time.Duration) [2]Result {
+	t.Helper()
+	clock := NewClock(Epoch)
+	a := NewAccount(estate, clock, 1, nil)
+	var results [2]Result
+	clock.Run(func() {
+		var runs [2]*Execution
+		for i, payload := range [][]byte{first, second} {
+			clock.Sleep(time.Duration(i) * delay)
+			var err error
+			if runs[i], err = a.runs.start("us-west-2", MachineName(catalog.Failover), fmt.Sprintf("operator-%d", i), payload); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		for i, e := range runs {
+			e.ended.Wait(0)
+			var err error
+			if results[i], err = a.result(e); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return results
+}
+
+// weighing is a SwapDNS entry that gives one set of a name a weight.
+func weighing(set string, weight int) string {
+	return fmt.Sprintf(`{"resourceType":"SwapDNS","resourceName":"Weigh %s","parameters":{"Records":[{"Zone":"%s","Name":"www.shop.example","Type":"A","SetIdentifier":"%s","Weight":%d}]}}`, set, shopZone, set, weight)
+}
+
+// shifting is a ShiftTraffic entry to a set of a name.
+func shifting(name, set string) string {
+	return fmt.Sprintf(`{"resourceType":"ShiftTraffic","resourceName":"Shift to %s","parameters":{"Zone":"%s","Name":"%s","Type":"A","SetIdentifier":"%s","Steps":"50,100","HoldSeconds":0}}`, set, shopZone, name, set)
+}
+
+func layerOf(resources ...string) []byte {
+	return []byte(`{"StatePayload":[{"layer":1,"resources":[` + strings.Join(resources, ",") + `]}]}`)
+}
+
+// Each of two changes of one name may be right by itself, and both together
+// leave it without any weight, or fight: two entries are refused as the payload
+// is read, and of two runs the second one.
+func TestTheSetsOfANameBelongToOneEntryAndOneRun(t *testing.T) {
+	other := `{"resourceType":"SwapDNS","resourceName":"Another","parameters":{"Records":[{"Zone":"` + shopZone + `","Name":"api.shop.example","Type":"A","SetIdentifier":"second","Values":["198.51.100.21"]}]}}`
+	halves := func() *Estate {
+		e := DefaultEstate()
+		record(e, shopZone, "www.shop.example. A us-east-1").Weight, record(e, shopZone, "www.shop.example. A us-west-2").Weight = number(50), number(50)
+		return e
+	}
+	for _, tt := range []struct {
+		name          string
+		first, second string
+		apart         bool
+	}{
+		{"both weights to zero", weighing("us-east-1", 0), weighing("us-west-2", 0), false},
+		{"a shift beside a swap of its sibling", shifting("www.shop.example", "us-west-2"), weighing("us-east-1", 7), false},
+		{"shifts against each other", shifting("www.shop.example", "us-west-2"), shifting("WWW.shop.example.", "us-east-1"), false},
+		{"another name", weighing("us-east-1", 0), other, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			result := runLab(t, Options{Payload: layerOf(tt.first, tt.second), Estate: halves(), Faults: faultsOf(t, "stale@route53:ListResourceRecordSets#5")})
+			if refused := result.Outcome == report.FailedClean && len(result.Problems) == 1 && total(result.Mutations) == 0; refused == tt.apart || tt.apart && result.Outcome != report.Succeeded {
+				t.Errorf("in one layer: %s with %v and %v: %s", result.Outcome, result.Problems, result.Mutations, result.Cause)
+			}
+			runs := twoRuns(t, halves(), layerOf(tt.first), layerOf(tt.second), time.Second)
+			second := report.Refused
+			if tt.apart {
+				second = report.Succeeded
+			}
+			if runs[0].Outcome != report.Succeeded || runs[1].Outcome != second || !tt.apart && !strings.Contains(runs[1].Cause, "operator-0") {
+				t.Errorf("as two runs: %s and %s: %q, %q", runs[0].Outcome, runs[1].Outcome, runs[0].Cause, runs[1].Cause)
 			}
 		})
 	}
