@@ -51,6 +51,26 @@ func (b batch) digest() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// digests tell what the batches were, for a later look at the same payload.
+func digests(all []batch) string {
+	texts := make([]string, len(all))
+	for i, b := range all {
+		texts[i] = b.digest()
+	}
+	return strings.Join(texts, " ")
+}
+
+// planned gives the digest that the preflight saw of each batch; empty where it
+// left none. Batches are laid out by what is in the records, so that another
+// number of them is a change, too.
+func planned(seen string, all []batch) []string {
+	texts := strings.Fields(seen)
+	if seen != "" && len(texts) != len(all) {
+		return slices.Repeat([]string{"laid out otherwise"}, len(all))
+	}
+	return append(texts, make([]string, len(all)-len(texts))...)
+}
+
 // batches lays the records of a payload out as calls: those of a zone in one,
 // as far as Route 53 takes them. The sets of one name and type stay together,
 // since a role or a share of traffic that moves from one to the other must not
@@ -173,22 +193,28 @@ const (
 // note is what this run knows of a batch beside what can be observed.
 type note struct {
 	asked  action.Asked
-	seen   string // empty: this run has not looked before, or does not know
+	seen   string // empty: neither the preflight nor this run has looked before, or what they saw is lost
 	fresh  bool   // this is the first look, and no call of this run may have changed anything
 	change string
 	synced bool
 	since  time.Time
 }
 
-func readNote[P any](req action.Request[P], b batch) note {
+// readNote reads the notes about a batch. What the preflight saw of it stands in
+// for what this run saw first: an invocation that ends in an error leaves no
+// notes, and someone else may have come between the two.
+func readNote[P any](req action.Request[P], b batch, planned string) note {
 	n := note{
 		asked: req.Asked(b.step), seen: req.Drive.Memo[b.step+memoSeen], change: req.Drive.Memo[b.step+memoChange],
 		synced: req.Drive.Memo[b.step+memoSynced] != "",
 	}
 	n.since, _ = timeOf(req.Drive.Memo[b.step+memoSince])
 	n.fresh = n.seen == "" && req.Drive.Changed == action.ChangeNo && req.Drive.InterruptedAt == nil
-	if n.fresh && b.wanted() {
+	switch {
+	case n.fresh && b.wanted() && (planned == "" || planned == b.digest()):
 		n.seen = seenWanted
+	case n.seen == "":
+		n.seen = planned
 	}
 	return n
 }
@@ -281,7 +307,7 @@ func decideUnwanted(b batch, n note, status *string) action.Decision {
 		if !n.asked.Requested.IsZero() {
 			return action.Fail(action.Conflict, action.StateUnderWay, "changed by someone else", "records of hosted zone %s were changed by someone else after this run changed them", b.zone)
 		}
-		return action.Fail(action.Refused, action.StateReady, "changed by someone else", "records of hosted zone %s were changed by someone else since this run first looked", b.zone)
+		return action.Fail(action.Refused, action.StateReady, "changed by someone else", "records of hosted zone %s were changed by someone else since this run was planned", b.zone)
 	}
 	if n.change != "" && status == nil {
 		return action.Look(action.PhaseInvisible)

@@ -145,14 +145,14 @@ func decideShift(r ramp, n *shiftNote, status *string) action.Decision {
 	case r.lost && moved || r.lost && !n.asked.Requested.IsZero():
 		return action.Fail(action.Conflict, action.StateUnderWay, "changed by someone else", "the weights %v are neither those of a step nor those at the start, %v: someone else has changed them", r.now, n.first)
 	case r.lost:
-		return action.Fail(action.Refused, state, "changed by someone else", "the weights %v were changed by someone else since this run first saw %v", r.now, n.first)
+		return action.Fail(action.Refused, state, "changed by someone else", "the weights %v were changed by someone else since this run was planned with %v", r.now, n.first)
 	case n.back != "" && !n.decided:
 		// Were the call back to go without an answer, the ramp would begin anew.
 		return action.WaitFinal(state, "noting failure", "%s", n.back)
 	case n.back != "":
 		return decideBack(r, n, state, status)
 	}
-	if r.at >= 0 && !(n.fresh && r.at == len(r.steps)-1) {
+	if r.at >= 0 && !(n.fresh && r.at == len(r.steps)-1 && maps.Equal(r.now, n.first)) {
 		if d, ok := settled(n, status, fmt.Sprintf("%d %% of the traffic at %s", r.steps[r.at], r.target)); !ok {
 			return d
 		}

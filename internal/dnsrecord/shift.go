@@ -153,7 +153,11 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: action.StateReady, Evidence: action.Evidence{"weights": now}}
+	seen, err := json.Marshal(now)
+	if err != nil {
+		return action.Readiness{}, action.Errorf(action.Internal, "the weights cannot be noted: %w", err)
+	}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: action.Evidence{"weights": now}, Seen: string(seen)}
 	switch {
 	case r.at == len(r.steps)-1:
 		ready.Observed = action.StateDone
@@ -232,7 +236,7 @@ func reweigh(zone string, sets []types.ResourceRecordSet, goal weights, comment 
 
 // The notes of a shift.
 const (
-	memoFirst    = "first"    // the weights when this run first looked, as JSON
+	memoFirst    = "first"    // the weights when this run was planned, or first looked, as JSON
 	memoFailures = "failures" // how often in a row the target did not answer
 	memoBack     = "back"     // why traffic goes back
 	stepBack     = "back "
@@ -258,8 +262,10 @@ type shiftNote struct {
 func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote, error) {
 	m := req.Drive.Memo
 	n := &shiftNote{first: now, back: m[memoBack], decided: m[memoBack] != "", hold: time.Duration(req.Parameters.HoldSeconds) * time.Second, now: req.Now}
-	if text := m[memoFirst]; text != "" {
-		n.noted, n.first = true, nil
+	n.noted = m[memoFirst] != ""
+	// What the preflight saw counts as seen first: someone may have come since.
+	if text := cmp.Or(m[memoFirst], req.Resource.Seen); text != "" {
+		n.first = nil
 		if err := json.Unmarshal([]byte(text), &n.first); err != nil {
 			return nil, action.Errorf(action.Internal, "the weights noted are no weights: %w", err)
 		}

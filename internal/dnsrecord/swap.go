@@ -131,7 +131,7 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all)}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all), Seen: digests(all)}
 	wanted := 0
 	for _, b := range all {
 		for _, fault := range b.faults {
@@ -164,8 +164,9 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 	}
 	notes := make([]note, len(all))
 	memo := map[string]string{}
+	before := planned(req.Resource.Seen, all)
 	for i, b := range all {
-		notes[i] = readNote(req, b)
+		notes[i] = readNote(req, b, before[i])
 		maps.Copy(memo, notes[i].first(b))
 	}
 	decisions := make([]action.Decision, len(all))
@@ -213,9 +214,14 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		progress.Memo = memo
 		return progress, nil
 	}
+	kept := maps.Clone(memo)
 	maps.Copy(memo, progress.Memo)
 	progress.Memo = memo
-	return a.change(ctx, req, all[at], progress)
+	progress, err = a.change(ctx, req, all[at], progress)
+	if progress.Contended { // the notes of the call are gone with it, those of the look must not be
+		maps.Copy(progress.Memo, kept)
+	}
+	return progress, err
 }
 
 const (

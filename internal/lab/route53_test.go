@@ -452,3 +452,52 @@ func TestTheSetsOfANameBelongToOneEntryAndOneRun(t *testing.T) {
 		})
 	}
 }
+
+// A run that waits for its databases does not overwrite what somebody else has
+// put into its records meanwhile; what he does to others is none of its business.
+func TestAChangeBetweenPlanAndCallIsNotOverwritten(t *testing.T) {
+	promotion := `{"layer":1,"resources":[{"resourceType":"PromoteRDSReadReplica","resourceName":"Promote","parameters":{"RDSInstanceIdentifier":"rds-mysql-instance-usw2","TargetClusterIdentifier":"arn:aws:rds:us-west-2:111122223333:db:rds-mysql-instance-usw2"}}]}`
+	cname := func(name, value string) string {
+		return fmt.Sprintf(`{"Zone":"%s","Name":"%s.shop.example","Type":"CNAME","Values":["%s"]}`, shopZone, name, value)
+	}
+	swap := func(layer int, records ...string) string {
+		return fmt.Sprintf(`{"layer":%d,"resources":[{"resourceType":"SwapDNS","resourceName":"Swap","parameters":{"Records":[%s]}}]}`, layer, strings.Join(records, ","))
+	}
+	long := []byte(`{"StatePayload":[` + promotion + `,` + swap(2, cname("db", "mine.example")) + `]}`)
+	for _, tt := range []struct {
+		name   string
+		others []string
+		want   report.Outcome
+		value  string
+	}{
+		{"the same record", []string{cname("app", "theirs.example"), cname("db", "theirs.example")}, report.FailedDirty, "theirs.example"},
+		{"another record", []string{cname("app", "theirs.example")}, report.Succeeded, "mine.example"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			estate := DefaultEstate()
+			z := estate.zone(shopZone)
+			z.Records = append(z.Records, &RecordSet{Name: "app.shop.example", Type: "CNAME", TTL: number(60), Values: []RecordValue{"old.example"}})
+			runs := twoRuns(t, estate, long, []byte(`{"StatePayload":[`+swap(1, tt.others...)+`]}`), 20*time.Second)
+			got := record(runs[0].Final, shopZone, "db.shop.example. CNAME ").Values[0]
+			if runs[0].Outcome != tt.want || runs[1].Outcome != report.Succeeded || string(got) != tt.value || strings.Contains(runs[0].Cause, "changed by someone else since this run was planned") != (tt.want != report.Succeeded) {
+				t.Errorf("%s and %s with %s, want %s with %s: %q, %q", runs[0].Outcome, runs[1].Outcome, got, tt.want, tt.value, runs[0].Cause, runs[1].Cause)
+			}
+		})
+	}
+}
+
+// The same payload again goes on where a run was ended between two zones.
+func TestASwapThatWasEndedGoesOn(t *testing.T) {
+	ended := runLab(t, Options{Payload: twoZones(), Estate: recovered(60), Faults: faultsOf(t, "dead@region:us-east-1#7-")})
+	if ended.Outcome != report.FailedDirty || total(ended.Mutations) != 1 {
+		t.Fatalf("%s with %v: %s", ended.Outcome, ended.Mutations, ended.Cause)
+	}
+	ended.Final.ZoneChanges = nil // it has spread since
+	for _, z := range ended.Final.Zones {
+		z.Published = nil
+	}
+	again := runLab(t, Options{Payload: twoZones(), Estate: ended.Final})
+	if again.Outcome != report.Succeeded || total(again.Mutations) != 1 || !swapped(again.Final) {
+		t.Errorf("%s with %v: %s", again.Outcome, again.Mutations, again.Cause)
+	}
+}
