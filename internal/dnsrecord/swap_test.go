@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -410,6 +411,39 @@ func TestCheckNameServers(t *testing.T) {
 			if _, told := progress.Evidence["nameServersUnanswered"]; tt.status == action.Done && told != (len(tt.answers) < 2) {
 				t.Errorf("evidence %v", progress.Evidence)
 			}
+		})
+	}
+}
+
+// Where nothing comes back from port 53, each question costs its second, and the
+// look still ends: what was not asked is told, and the zones are read however
+// late it is.
+func TestNameServersThatAreAllSilentHoldNothingUp(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		zones int
+		left  bool
+	}{{"a zone", 1, false}, {"six zones", 6, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := SwapParameters{CheckNameServers: true}
+				for i := range tt.zones {
+					p.Records = append(p.Records, Record{Zone: fmt.Sprintf("Z%d", i), Name: "db.example", Type: "A", Values: []string{"192.0.2.1"}})
+				}
+				ask := func(ctx context.Context, _, _, _ string) ([]string, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				z := &zones{page: 300, servers: 2, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
+				begun := time.Now()
+				progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{}))
+				if took := time.Since(begun); err != nil || progress.Status != action.Done || took > lookTime {
+					t.Fatalf("%s after %s: %v", progress.Status, took, err)
+				}
+				if got := fmt.Sprint(progress.Evidence["nameServers"]); !strings.HasPrefix(got, "0 answers") || strings.Contains(got, " 0 record sets") == tt.left {
+					t.Errorf("evidence %v", progress.Evidence)
+				}
+			})
 		})
 	}
 }
