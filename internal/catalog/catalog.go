@@ -242,7 +242,7 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets", "route53:GetHostedZone"}, Resources: []string{anyZone}},
 			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
-			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyInstance}},
+			{Actions: []string{"rds:DescribeDBInstances", "rds:DescribeDBClusters"}, Resources: []string{anyInstance, localCluster}},
 			{Actions: []string{"rds:DescribeGlobalClusters"}, Resources: []string{anyGlobalCluster}},
 		},
 	},
@@ -254,6 +254,8 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"}, Resources: []string{anyZone}},
 			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
+			{Actions: []string{"rds:DescribeDBInstances", "rds:DescribeDBClusters"}, Resources: []string{anyInstance, localCluster}},
+			{Actions: []string{"rds:DescribeGlobalClusters"}, Resources: []string{anyGlobalCluster}},
 		},
 	},
 	{

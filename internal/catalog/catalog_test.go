@@ -131,7 +131,7 @@ var interfaces = map[string]map[string]reflect.Type{
 	"SetSchedule":          {"events": reflect.TypeFor[schedule.Rules](), "scheduler": reflect.TypeFor[schedule.Schedules]()},
 	"SetRoutingControl":    {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
 	"SwapDNS":              {"route53": reflect.TypeFor[dnsrecord.API](), "rds": reflect.TypeFor[dnsrecord.Databases]()},
-	"ShiftTraffic":         {"route53": reflect.TypeFor[dnsrecord.ShiftAPI]()},
+	"ShiftTraffic":         {"route53": reflect.TypeFor[dnsrecord.ShiftAPI](), "rds": reflect.TypeFor[dnsrecord.Databases]()},
 }
 
 // implied is what AWS asks of the caller beside the calls themselves: on what

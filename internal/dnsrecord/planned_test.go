@@ -3,7 +3,10 @@ package dnsrecord
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/aws-sdk-go-v2/service/route53/types"
 
 	"dr-orchestrator/internal/action"
@@ -111,6 +114,35 @@ func TestAShiftStartsFromThePlan(t *testing.T) {
 			progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
 			if (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class || progress.Memo[memoFirst] != tt.first && tt.class == "" || len(z.changes) > 0 || progress.Status == action.Done {
 				t.Errorf("%v with memo %v and %d calls, want %q", err, progress.Memo, len(z.changes), tt.class)
+			}
+		})
+	}
+}
+
+// A database that no longer writes is a target that does not answer: it is
+// looked at again for a while, and then traffic goes back.
+func TestAShiftGoesBackFromADatabaseThatDoesNotWrite(t *testing.T) {
+	writer, replica := databases{instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}, databases{instance: &rdstypes.DBInstance{ReadReplicaSourceDBInstanceIdentifier: aws.String("s")}}
+	for _, tt := range []struct {
+		name     string
+		api      databases
+		failures string
+		unmet    time.Duration
+		back     string
+	}{
+		{"writes", writer, "2", unmetTime, ""},
+		{"not for the third time", replica, "1", unmetTime, ""},
+		{"not for long enough", replica, "2", unmetTime - time.Second, ""},
+		{"does not write", replica, "2", unmetTime, "rds-instance/i in us-west-2 is a replica 3 times in a row"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := &zones{page: 300, sets: []types.ResourceRecordSet{weighted("www.example", "east", 180, "192.0.2.1"), weighted("www.example", "west", 20, "192.0.2.2")}}
+			req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Now: noon,
+				Parameters: ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}, HoldSeconds: 600, Requires: []string{"rds-instance/i"}},
+				Drive: action.Drive{Changed: action.ChangeYes, Memo: map[string]string{memoFirst: `{"east":100,"west":0}`, memoFailures: tt.failures, memoUnmet: noon.Add(-tt.unmet).Format(time.RFC3339), "10% since": noon.Format(time.RFC3339)}}}
+			progress, err := Shift{Route53: z, Databases: tt.api}.Reconcile(t.Context(), req)
+			if err != nil || progress.Memo[memoBack] != tt.back || len(z.changes) > 0 || (progress.Memo[memoFailures] == "0") != (progress.Memo[memoUnmet] == "") {
+				t.Errorf("memo %v, %v, want back %q", progress.Memo, err, tt.back)
 			}
 		})
 	}

@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/route53/types"
 
@@ -30,6 +32,7 @@ type ShiftParameters struct {
 	SetIdentifier string   `param:"required" doc:"The set that traffic moves to."`
 	Steps         []string `format:"percent" default:"10,50,100" doc:"Shares of the traffic in percent, rising; the other sets keep their proportion in the rest."`
 	HoldSeconds   int      `min:"0" max:"3600" default:"300" doc:"Seconds from the moment when all name servers have a step to the next step."`
+	Requires      []string `format:"requirement" doc:"Databases that must take writes in the region of the run, as long as traffic moves: rds-instance/ID, rds-cluster/ID, global-cluster/ID. If one does not, traffic goes back."`
 	Probe         string   `format:"probe-url" doc:"What must answer all the while: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, traffic goes back."`
 
 	// What a probe wants, by the names that CheckEndpoint has for it.
@@ -106,14 +109,15 @@ type Prober interface {
 
 // Shift moves traffic between weighted record sets, in steps.
 type Shift struct {
-	Route53 ShiftAPI
-	Prober  Prober
+	Route53   ShiftAPI
+	Databases Databases
+	Prober    Prober
 }
 
 // NewShift wires the action to AWS.
 func NewShift(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[ShiftParameters]{
-		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
+		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
 	}
 }
 
@@ -165,12 +169,16 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 		ready.Observed = action.StateUnderWay
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%d %% of the traffic are at %s already: the shift goes on from there", r.steps[r.at], p.SetIdentifier)})
 	}
-	if p.Probe != "" {
+	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	for _, w := range why {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved before it takes writes there"})
+	}
+	if err == nil && p.Probe != "" {
 		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
 			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no traffic is moved before it does (%v)", p.Probe, err)})
 		}
 	}
-	return ready, nil
+	return ready, err
 }
 
 // Reconcile takes the next step of the shift.
@@ -189,8 +197,10 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 	if err != nil {
 		return action.Progress{}, err
 	}
-	if n.back == "" && p.Probe != "" {
-		n.probe(a.Prober.Probe(ctx, p.probe()))
+	if n.back == "" {
+		if err := a.serves(ctx, req, n); err != nil {
+			return action.Progress{}, err
+		}
 	}
 	n.enter(req, &r)
 	d := decideShift(r, n, nil)
@@ -249,6 +259,8 @@ type shiftNote struct {
 	fresh    bool // this is the first look, and no call of this run may have changed anything
 	began    bool // a call of this run may have changed something
 	failures int
+	why      string    // of the last failure
+	unmet    time.Time // since when a requirement does not hold
 	back     string
 	decided  bool         // that traffic goes back is safe in the memo
 	asked    action.Asked // of the call that is next
@@ -271,6 +283,7 @@ func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote
 		}
 	}
 	n.failures, _ = strconv.Atoi(m[memoFailures])
+	n.unmet, _ = timeOf(m[memoUnmet])
 	n.began = req.Drive.Changed != action.ChangeNo
 	n.fresh = !n.noted && !n.began && req.Drive.InterruptedAt == nil
 	return n, nil
@@ -278,8 +291,8 @@ func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote
 
 // enter fills in the notes about the calls before and after where the ramp is.
 func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
-	if n.back == "" && n.failures >= maxFailures {
-		n.back = fmt.Sprintf("%s did not answer %d times in a row", req.Parameters.Probe, n.failures)
+	if n.back == "" && n.failures >= maxFailures && (n.unmet.IsZero() || req.Now.Sub(n.unmet) >= unmetTime) {
+		n.back = fmt.Sprintf("%s %d times in a row", n.why, n.failures)
 	}
 	next := r.next()
 	switch {
@@ -297,10 +310,29 @@ func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
 	n.since, _ = timeOf(req.Drive.Memo[n.key+memoSince])
 }
 
-func (n *shiftNote) probe(err error) {
-	if n.failures++; err == nil {
-		n.failures = 0
+// serves notes whether the target can take traffic: its databases, as RDS shows
+// them, and what it answers.
+func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], n *shiftNote) error {
+	p := req.Parameters
+	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	if err != nil {
+		return err
 	}
+	n.failures++
+	if len(why) > 0 {
+		n.why = strings.Join(why, "; ")
+		if n.unmet.IsZero() {
+			n.unmet = req.Now
+		}
+		return nil
+	}
+	n.unmet = time.Time{}
+	if p.Probe == "" || a.Prober.Probe(ctx, p.probe()) == nil {
+		n.failures = 0
+		return nil
+	}
+	n.why = p.Probe + " did not answer"
+	return nil
 }
 
 // memo is what of the notes must come back.
@@ -309,7 +341,10 @@ func (n *shiftNote) memo() map[string]string {
 	if err != nil {
 		return nil // a map of numbers
 	}
-	memo := map[string]string{memoFirst: string(first), memoFailures: strconv.Itoa(n.failures), memoBack: n.back}
+	memo := map[string]string{memoFirst: string(first), memoFailures: strconv.Itoa(n.failures), memoBack: n.back, memoUnmet: ""}
+	if !n.unmet.IsZero() {
+		memo[memoUnmet] = n.unmet.Format(time.RFC3339)
+	}
 	if !n.since.IsZero() {
 		memo[n.key+memoSince] = n.since.Format(time.RFC3339)
 	}

@@ -23,7 +23,7 @@ import (
 // SwapParameters are the parameters of SwapDNS.
 type SwapParameters struct {
 	Records          []Record `param:"required" doc:"The record sets to change, of one or more hosted zones. Those of one zone change together."`
-	Requires         []string `json:",omitempty" format:"requirement" doc:"Databases that must take writes in the region of the run before anything is changed: rds-instance/ID, global-cluster/ID."`
+	Requires         []string `json:",omitempty" format:"requirement" doc:"Databases that must take writes in the region of the run, before anything is changed and at the end: rds-instance/ID, rds-cluster/ID, global-cluster/ID."`
 	CheckNameServers bool     `json:",omitempty" doc:"Ask the name servers of the zones, too, and end only when none of them contradicts."`
 }
 
@@ -141,16 +141,17 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 			wanted++
 		}
 	}
+	until := "no record is changed before it takes writes there"
 	switch {
 	case wanted == len(all):
 		ready.Observed = action.StateDone
-		return ready, nil
+		until = "the records lead there already, and the run does not succeed before it takes writes"
 	case wanted > 0:
 		ready.Observed = action.StateBusy
 	}
 	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
 	for _, w := range why {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no record is changed before it takes writes there"})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": " + until})
 	}
 	return ready, err
 }
@@ -194,9 +195,9 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		d.State = action.StateUnderWay
 	}
 	seen := evidence(all)
-	if d.Move == action.MoveAct {
+	if d.Move == action.MoveAct || d.Move == action.MoveFinish {
 		var gate map[string]string
-		if d, gate, err = a.gate(ctx, req, d); err != nil {
+		if d, gate, err = a.gate(ctx, req, d, moved(all, notes) || req.Drive.Changed.Happened()); err != nil {
 			return action.Progress{}, err
 		}
 		maps.Copy(memo, gate)
@@ -230,10 +231,15 @@ const (
 	// again: the layer before has proved it, and a describe may show the state
 	// from before.
 	unmetTime = 20 * time.Second
+	// lateTime is the same once records lead there: nothing is gained by an end
+	// in haste, and a database that reboots comes back.
+	lateTime = 5 * time.Minute
 )
 
-// gate keeps traffic from a side that does not take writes.
-func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d action.Decision) (action.Decision, map[string]string, error) {
+// gate keeps traffic from a side that does not take writes, and a run from
+// calling it a success that traffic is there. moved says that this run may have
+// brought it there.
+func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d action.Decision, moved bool) (action.Decision, map[string]string, error) {
 	why, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
 	if err != nil {
 		return d, nil, err
@@ -242,6 +248,12 @@ func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d ac
 	switch {
 	case len(why) == 0:
 		return d, map[string]string{memoUnmet: ""}, nil
+	case known && d.Move == action.MoveFinish && moved:
+		if req.Now.Sub(since) >= lateTime {
+			return action.Fail(action.Terminal, action.StateUnderWay, "not writable", "the records read as wanted, and lead to a side that does not take writes: %s", strings.Join(why, "; ")), nil, nil
+		}
+	case known && req.Now.Sub(since) >= unmetTime && d.Move == action.MoveFinish:
+		return action.Fail(action.Refused, d.State, "not writable", "the records read as wanted since before this run, and lead to a side that does not take writes: %s; nothing was changed", strings.Join(why, "; ")), nil, nil
 	case known && req.Now.Sub(since) >= unmetTime:
 		return action.Fail(action.Refused, d.State, "not writable", "no traffic is moved to a side that does not take writes: %s", strings.Join(why, "; ")), nil, nil
 	case !known:

@@ -3,6 +3,7 @@ package dnsrecord
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -286,9 +287,10 @@ func TestReconcileMakesOneCallAndKeepsItsID(t *testing.T) {
 	}
 }
 
-// databases answers with one instance or one global cluster.
+// databases answers with one instance, cluster and global cluster.
 type databases struct {
 	instance *rdstypes.DBInstance
+	cluster  *rdstypes.DBCluster
 	global   *rdstypes.GlobalCluster
 	err      error
 }
@@ -301,12 +303,27 @@ func (d databases) DescribeDBInstances(context.Context, *rds.DescribeDBInstances
 	return out, d.err
 }
 
+func (d databases) DescribeDBClusters(context.Context, *rds.DescribeDBClustersInput, ...func(*rds.Options)) (*rds.DescribeDBClustersOutput, error) {
+	out := &rds.DescribeDBClustersOutput{}
+	if d.cluster != nil {
+		out.DBClusters = append(out.DBClusters, *d.cluster)
+	}
+	return out, d.err
+}
+
 func (d databases) DescribeGlobalClusters(context.Context, *rds.DescribeGlobalClustersInput, ...func(*rds.Options)) (*rds.DescribeGlobalClustersOutput, error) {
 	out := &rds.DescribeGlobalClustersOutput{}
 	if d.global != nil {
 		out.GlobalClusters = append(out.GlobalClusters, *d.global)
 	}
 	return out, d.err
+}
+
+func clusterIn(region string) *rdstypes.DBCluster {
+	return &rdstypes.DBCluster{
+		DBClusterArn: aws.String("arn:aws:rds:" + region + ":111122223333:cluster:c"), Status: aws.String("available"),
+		DBClusterMembers: []rdstypes.DBClusterMember{{DBInstanceIdentifier: aws.String("i"), IsClusterWriter: aws.Bool(true)}, {DBInstanceIdentifier: aws.String("j")}},
+	}
 }
 
 func TestRequires(t *testing.T) {
@@ -323,8 +340,21 @@ func TestRequires(t *testing.T) {
 		if to != nil {
 			g.FailoverState = &rdstypes.FailoverState{Status: "failing-over", ToDbClusterArn: to}
 		}
-		return databases{global: g}
+		return databases{global: g, cluster: clusterIn("us-west-2"), instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}
 	}
+	// with is a database in which something of it is otherwise.
+	with := func(d databases, change func(d *databases)) databases {
+		change(&d)
+		return d
+	}
+	alone := databases{cluster: clusterIn("us-west-2"), instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}
+	member := func(writer string) databases {
+		return with(global(writer, "available", nil), func(d *databases) { d.cluster.GlobalClusterIdentifier = aws.String("g") })
+	}
+	rebooting := func(d *databases) { d.instance.DBInstanceStatus = aws.String("rebooting") }
+	stopped := func(d *databases) { d.cluster.Status = aws.String("stopped") }
+	headless := func(d *databases) { d.cluster.DBClusterMembers = nil }
+	readers := func(d *databases) { d.cluster.DBClusterMembers[0].IsClusterWriter = aws.Bool(false) }
 	for _, tt := range []struct {
 		name, requirement string
 		api               databases
@@ -347,6 +377,20 @@ func TestRequires(t *testing.T) {
 		{"no writer", "global-cluster/g", global("", "available", nil), "has no writer", ""},
 		{"failing over", "global-cluster/g", global("us-west-2", "available", aws.String("arn")), "is failing-over", ""},
 		{"modifying", "global-cluster/g", global("us-west-2", "modifying", nil), "is modifying", ""},
+		{"cluster of the writer stopped", "global-cluster/g", with(global("us-west-2", "available", nil), stopped), "is stopped", ""},
+		{"writer here without an instance", "global-cluster/g", with(global("us-west-2", "available", nil), headless), "no instance that writes", ""},
+		{"writer here reboots", "global-cluster/g", with(global("us-west-2", "available", nil), rebooting), "which is rebooting", ""},
+		{"cluster alone", "rds-cluster/c", alone, "", ""},
+		{"cluster backs up", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, func(d *databases) { d.cluster.Status = aws.String("backing-up") }), "", ""},
+		{"cluster stopped", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, stopped), "is stopped", ""},
+		{"cluster of readers", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, readers), "no instance that writes", ""},
+		{"cluster whose writer reboots", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: &rdstypes.DBInstance{}}, rebooting), "which is rebooting", ""},
+		{"cluster replicates", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, func(d *databases) { d.cluster.ReplicationSourceIdentifier = aws.String("arn") }), "replicates from", ""},
+		{"cluster is the writer", "rds-cluster/c", member("us-west-2"), "", ""},
+		{"cluster is a member that reads", "rds-cluster/c", member("us-east-1"), "read-only member", ""},
+		{"its global cluster fails over", "rds-cluster/c", with(global("us-west-2", "available", aws.String("arn")), func(d *databases) { d.cluster.GlobalClusterIdentifier = aws.String("g") }), "is failing-over", ""},
+		{"no cluster", "rds-cluster/c", databases{}, "", action.NotFound},
+		{"no instance of the cluster", "rds-cluster/c", databases{cluster: clusterIn("us-west-2")}, "", action.NotFound},
 		{"no global cluster", "global-cluster/g", databases{}, "", action.NotFound},
 		{"global cluster not asked", "global-cluster/g", databases{err: coded("InternalFailure")}, "", action.Unreachable},
 	} {
@@ -375,6 +419,47 @@ func TestRequires(t *testing.T) {
 				t.Errorf("at first: %v, memo %v, %d calls", err, progress.Memo, len(z.changes))
 			}
 		})
+	}
+}
+
+// A run does not end as a success with records that lead to a side that does not
+// take writes, whoever brought them there.
+func TestRequiresHoldsAtTheEnd(t *testing.T) {
+	p := SwapParameters{Requires: []string{"rds-instance/i"}, Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
+	z := &zones{page: 300, status: types.ChangeStatusInsync, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "new.example")}}
+	writer, replica := databases{instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}, databases{instance: &rdstypes.DBInstance{ReadReplicaSourceDBInstanceIdentifier: aws.String("s")}}
+	since := func(d time.Duration, more map[string]string) map[string]string {
+		memo := map[string]string{memoUnmet: noon.Add(-d).Format(time.RFC3339)}
+		maps.Copy(memo, more)
+		return memo
+	}
+	ours := map[string]string{"Z1/0 change": "C1", "Z1/0 seen": "before", "Z1/0 requestedAt": noon.Add(-time.Minute).Format(time.RFC3339)}
+	for _, tt := range []struct {
+		name   string
+		api    databases
+		drive  action.Drive
+		status action.Status
+		class  action.Class
+	}{
+		{"as wanted before, writes", writer, action.Drive{}, action.Done, ""},
+		{"as wanted before, a replica at first", replica, action.Drive{}, action.InProgress, ""},
+		{"as wanted before, still a replica", replica, action.Drive{Memo: since(unmetTime, nil)}, "", action.Refused},
+		{"changed by this run, writes", writer, action.Drive{Changed: action.ChangeYes, Memo: ours}, action.Done, ""},
+		{"changed by this run, no longer writes", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime-time.Second, ours)}, action.InProgress, ""},
+		{"changed by this run, writes no more", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime, ours)}, "", action.Terminal},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			progress, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, tt.drive))
+			if (err == nil) != (tt.class == "") || err == nil && progress.Status != tt.status || err != nil && action.ClassOf(err) != tt.class || len(z.changes) > 0 {
+				t.Errorf("%s, %v, want %s, %s", progress.Status, err, tt.status, tt.class)
+			}
+		})
+	}
+	for verdict, api := range map[action.Verdict]databases{action.VerdictDone: writer, action.VerdictWarning: replica} {
+		ready, err := Swap{Route53: z, Databases: api}.Preflight(t.Context(), request(p, action.Drive{}))
+		if err != nil || ready.Verdict() != verdict || ready.Observed != action.StateDone {
+			t.Errorf("plan: %+v, %v, want %s", ready, err, verdict)
+		}
 	}
 }
 

@@ -260,6 +260,7 @@ func TestWhatASwapRefuses(t *testing.T) {
 		{"writable", shopRecord, nil, ""},
 		{"instance is a replica", shopRecord, replicating, "is a replica"},
 		{"writer elsewhere", shopRecord, otherWriter, "has its writer at"},
+		{"writer stopped", shopRecord, func(e *Estate) { e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02").Status = "stopped" }, "which in us-west-2 is stopped"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -84,8 +84,8 @@ var formats = map[string]format{
 		words:   "a percentage from 0 to 100", example: "50",
 	},
 	"requirement": {
-		pattern: regexp.MustCompile(`^(?:rds-instance|global-cluster)/` + namePattern + `$`),
-		words:   "rds-instance/ID or global-cluster/ID", example: "rds-instance/orders-replica",
+		pattern: regexp.MustCompile(`^(?:rds-instance|rds-cluster|global-cluster)/` + namePattern + `$`),
+		words:   "rds-instance/ID, rds-cluster/ID or global-cluster/ID", example: "rds-instance/orders-replica",
 	},
 	"backup-window": {
 		pattern: regexp.MustCompile(`^` + clockPattern + `-` + clockPattern + `$`),
