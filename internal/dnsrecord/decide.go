@@ -94,7 +94,11 @@ func batches(records []Record, sets found) []batch {
 		b := batch{zone: zone}
 		values, characters, count := 0, 0, 0
 		for _, g := range byZone[zone] {
-			changes, faults := judge(g, byGroup[g], sets[g])
+			changes, faults := judge(g, byGroup[g], sets)
+			if v, c := size(unlike(changes)); v > maxValues || c > maxCharacters {
+				faults = append(faults, action.Errorf(action.Refused, "the sets of %s would take %d values with %d characters in one call, and Route 53 takes %d and %d: a name is not changed in parts",
+					g, v, c, maxValues, maxCharacters))
+			}
 			v, c := size(changes)
 			if len(b.changes) > 0 && (values+v > maxValues || characters+c > maxCharacters) {
 				b.step = fmt.Sprintf("%s/%d ", zone, count)
@@ -122,9 +126,15 @@ func size(changes []change) (values, characters int) {
 	return values, characters
 }
 
+// unlike gives the changes that are still to be made.
+func unlike(changes []change) []change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c change) bool { return same(c.before, c.after) })
+}
+
 // judge finds the sets of one name and type that the payload names, says what
 // each is to become, and refuses what would break the name.
-func judge(g group, records []Record, sets []types.ResourceRecordSet) (changes []change, faults []error) {
+func judge(g group, records []Record, all found) (changes []change, faults []error) {
+	sets := all[g]
 	refuse := func(class action.Class, format string, args ...any) {
 		faults = append(faults, action.Errorf(class, format, args...))
 	}
@@ -157,6 +167,14 @@ func judge(g group, records []Record, sets []types.ResourceRecordSet) (changes [
 			faults = append(faults, err)
 			continue
 		}
+		if instance := aws.ToString(sets[at].TrafficPolicyInstanceId); instance != "" {
+			refuse(action.Refused, "%s is kept by the traffic policy instance %s, which alone may change it", r, instance)
+		}
+		if target, ok := within(g, sets[at], to); ok && len(all[target]) == 0 {
+			refuse(action.Refused, "%s is to be an alias of %s, which is not in hosted zone %s", r, target, g.zone)
+		} else if ok && target == g {
+			refuse(action.Refused, "%s cannot be an alias of itself", r)
+		}
 		if !same(sets[at], to) && !r.expected(sets[at]) {
 			refuse(action.Refused, "%s is neither as Expect says nor as wanted, but %s: someone has changed it", r, shown(sets[at]))
 		}
@@ -178,6 +196,16 @@ func judge(g group, records []Record, sets []types.ResourceRecordSet) (changes [
 		}
 	}
 	return changes, faults
+}
+
+// within gives the target of a set that is to become an alias of another name
+// of its own zone: Route 53 wants that one to be there, with the same type.
+func within(g group, now, to types.ResourceRecordSet) (group, bool) {
+	t := to.AliasTarget
+	if t == nil || aws.ToString(t.HostedZoneId) != g.zone || same(now, to) {
+		return group{}, false
+	}
+	return group{g.zone, normalName(aws.ToString(t.DNSName)), g.kind}, true
 }
 
 // The notes of a run about a batch.

@@ -28,6 +28,7 @@ type zones struct {
 	status  types.ChangeStatus
 	asking  error
 	private bool
+	asked   int // health checks
 	servers int // name servers of each zone alone, beside two of all
 }
 
@@ -72,6 +73,14 @@ func (z *zones) GetHostedZone(ctx context.Context, in *route53.GetHostedZoneInpu
 		HostedZone:    &types.HostedZone{Config: &types.HostedZoneConfig{PrivateZone: z.private}},
 		DelegationSet: &types.DelegationSet{NameServers: servers},
 	}, ctx.Err()
+}
+
+func (z *zones) GetHealthCheck(_ context.Context, in *route53.GetHealthCheckInput, _ ...func(*route53.Options)) (*route53.GetHealthCheckOutput, error) {
+	z.asked++
+	if aws.ToString(in.HealthCheckId) == "gone" {
+		return nil, coded("NoSuchHealthCheck")
+	}
+	return &route53.GetHealthCheckOutput{}, nil
 }
 
 func simple(name, kind string, values ...string) types.ResourceRecordSet {

@@ -139,7 +139,7 @@ func TestAShiftGoesBackFromADatabaseThatDoesNotWrite(t *testing.T) {
 			z := &zones{page: 300, sets: []types.ResourceRecordSet{weighted("www.example", "east", 180, "192.0.2.1"), weighted("www.example", "west", 20, "192.0.2.2")}}
 			req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Now: noon,
 				Parameters: ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}, HoldSeconds: 600, Requires: []string{"rds-instance/i"}},
-				Drive: action.Drive{Changed: action.ChangeYes, Memo: map[string]string{memoFirst: `{"east":100,"west":0}`, memoFailures: tt.failures, memoUnmet: noon.Add(-tt.unmet).Format(time.RFC3339), "10% since": noon.Format(time.RFC3339)}}}
+				Drive:      action.Drive{Changed: action.ChangeYes, Memo: map[string]string{memoFirst: `{"east":100,"west":0}`, memoFailures: tt.failures, memoUnmet: noon.Add(-tt.unmet).Format(time.RFC3339), "10% since": noon.Format(time.RFC3339)}}}
 			progress, err := Shift{Route53: z, Databases: tt.api}.Reconcile(t.Context(), req)
 			if err != nil || progress.Memo[memoBack] != tt.back || len(z.changes) > 0 || (progress.Memo[memoFailures] == "0") != (progress.Memo[memoUnmet] == "") {
 				t.Errorf("memo %v, %v, want back %q", progress.Memo, err, tt.back)

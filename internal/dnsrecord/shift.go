@@ -134,6 +134,9 @@ func (a Shift) observe(ctx context.Context, p ShiftParameters) ([]types.Resource
 		if s.Weight == nil {
 			return nil, action.Errorf(action.Refused, "%s is no weighted record set", g)
 		}
+		if instance := aws.ToString(s.TrafficPolicyInstanceId); instance != "" {
+			return nil, action.Errorf(action.Refused, "%s is kept by the traffic policy instance %s, which alone may change it", g, instance)
+		}
 		target = target || aws.ToString(s.SetIdentifier) == p.SetIdentifier
 	}
 	switch {

@@ -93,6 +93,7 @@ type API interface {
 	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
 	GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error)
+	GetHealthCheck(context.Context, *route53.GetHealthCheckInput, ...func(*route53.Options)) (*route53.GetHealthCheckOutput, error)
 }
 
 // Swap makes record sets read as the payload wants them.
@@ -120,6 +121,28 @@ func (a Swap) observe(ctx context.Context, records []Record) ([]batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What aliases are to lead to is read only where it is in their own zone.
+	var targets []group
+	for _, r := range records {
+		for _, s := range sets[r.group()] {
+			if aws.ToString(s.SetIdentifier) != r.SetIdentifier {
+				continue
+			}
+			to, err := r.apply(s)
+			if target, ok := within(r.group(), s, to); err == nil && ok && sets[target] == nil {
+				targets = append(targets, target)
+			}
+		}
+	}
+	more, err := find(ctx, a.Route53, targets)
+	if err != nil {
+		return nil, err
+	}
+	for g, s := range more {
+		if sets[g] == nil {
+			sets[g] = s
+		}
+	}
 	return batches(records, sets), nil
 }
 
@@ -132,6 +155,9 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 		return action.Readiness{}, err
 	}
 	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all), Seen: digests(all)}
+	if err := a.healthChecks(ctx, p.Records, &ready); err != nil {
+		return action.Readiness{}, err
+	}
 	wanted := 0
 	for _, b := range all {
 		for _, fault := range b.faults {
@@ -154,6 +180,40 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": " + until})
 	}
 	return ready, err
+}
+
+// maxChecks is how many health checks a preflight asks for: each is a request of
+// its own, of five a second.
+const maxChecks = 20
+
+// healthChecks finds out whether the health checks that records are to have are
+// there. Route 53 refuses a batch with one that is not, which would come to
+// light only after the layers before.
+func (a Swap) healthChecks(ctx context.Context, records []Record, ready *action.Readiness) error {
+	asked := map[string]bool{}
+	left := 0
+	for _, r := range records {
+		switch {
+		case r.HealthCheck == "" || asked[r.HealthCheck]:
+			continue
+		case len(asked) == maxChecks:
+			left++
+			continue
+		}
+		asked[r.HealthCheck] = true
+		_, err := a.Route53.GetHealthCheck(ctx, &route53.GetHealthCheckInput{HealthCheckId: aws.String(r.HealthCheck)})
+		switch class := action.ClassOf(err); {
+		case err == nil:
+		case class == action.NotFound:
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: class, Message: fmt.Sprintf("%s is to have the health check %s, which is not there", r, r.HealthCheck)})
+		default:
+			return action.Call("reading health check "+r.HealthCheck, err)
+		}
+	}
+	if left > 0 {
+		ready.Evidence["healthChecksNotAsked"] = left
+	}
+	return nil
 }
 
 // Reconcile takes the next step of the swap.

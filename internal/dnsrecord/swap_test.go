@@ -135,6 +135,78 @@ func TestBatchesKeepToTheLimitsAndSetsOfANameTogether(t *testing.T) {
 	}
 }
 
+// The sets of a name go into one call or into none: more of them than Route 53
+// takes are refused while nothing is changed yet.
+func TestANameThatIsTooLargeForOneCallIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name                 string
+		sets, changed, bytes int
+		refused              bool
+	}{
+		{"500 values", 100, 100, 10, false}, {"505 values", 101, 101, 10, true}, {"16,000 characters", 32, 32, 100, false}, {"16,500 characters", 33, 33, 100, true},
+		{"505 values, of which 5 change", 101, 1, 10, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := group{"Z1", "w.example.", "TXT"}
+			sets := found{}
+			var records []Record
+			for i := range tt.sets {
+				var values []string
+				for n := range 5 {
+					values = append(values, fmt.Sprintf("%0*d", tt.bytes, n))
+				}
+				s := simple("w.example", "TXT", values...)
+				s.SetIdentifier, s.Weight = aws.String(fmt.Sprint(i)), aws.Int64(1)
+				weight := 1
+				if i < tt.changed {
+					weight = 2
+				}
+				sets[g] = append(sets[g], s)
+				records = append(records, Record{Zone: "Z1", Name: "w.example", Type: "TXT", SetIdentifier: fmt.Sprint(i), Weight: aws.Int(weight)})
+			}
+			var faults []error
+			for _, b := range batches(records, sets) {
+				faults = append(faults, b.faults...)
+			}
+			if refused := len(faults) == 1 && action.ClassOf(faults[0]) == action.Refused; refused != tt.refused {
+				t.Errorf("%v", faults)
+			}
+		})
+	}
+}
+
+// A health check is asked for once, and of very many the first are.
+func TestPreflightAsksForHealthChecks(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		checks, asked int
+		id            string
+		verdict       action.Verdict
+	}{{"there", 1, 1, "hc", action.VerdictReady}, {"gone", 1, 1, "gone", action.VerdictBlocked}, {"many", maxChecks + 5, maxChecks, "", action.VerdictReady}} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := &zones{page: 300}
+			var p SwapParameters
+			for i := range tt.checks {
+				id := fmt.Sprint("hc-", i)
+				if tt.id != "" {
+					id = tt.id
+				}
+				for _, name := range []string{"a", "b"} {
+					name = fmt.Sprintf("n%02d.%s.example", i, name)
+					p.Records = append(p.Records, Record{Zone: "Z1", Name: name, Type: "A", HealthCheck: id})
+					z.sets = append(z.sets, simple(name, "A", "192.0.2.1"))
+				}
+			}
+			slices.SortFunc(z.sets, func(a, b types.ResourceRecordSet) int { return slices.Compare(labels(*a.Name), labels(*b.Name)) })
+			ready, err := Swap{Route53: z}.Preflight(t.Context(), request(p, action.Drive{}))
+			_, left := ready.Evidence["healthChecksNotAsked"]
+			if err != nil || ready.Verdict() != tt.verdict || z.asked != tt.asked || left != (tt.checks > maxChecks) {
+				t.Errorf("%s, %d asked, %v: %+v", ready.Verdict(), z.asked, err, ready.Findings)
+			}
+		})
+	}
+}
+
 func TestFindReadsWholeGroupsWithFewCalls(t *testing.T) {
 	z := &zones{page: 3}
 	for i := range 4 {
@@ -183,6 +255,17 @@ func TestCheckOfARecord(t *testing.T) {
 		{"values", Record{Type: "CNAME", Values: []string{"a.example"}}, ""},
 		{"nothing", Record{Type: "A", Expect: []string{"192.0.2.1"}}, "nothing is to change"},
 		{"two values of a CNAME", Record{Type: "CNAME", Values: []string{"a.example", "b.example"}}, "one value"},
+		{"a value twice", Record{Type: "AAAA", Values: []string{"2001:db8::1", "2001:DB8:0::1"}}, "stands twice"},
+		{"two values", Record{Type: "AAAA", Values: []string{"2001:db8::1", "2001:db8::2"}}, ""},
+		{"CNAME with a space", Record{Type: "CNAME", Values: []string{"a .example"}}, "no DNS name"},
+		{"CNAME of nothing", Record{Type: "CNAME", Values: []string{""}}, "no DNS name"},
+		{"CNAME with a final dot", Record{Type: "CNAME", Values: []string{"_a.example."}}, ""},
+		{"CNAME to its own name", Record{Type: "CNAME", Values: []string{"WWW.example."}}, "its own name"},
+		{"text", Record{Type: "TXT", Values: []string{`"a b" "c\"d"`}}, ""},
+		{"text without quotation marks", Record{Type: "TXT", Values: []string{"a b"}}, "no text in quotation marks"},
+		{"text that does not end", Record{Type: "SPF", Values: []string{`"a"b"`}}, "no text in quotation marks"},
+		{"longest text", Record{Type: "TXT", Values: []string{`"` + strings.Repeat("x", 255) + `"`}}, ""},
+		{"text too long", Record{Type: "TXT", Values: []string{`"` + strings.Repeat("x", 256) + `"`}}, "no text in quotation marks"},
 		{"alias", Record{Type: "A", AliasTarget: "a.example", AliasZone: "Z1", EvaluateTargetHealth: &yes}, ""},
 		{"alias and values", Record{Type: "A", AliasTarget: "a.example", Values: []string{"192.0.2.1"}}, "values and be an alias"},
 		{"alias and TTL", Record{Type: "A", AliasTarget: "a.example", TTL: aws.Int(1)}, "TTL of its target"},

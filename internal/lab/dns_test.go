@@ -182,6 +182,15 @@ func TestRecordsAreListedByTheLabelsFromTheRight(t *testing.T) {
 	}
 }
 
+// addresses gives n values of an A record.
+func addresses(n int) []RecordValue {
+	var all []RecordValue
+	for i := range n {
+		all = append(all, RecordValue(fmt.Sprintf("192.0.%d.%d", i/250, i%250)))
+	}
+	return all
+}
+
 func TestWhatRoute53DoesNotTake(t *testing.T) {
 	set := func(change func(*RecordSet)) zoneChangeRequest {
 		r := &RecordSet{Name: "new.shop.example", Type: "A", TTL: number(60), Values: []RecordValue{"192.0.2.1"}}
@@ -205,9 +214,24 @@ func TestWhatRoute53DoesNotTake(t *testing.T) {
 		want string // empty: it is taken
 	}{
 		{"a record", set(func(*RecordSet) {}), ""},
-		{"500 values", set(func(r *RecordSet) { r.Values = slices.Repeat(r.Values, 500) }), ""},
-		{"501 values", set(func(r *RecordSet) { r.Values = slices.Repeat(r.Values, 501) }), "limit of 1000"},
+		{"500 values", set(func(r *RecordSet) { r.Values = addresses(500) }), ""},
+		{"501 values", set(func(r *RecordSet) { r.Values = addresses(501) }), "limit of 1000"},
 		{"too many characters", set(func(r *RecordSet) { r.Type, r.Values = "TXT", []RecordValue{RecordValue(strings.Repeat("x", 16001))} }), "limit of 32000"},
+		{"a value twice", set(func(r *RecordSet) { r.Values = slices.Repeat(r.Values, 2) }), "Duplicate Resource Record"},
+		{"a CNAME", set(func(r *RecordSet) { r.Type, r.Values = "CNAME", []RecordValue{"x.example"} }), ""},
+		{"a CNAME with a space", set(func(r *RecordSet) { r.Type, r.Values = "CNAME", []RecordValue{"x .example"} }), "no domain name"},
+		{"a CNAME to itself", set(func(r *RecordSet) { r.Type, r.Values = "CNAME", []RecordValue{"NEW.shop.example."} }), "its own name"},
+		{"a text", set(func(r *RecordSet) { r.Type, r.Values = "TXT", []RecordValue{`"x"`} }), ""},
+		{"a text without quotation marks", set(func(r *RecordSet) { r.Type, r.Values = "TXT", []RecordValue{"x"} }), "enclosed in quotation marks"},
+		{"an alias within the zone", set(func(r *RecordSet) {
+			r.TTL, r.Values, r.Alias = nil, nil, &Alias{Zone: shopZone, Name: "www.shop.example"}
+		}), ""},
+		{"an alias of what is not there", set(func(r *RecordSet) {
+			r.TTL, r.Values, r.Alias = nil, nil, &Alias{Zone: shopZone, Name: "gone.shop.example"}
+		}), "that target was not found"},
+		{"an alias of itself", set(func(r *RecordSet) {
+			r.TTL, r.Values, r.Alias = nil, nil, &Alias{Zone: shopZone, Name: "new.shop.example"}
+		}), "that target was not found"},
 		{"same set twice", twice, "invalid set of changes"},
 		{"created, and there", created, "already exists"},
 		{"deleted, and not there", deleted, "not found"},

@@ -235,6 +235,15 @@ func TestWhatASwapRefuses(t *testing.T) {
 			g.Members[i].Writer = !g.Members[i].Writer
 		}
 	}
+	wildcard := func(e *Estate) {
+		z := e.zone(shopZone)
+		z.Records = append(z.Records, &RecordSet{Name: "*.shop.example", Type: "A", TTL: number(60), Values: []RecordValue{"192.0.2.1"}})
+	}
+	latency := func(e *Estate) {
+		z := e.zone(shopZone)
+		z.Records = append(z.Records, &RecordSet{Name: "fast.shop.example", Type: "A", SetIdentifier: "a", Region: "us-east-1", TTL: number(60), Values: []RecordValue{"192.0.2.1"}},
+			&RecordSet{Name: "fast.shop.example", Type: "A", SetIdentifier: "b", Region: "us-west-2", TTL: number(60), Values: []RecordValue{"192.0.2.2"}, Traffic: "tp-1"})
+	}
 	tests := []struct {
 		name, parameters string
 		estate           func(*Estate)
@@ -257,10 +266,21 @@ func TestWhatASwapRefuses(t *testing.T) {
 		{"alias to values", shop("shop.example", `"Type":"A","Values":["192.0.2.9"],"TTL":60`), nil, ""},
 		{"values to alias without a zone", shop("www.shop.example", `"Type":"A","SetIdentifier":"us-east-1","AliasTarget":"x.elb.amazonaws.com"`), nil, "both AliasTarget and AliasZone"},
 		{"values to alias", shop("www.shop.example", `"Type":"A","SetIdentifier":"us-east-1","AliasTarget":"x.elb.amazonaws.com","AliasZone":"Z1"`), nil, ""},
+		{"alias within the zone", shop("shop.example", `"Type":"A","AliasTarget":"www.shop.example","AliasZone":"`+shopZone+`"`), nil, ""},
+		{"alias of what is not there", shop("shop.example", `"Type":"A","AliasTarget":"gone.shop.example","AliasZone":"`+shopZone+`"`), nil, "gone.shop.example. A, which is not in hosted zone"},
+		{"alias of itself", shop("shop.example", `"Type":"A","AliasTarget":"shop.example","AliasZone":"`+shopZone+`"`), nil, "alias of itself"},
+		{"health check", shop("api.shop.example", `"Type":"A","SetIdentifier":"second","HealthCheck":"0a1b2c3d-0000-4000-8000-000000000002"`), nil, ""},
+		{"health check that is not there", shop("api.shop.example", `"Type":"A","SetIdentifier":"second","HealthCheck":"0a1b2c3d-0000-4000-8000-00000000dead"`), nil, "which is not there"},
+		{"wildcard as Route 53 lists it", shop(`\\052.shop.example`, `"Type":"A","TTL":61`), wildcard, ""},
+		{"another latency region", shop("fast.shop.example", `"Type":"A","SetIdentifier":"a","Region":"eu-west-1"`), latency, ""},
+		{"two sets for a latency region", shop("fast.shop.example", `"Type":"A","SetIdentifier":"a","Region":"us-west-2"`), latency, "would be for us-west-2"},
+		{"kept by a traffic policy", shop("fast.shop.example", `"Type":"A","SetIdentifier":"b","TTL":61`), latency, "traffic policy instance tp-1"},
 		{"writable", shopRecord, nil, ""},
 		{"instance is a replica", shopRecord, replicating, "is a replica"},
 		{"writer elsewhere", shopRecord, otherWriter, "has its writer at"},
-		{"writer stopped", shopRecord, func(e *Estate) { e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02").Status = "stopped" }, "which in us-west-2 is stopped"},
+		{"writer stopped", shopRecord, func(e *Estate) {
+			e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02").Status = "stopped"
+		}, "which in us-west-2 is stopped"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

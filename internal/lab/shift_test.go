@@ -187,7 +187,9 @@ func TestAShiftWantsADatabaseThatWrites(t *testing.T) {
 	}{
 		{"moved", func(*Estate) {}, ""},
 		{"untouched", func(e *Estate) { *e = *DefaultEstate() }, "is a replica"},
-		{"the writer of the cluster is gone", func(e *Estate) { e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02").Status = "stopped" }, "which in us-west-2 is stopped"},
+		{"the writer of the cluster is gone", func(e *Estate) {
+			e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02").Status = "stopped"
+		}, "which in us-west-2 is stopped"},
 		{"all of it there already", func(e *Estate) {
 			*e = *DefaultEstate()
 			record(e, shopZone, "www.shop.example. A us-east-1").Weight, record(e, shopZone, "www.shop.example. A us-west-2").Weight = number(0), number(200)

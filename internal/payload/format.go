@@ -76,7 +76,7 @@ var formats = map[string]format{
 		words:   "the ID of a Route 53 hosted zone: capital letters and digits", example: "Z0123456789ABCDEFGHIJ",
 	},
 	"dns-name": {
-		pattern: regexp.MustCompile(`^(?:\*\.)?` + labelPrefix + `(?:\.` + labelPrefix + `)*\.?$`), max: 255,
+		pattern: regexp.MustCompile(`^(?:(?:\*|\\052)\.)?` + labelPrefix + `(?:\.` + labelPrefix + `)*\.?$`), max: 255,
 		words: "a DNS name in full, with or without the final dot", example: "orders.example.com",
 	},
 	"percent": {
