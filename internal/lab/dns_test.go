@@ -30,15 +30,20 @@ func named(t *testing.T, estate *Estate, speed float64) (*route53.Client, *net.R
 	if err != nil {
 		t.Fatal(err)
 	}
+	streams, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	stop, stopped, served := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		defer close(stopped)
 		account.Serve(func() { <-stop })
 	}()
 	go func() { served <- account.ServeDNS(names) }()
+	go func() { served <- account.ServeDNSStreams(streams) }()
 	t.Cleanup(func() {
 		server.Close()
-		if err := errors.Join(names.Close(), <-served); err != nil {
+		if err := errors.Join(names.Close(), streams.Close(), <-served, <-served); err != nil {
 			t.Error(err)
 		}
 		close(stop)
@@ -48,8 +53,12 @@ func named(t *testing.T, estate *Estate, speed float64) (*route53.Client, *net.R
 		Region: "us-west-2", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("lab", "lab", ""),
 		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 	})
-	return client, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", names.LocalAddr().String())
+	return client, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		at := names.LocalAddr()
+		if network == "tcp" {
+			at = streams.Addr()
+		}
+		return new(net.Dialer).DialContext(ctx, network, at.String())
 	}}
 }
 
@@ -96,6 +105,49 @@ func TestAResolverSeesTheSwap(t *testing.T) {
 	var none *net.DNSError
 	if _, err := resolver.LookupHost(ctx, "nothing.shop.example."); !errors.As(err, &none) || !none.IsNotFound {
 		t.Errorf("a name that is not there: %v", err)
+	}
+}
+
+// A resolver that is told to use TCP sees the same.
+func TestAResolverAsksByTCP(t *testing.T) {
+	_, resolver := named(t, DefaultEstate(), 1)
+	dial := resolver.Dial
+	resolver.Dial = func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, "tcp", address) }
+	for range 2 {
+		if all, err := resolver.LookupHost(t.Context(), "www.shop.example."); err != nil || !slices.Equal(all, []string{"192.0.2.10"}) {
+			t.Errorf("%v, %v", all, err)
+		}
+	}
+}
+
+// An answer that says no tells by the zone's SOA how long that holds.
+func TestTheSOAGoesWithANo(t *testing.T) {
+	a := NewAccount(DefaultEstate(), NewClock(Epoch), 1, nil)
+	for _, tt := range []struct {
+		name    string
+		kind    dnsmessage.Type
+		answers int
+		no      bool
+	}{
+		{"shop.example.", dnsmessage.TypeSOA, 1, false}, {"api.shop.example.", dnsmessage.TypeA, 1, false},
+		{"api.shop.example.", dnsmessage.TypeAAAA, 0, true}, {"nothing.shop.example.", dnsmessage.TypeA, 0, true},
+	} {
+		m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(tt.name), Type: tt.kind, Class: dnsmessage.ClassINET}}}
+		query, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out dnsmessage.Message
+		if err := out.Unpack(a.answerDNS(query, a.Estate.Zones)); err != nil {
+			t.Fatal(err)
+		}
+		soa := slices.Concat(out.Answers, out.Authorities)
+		if len(out.Answers) != tt.answers || (len(out.Authorities) == 1) != tt.no || tt.kind == dnsmessage.TypeSOA && soa[0].Body.(*dnsmessage.SOAResource).MinTTL != 86400 {
+			t.Errorf("%s %s: %v, %v", tt.name, tt.kind, out.Answers, out.Authorities)
+		}
+		if tt.no && out.Authorities[0].Body.(*dnsmessage.SOAResource).NS.String() != "ns-1.awsdns-00.com." {
+			t.Errorf("%s: %v", tt.name, out.Authorities)
+		}
 	}
 }
 
