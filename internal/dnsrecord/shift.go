@@ -295,7 +295,7 @@ func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote
 // enter fills in the notes about the calls before and after where the ramp is.
 func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
 	if n.back == "" && n.failures >= maxFailures && (n.unmet.IsZero() || req.Now.Sub(n.unmet) >= unmetTime) {
-		n.back = fmt.Sprintf("%s %d times in a row", n.why, n.failures)
+		n.back = fmt.Sprintf("%s (%d looks in a row)", n.why, n.failures)
 	}
 	next := r.next()
 	switch {

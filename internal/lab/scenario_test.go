@@ -190,7 +190,9 @@ func TestUnplannedFailoverNeedsNothingOfTheLostRegion(t *testing.T) {
 func typesOf(t *testing.T, doc []byte) []string {
 	t.Helper()
 	var p struct {
-		StatePayload []struct{ Resources []struct{ ResourceType string } }
+		StatePayload []struct {
+			Resources []struct{ ResourceType string }
+		}
 	}
 	if err := json.Unmarshal(doc, &p); err != nil {
 		t.Fatal(err)
