@@ -156,6 +156,9 @@ func TestWhatAShiftRefuses(t *testing.T) {
 				r.Weight, r.Region = nil, r.SetIdentifier
 			}
 		}, "no weighted record set"},
+		{"kept by a traffic policy", `"Steps":"100"`, func(e *Estate) {
+			record(e, shopZone, "www.shop.example. A us-east-1").Traffic = "tp-1"
+		}, "traffic policy instance tp-1"},
 		{"no such set", `"Steps":"100"`, func(e *Estate) {
 			record(e, shopZone, "www.shop.example. A us-west-2").SetIdentifier = "mars"
 		}, `no set "us-west-2"`},
