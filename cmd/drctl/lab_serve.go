@@ -58,9 +58,13 @@ func (c *labServeCommand) Run(s streams) error {
 		return environment("%w", err)
 	}
 	var names net.PacketConn
+	var streams net.Listener
 	if c.DNSAddr != "" {
 		if names, err = net.ListenPacket("udp", c.DNSAddr); err != nil {
 			return environment("%w", errors.Join(err, listener.Close()))
+		}
+		if streams, err = net.Listen("tcp", names.LocalAddr().String()); err != nil {
+			return environment("%w", errors.Join(err, names.Close(), listener.Close()))
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -78,11 +82,16 @@ func (c *labServeCommand) Run(s streams) error {
 					fmt.Fprintln(s.err, "drctl:", err)
 				}
 			}()
+			go func() {
+				if err := account.ServeDNSStreams(streams); err != nil {
+					fmt.Fprintln(s.err, "drctl:", err)
+				}
+			}()
 		}
 		go func() {
 			<-ctx.Done()
 			if names != nil {
-				if err := names.Close(); err != nil {
+				if err := errors.Join(names.Close(), streams.Close()); err != nil {
 					fmt.Fprintln(s.err, "drctl:", err)
 				}
 			}

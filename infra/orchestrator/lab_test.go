@@ -53,14 +53,14 @@ func scenarios(t *testing.T) []scenario {
 		text = with(t, text, "Required", "true", "FenceOldPrimary")
 		machine, _, _ := strings.Cut(filepath.Base(sample), "-")
 		name := filepath.Base(sample)
-		all = append(all, scenario{name, machine, text, lab.DefaultEstate(), nil, 0, ""})
+		all = append(all, scenario{name, machine, text, before(name), nil, 0, ""})
 		// What is fenced first lets a replica of PostgreSQL show up to five minutes.
 		limited := with(t, text, "MaxReplicaLagSeconds", "600", "PromoteRDSReadReplica", "SwitchoverRDSReadReplica", "UnPlannedFailoverAurora", "FailoverElastiCacheCluster")
-		all = append(all, scenario{name + ", with a limit of lag", machine, limited, lab.DefaultEstate(), left, 0, ""})
+		all = append(all, scenario{name + ", with a limit of lag", machine, limited, before(name), left, 0, ""})
 		if strings.Contains(string(text), "SwitchoverRDSReadReplica") {
 			continue // who was promoted has nobody to change places with
 		}
-		byHand := lab.DefaultEstate()
+		byHand := before(name)
 		for _, i := range byHand.Instances {
 			i.Source, i.Replication = "", ""
 		}
@@ -72,6 +72,24 @@ func scenarios(t *testing.T) []scenario {
 		all = append(all, scenario{name + ", promoted by hand", machine, with(t, text, "BackupRetentionPeriod", "14", "PromoteRDSReadReplica"), byHand, nil, 0, ""})
 	}
 	return slices.Concat(all, fences(t), controlled(t), waysBack(t))
+}
+
+// before is the estate that a sample begins in: the default one, but for a shift
+// of traffic by itself, which wants databases that were moved before.
+func before(name string) *lab.Estate {
+	e := lab.DefaultEstate()
+	if name != "failover-shift-traffic.json" {
+		return e
+	}
+	for _, i := range e.Instances {
+		i.Source, i.Replication = "", ""
+	}
+	for _, g := range e.Globals {
+		for i := range g.Members {
+			g.Members[i].Writer = !g.Members[i].Writer
+		}
+	}
+	return e
 }
 
 // controlled are runs that people keep in hand: asked before they act, stored,
@@ -86,7 +104,10 @@ func controlled(t *testing.T) []scenario {
 	inBucket.Payloads = map[string]json.RawMessage{"orders": text}
 	inSystems.Parameters["us-west-2"] = append(inSystems.Parameters["us-west-2"], lab.Parameter{Name: "/dr-orchestrator/payloads/orders", Value: string(text)})
 	stored := []byte(`{"Payload": "orders", "Options": {"Approval": true}}`)
+	checked := []byte(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"SwapDNS","resourceName":"swap","parameters":{"Records":[{"Zone":"!Import shop-zone-id",
+		"Name":"api.shop.example","Type":"A","SetIdentifier":"second","HealthCheck":"!Import app-usw2-health-check"}]}}]}]}`)
 	return []scenario{
+		{name: "a record with another health check", machine: "failover", payload: checked, estate: lab.DefaultEstate()},
 		{name: "stored in the bucket", machine: "failover", payload: stored, estate: inBucket},
 		{name: "stored in SSM", machine: "failover", payload: stored, estate: inSystems},
 		{name: "stopped", machine: "failover", payload: text, estate: lab.DefaultEstate(), stopAfter: 40 * time.Second},

@@ -100,6 +100,7 @@ type Resource struct {
 	Parameters       json.RawMessage `json:"parameters"`
 	TimeLimitSeconds int             `json:"timeLimitSeconds"`
 	Baseline         State           `json:"baseline,omitempty"`         // what the preflight saw
+	Seen             string          `json:"seen,omitempty"`             // what the preflight noted for the action itself
 	Identities       []string        `json:"identities,omitempty"`       // what it changes, as KIND/NAME
 	Pointer          string          `json:"pointer,omitempty"`          // its place in the payload
 	Watched          int             `json:"watched,omitempty"`          // resources of the layer, this one included
@@ -293,6 +294,9 @@ type Readiness struct {
 	Findings []Finding // nothing to say means ready
 	Evidence Evidence
 	Lag      *float64 // seconds
+	// Seen comes back as Resource.Seen when the resource is driven: of a thing
+	// that someone else may change in between, what it was. It may be lost.
+	Seen string
 }
 
 // LagUnknown begins the warning of a preflight that knows no replication lag

@@ -63,6 +63,7 @@ type Checked struct {
 	Findings []Finding `json:"findings,omitempty"`
 	Evidence Evidence  `json:"evidence,omitempty"`
 	Lag      *float64  `json:"lagSeconds,omitempty"`
+	Seen     string    `json:"seen,omitempty"` // for the action, when it drives the resource
 	// Changed is said of a resource that is looked at after it was driven.
 	Changed Change `json:"changed,omitempty"`
 }
@@ -210,7 +211,7 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 		}
 		checked := Checked{
 			Index: resource.Index, Verdict: ready.Verdict(), Observed: ready.Observed,
-			Findings: ready.Findings, Evidence: ready.Evidence, Lag: ready.Lag,
+			Findings: ready.Findings, Evidence: ready.Evidence, Lag: ready.Lag, Seen: ready.Seen,
 		}
 		if in.Drive != nil {
 			req.Drive = *in.Drive
@@ -223,7 +224,7 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 		for j := range c.Findings {
 			c.Findings[j].Message = a.redact(c.Findings[j].Message, hidden)
 		}
-		c.Evidence = a.redactEvidence(c.Evidence, hidden)
+		c.Evidence, c.Seen = a.redactEvidence(c.Evidence, hidden), a.redact(c.Seen, hidden)
 	}
 	return encode(within(out, answerLimit))
 }

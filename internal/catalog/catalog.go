@@ -104,6 +104,7 @@ const (
 	anyGlobalCluster   = "arn:${Partition}:rds::${Account}:global-cluster:*"
 	anyZone            = "arn:${Partition}:route53:::hostedzone/*"
 	anyZoneChange      = "arn:${Partition}:route53:::change/*"
+	anyHealthCheck     = "arn:${Partition}:route53:::healthcheck/*"
 )
 
 // Entries is the table, in the order in which documents list it.
@@ -250,8 +251,9 @@ var Entries = []Entry{
 		TimeLimit: time.Hour, ProofReads: 2, Sample: "failover-dns.json", New: dnsrecord.NewSwap,
 		Statements: []Statement{
 			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets", "route53:GetHostedZone"}, Resources: []string{anyZone}},
+			{Actions: []string{"route53:GetHealthCheck"}, Resources: []string{anyHealthCheck}},
 			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
-			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyInstance}},
+			{Actions: []string{"rds:DescribeDBInstances", "rds:DescribeDBClusters"}, Resources: []string{anyInstance, localCluster}},
 			{Actions: []string{"rds:DescribeGlobalClusters"}, Resources: []string{anyGlobalCluster}},
 		},
 	},
@@ -263,6 +265,8 @@ var Entries = []Entry{
 		Statements: []Statement{
 			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"}, Resources: []string{anyZone}},
 			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
+			{Actions: []string{"rds:DescribeDBInstances", "rds:DescribeDBClusters"}, Resources: []string{anyInstance, localCluster}},
+			{Actions: []string{"rds:DescribeGlobalClusters"}, Resources: []string{anyGlobalCluster}},
 		},
 	},
 	{
@@ -303,7 +307,7 @@ var Entries = []Entry{
 		Parameters: reflect.TypeFor[healthcheck.SetParameters](), Machines: both,
 		TimeLimit: 15 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSetting,
 		Statements: []Statement{{
-			Actions: []string{"route53:GetHealthCheck", "route53:UpdateHealthCheck"}, Resources: []string{"arn:${Partition}:route53:::healthcheck/*"},
+			Actions: []string{"route53:GetHealthCheck", "route53:UpdateHealthCheck"}, Resources: []string{anyHealthCheck},
 		}},
 	},
 	{

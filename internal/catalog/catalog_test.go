@@ -133,7 +133,7 @@ var interfaces = map[string]map[string]reflect.Type{
 	"SetRoutingControl":    {"route53-recovery-cluster": reflect.TypeFor[routingcontrol.API]()},
 	"SetAccessPointRoutes": {"s3": reflect.TypeFor[accesspoint.API]()},
 	"SwapDNS":              {"route53": reflect.TypeFor[dnsrecord.API](), "rds": reflect.TypeFor[dnsrecord.Databases]()},
-	"ShiftTraffic":         {"route53": reflect.TypeFor[dnsrecord.ShiftAPI]()},
+	"ShiftTraffic":         {"route53": reflect.TypeFor[dnsrecord.ShiftAPI](), "rds": reflect.TypeFor[dnsrecord.Databases]()},
 }
 
 // implied is what AWS asks of the caller beside the calls themselves: on what

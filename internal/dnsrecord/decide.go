@@ -51,6 +51,26 @@ func (b batch) digest() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// digests tell what the batches were, for a later look at the same payload.
+func digests(all []batch) string {
+	texts := make([]string, len(all))
+	for i, b := range all {
+		texts[i] = b.digest()
+	}
+	return strings.Join(texts, " ")
+}
+
+// planned gives the digest that the preflight saw of each batch; empty where it
+// left none. Batches are laid out by what is in the records, so that another
+// number of them is a change, too.
+func planned(seen string, all []batch) []string {
+	texts := strings.Fields(seen)
+	if seen != "" && len(texts) != len(all) {
+		return slices.Repeat([]string{"laid out otherwise"}, len(all))
+	}
+	return append(texts, make([]string, len(all)-len(texts))...)
+}
+
 // batches lays the records of a payload out as calls: those of a zone in one,
 // as far as Route 53 takes them. The sets of one name and type stay together,
 // since a role or a share of traffic that moves from one to the other must not
@@ -74,7 +94,11 @@ func batches(records []Record, sets found) []batch {
 		b := batch{zone: zone}
 		values, characters, count := 0, 0, 0
 		for _, g := range byZone[zone] {
-			changes, faults := judge(g, byGroup[g], sets[g])
+			changes, faults := judge(g, byGroup[g], sets)
+			if v, c := size(unlike(changes)); v > maxValues || c > maxCharacters {
+				faults = append(faults, action.Errorf(action.Refused, "the sets of %s would take %d values with %d characters in one call, and Route 53 takes %d and %d: a name is not changed in parts",
+					g, v, c, maxValues, maxCharacters))
+			}
 			v, c := size(changes)
 			if len(b.changes) > 0 && (values+v > maxValues || characters+c > maxCharacters) {
 				b.step = fmt.Sprintf("%s/%d ", zone, count)
@@ -102,9 +126,15 @@ func size(changes []change) (values, characters int) {
 	return values, characters
 }
 
+// unlike gives the changes that are still to be made.
+func unlike(changes []change) []change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c change) bool { return same(c.before, c.after) })
+}
+
 // judge finds the sets of one name and type that the payload names, says what
 // each is to become, and refuses what would break the name.
-func judge(g group, records []Record, sets []types.ResourceRecordSet) (changes []change, faults []error) {
+func judge(g group, records []Record, all found) (changes []change, faults []error) {
+	sets := all[g]
 	refuse := func(class action.Class, format string, args ...any) {
 		faults = append(faults, action.Errorf(class, format, args...))
 	}
@@ -137,6 +167,14 @@ func judge(g group, records []Record, sets []types.ResourceRecordSet) (changes [
 			faults = append(faults, err)
 			continue
 		}
+		if instance := aws.ToString(sets[at].TrafficPolicyInstanceId); instance != "" {
+			refuse(action.Refused, "%s is kept by the traffic policy instance %s, which alone may change it", r, instance)
+		}
+		if target, ok := within(g, sets[at], to); ok && len(all[target]) == 0 {
+			refuse(action.Refused, "%s is to be an alias of %s, which is not in hosted zone %s", r, target, g.zone)
+		} else if ok && target == g {
+			refuse(action.Refused, "%s cannot be an alias of itself", r)
+		}
 		if !same(sets[at], to) && !r.expected(sets[at]) {
 			refuse(action.Refused, "%s is neither as Expect says nor as wanted, but %s: someone has changed it", r, shown(sets[at]))
 		}
@@ -160,6 +198,16 @@ func judge(g group, records []Record, sets []types.ResourceRecordSet) (changes [
 	return changes, faults
 }
 
+// within gives the target of a set that is to become an alias of another name
+// of its own zone: Route 53 wants that one to be there, with the same type.
+func within(g group, now, to types.ResourceRecordSet) (group, bool) {
+	t := to.AliasTarget
+	if t == nil || aws.ToString(t.HostedZoneId) != g.zone || same(now, to) {
+		return group{}, false
+	}
+	return group{g.zone, normalName(aws.ToString(t.DNSName)), g.kind}, true
+}
+
 // The notes of a run about a batch.
 const (
 	memoSeen   = "seen"   // its digest when this run first looked, or seenWanted
@@ -173,22 +221,28 @@ const (
 // note is what this run knows of a batch beside what can be observed.
 type note struct {
 	asked  action.Asked
-	seen   string // empty: this run has not looked before, or does not know
+	seen   string // empty: neither the preflight nor this run has looked before, or what they saw is lost
 	fresh  bool   // this is the first look, and no call of this run may have changed anything
 	change string
 	synced bool
 	since  time.Time
 }
 
-func readNote[P any](req action.Request[P], b batch) note {
+// readNote reads the notes about a batch. What the preflight saw of it stands in
+// for what this run saw first: an invocation that ends in an error leaves no
+// notes, and someone else may have come between the two.
+func readNote[P any](req action.Request[P], b batch, planned string) note {
 	n := note{
 		asked: req.Asked(b.step), seen: req.Drive.Memo[b.step+memoSeen], change: req.Drive.Memo[b.step+memoChange],
 		synced: req.Drive.Memo[b.step+memoSynced] != "",
 	}
 	n.since, _ = timeOf(req.Drive.Memo[b.step+memoSince])
 	n.fresh = n.seen == "" && req.Drive.Changed == action.ChangeNo && req.Drive.InterruptedAt == nil
-	if n.fresh && b.wanted() {
+	switch {
+	case n.fresh && b.wanted() && (planned == "" || planned == b.digest()):
 		n.seen = seenWanted
+	case n.seen == "":
+		n.seen = planned
 	}
 	return n
 }
@@ -281,7 +335,7 @@ func decideUnwanted(b batch, n note, status *string) action.Decision {
 		if !n.asked.Requested.IsZero() {
 			return action.Fail(action.Conflict, action.StateUnderWay, "changed by someone else", "records of hosted zone %s were changed by someone else after this run changed them", b.zone)
 		}
-		return action.Fail(action.Refused, action.StateReady, "changed by someone else", "records of hosted zone %s were changed by someone else since this run first looked", b.zone)
+		return action.Fail(action.Refused, action.StateReady, "changed by someone else", "records of hosted zone %s were changed by someone else since this run was planned", b.zone)
 	}
 	if n.change != "" && status == nil {
 		return action.Look(action.PhaseInvisible)

@@ -3,6 +3,7 @@ package dnsrecord
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -27,6 +28,8 @@ type zones struct {
 	status  types.ChangeStatus
 	asking  error
 	private bool
+	asked   int // health checks
+	servers int // name servers of each zone alone, beside two of all
 }
 
 func (z *zones) ListResourceRecordSets(_ context.Context, in *route53.ListResourceRecordSetsInput, _ ...func(*route53.Options)) (*route53.ListResourceRecordSetsOutput, error) {
@@ -61,11 +64,23 @@ func (z *zones) GetChange(context.Context, *route53.GetChangeInput, ...func(*rou
 	return &route53.GetChangeOutput{ChangeInfo: &types.ChangeInfo{Status: z.status}}, z.asking
 }
 
-func (z *zones) GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error) {
+func (z *zones) GetHostedZone(ctx context.Context, in *route53.GetHostedZoneInput, _ ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error) {
+	servers := []string{"ns-1.example", "ns-2.example"}
+	for i := range z.servers {
+		servers = append(servers, fmt.Sprintf("ns-%d.%s", i, aws.ToString(in.Id)))
+	}
 	return &route53.GetHostedZoneOutput{
 		HostedZone:    &types.HostedZone{Config: &types.HostedZoneConfig{PrivateZone: z.private}},
-		DelegationSet: &types.DelegationSet{NameServers: []string{"ns-1.example", "ns-2.example"}},
-	}, nil
+		DelegationSet: &types.DelegationSet{NameServers: servers},
+	}, ctx.Err()
+}
+
+func (z *zones) GetHealthCheck(_ context.Context, in *route53.GetHealthCheckInput, _ ...func(*route53.Options)) (*route53.GetHealthCheckOutput, error) {
+	z.asked++
+	if aws.ToString(in.HealthCheckId) == "gone" {
+		return nil, coded("NoSuchHealthCheck")
+	}
+	return &route53.GetHealthCheckOutput{}, nil
 }
 
 func simple(name, kind string, values ...string) types.ResourceRecordSet {

@@ -37,38 +37,43 @@ const (
 // function in a VPC may have no way there, and private zones have no server
 // that could be asked at all.
 func (a Swap) checkNameServers(ctx context.Context, all []batch, seen action.Evidence, d action.Decision) (action.Decision, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	// The zones themselves are read without that limit: AWS answers, however
+	// long the servers have been silent.
+	asking, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	servers := map[string][]string{}
 	silent := map[string]string{}
 	agree, asked, left := 0, 0, 0
+	over := func() bool { return asked == maxQuestions || asking.Err() != nil }
 	for _, b := range all {
-		if _, known := servers[b.zone]; !known {
-			names, err := a.nameServers(ctx, b.zone)
-			if err != nil {
-				return d, err
-			}
-			if len(names) == 0 {
-				silent[b.zone] = "the zone has no public name servers"
-			}
-			servers[b.zone] = names
-		}
 		for _, c := range b.changes {
-			if !askable(c.after) {
+			if !askable(c.after) || over() {
 				left++
 				continue
+			}
+			if _, known := servers[b.zone]; !known {
+				names, err := a.nameServers(ctx, b.zone)
+				if err != nil {
+					return d, err
+				}
+				if len(names) == 0 {
+					silent[b.zone] = "the zone has no public name servers"
+				}
+				servers[b.zone] = names
 			}
 			for _, server := range servers[b.zone] {
 				if silent[server] != "" {
 					continue
 				}
-				if asked == maxQuestions {
+				if over() {
 					left++
 					break
 				}
 				asked++
-				got, err := a.question(ctx, server, c.after)
+				got, err := a.question(asking, server, c.after)
 				switch {
+				case err != nil && asking.Err() != nil:
+					left++
 				case err != nil:
 					silent[server] = err.Error()
 				case !slices.Equal(got, contents(c.after)):

@@ -145,14 +145,14 @@ func decideShift(r ramp, n *shiftNote, status *string) action.Decision {
 	case r.lost && moved || r.lost && !n.asked.Requested.IsZero():
 		return action.Fail(action.Conflict, action.StateUnderWay, "changed by someone else", "the weights %v are neither those of a step nor those at the start, %v: someone else has changed them", r.now, n.first)
 	case r.lost:
-		return action.Fail(action.Refused, state, "changed by someone else", "the weights %v were changed by someone else since this run first saw %v", r.now, n.first)
+		return action.Fail(action.Refused, state, "changed by someone else", "the weights %v were changed by someone else since this run was planned with %v", r.now, n.first)
 	case n.back != "" && !n.decided:
 		// Were the call back to go without an answer, the ramp would begin anew.
 		return action.WaitFinal(state, "noting failure", "%s", n.back)
 	case n.back != "":
 		return decideBack(r, n, state, status)
 	}
-	if r.at >= 0 && !(n.fresh && r.at == len(r.steps)-1) {
+	if r.at >= 0 && !(n.fresh && r.at == len(r.steps)-1 && maps.Equal(r.now, n.first)) {
 		if d, ok := settled(n, status, fmt.Sprintf("%d %% of the traffic at %s", r.steps[r.at], r.target)); !ok {
 			return d
 		}
@@ -160,7 +160,7 @@ func decideShift(r ramp, n *shiftNote, status *string) action.Decision {
 	next := r.next()
 	switch {
 	case n.failures > 0:
-		return action.Wait(state, "probing", "the target does not answer (%d in a row): no further traffic is moved", n.failures)
+		return action.Wait(state, "probing", "%s (%d in a row): no further traffic is moved", n.why, n.failures)
 	case next == len(r.steps):
 		return action.Finish("shifted", "%d %% of the traffic are at %s", 100*r.now[r.target]/max(r.now.sum(), 1), r.target)
 	case r.at >= 0 && n.now.Sub(n.since) < n.hold:
@@ -197,7 +197,7 @@ func settled(n *shiftNote, status *string, what string) (action.Decision, bool) 
 func decideBack(r ramp, n *shiftNote, state action.State, status *string) action.Decision {
 	if maps.Equal(r.now, n.first) {
 		if !n.began && !n.asked.Unsure {
-			return action.Fail(action.Refused, state, "no answer", "%s: no traffic was moved to %s", n.back, r.target)
+			return action.Fail(action.Refused, state, "no answer", "%s: %s", n.back, r.untouched())
 		}
 		if d, ok := settled(n, status, "traffic back as at the start"); !ok {
 			return d
@@ -210,4 +210,13 @@ func decideBack(r ramp, n *shiftNote, state action.State, status *string) action
 	d := action.Act(stepBack, "%s: traffic goes back to %v", n.back, n.first)
 	d.State = action.StateUnderWay
 	return d
+}
+
+// untouched tells where traffic is that this run has not moved.
+func (r ramp) untouched() string {
+	if r.now[r.target] == 0 {
+		return "no traffic was moved to " + r.target
+	}
+	return fmt.Sprintf("this run has moved no traffic; %d %% of it remain at %s, put there before this run, and go back by a shift to another set",
+		100*r.now[r.target]/max(r.now.sum(), 1), r.target)
 }

@@ -8,6 +8,7 @@ package dnsrecord
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,6 +44,9 @@ type group struct{ zone, name, kind string }
 
 func (r Record) group() group { return group{r.Zone, normalName(r.Name), r.Type} }
 
+// identity names a group to those that keep two changes of it apart.
+func (g group) identity() string { return "dns-record/" + g.zone + "/" + g.String() }
+
 func (g group) String() string { return g.name + " " + g.kind }
 
 func (r Record) String() string {
@@ -76,6 +80,13 @@ func normalValue(kind, value string) string {
 	return value
 }
 
+// hostName is a name without what Route 53 takes in a value only as an escape.
+var hostName = regexp.MustCompile(`^[^\s."]{1,63}(?:\.[^\s."]{1,63})*\.?$`)
+
+// quoted is a value of a TXT record: one or more character strings, each in
+// quotation marks. Inside them a quotation mark and a backslash are escaped.
+var quoted = regexp.MustCompile(`^"(?:[^"\\]|\\.){0,255}"(?:\s+"(?:[^"\\]|\\.){0,255}")*$`)
+
 // check finds what is wrong with a record by itself. at names its parameters.
 func (r Record) check(at func(parameter string) string) []payload.Issue {
 	var issues []payload.Issue
@@ -106,13 +117,25 @@ func (r Record) check(at func(parameter string) string) []payload.Issue {
 	if r.Type == "CNAME" && len(r.Values) > 1 {
 		wrong("Values", "one value", "a CNAME has one value")
 	}
+	seen := map[string]bool{}
 	for _, v := range r.Values {
+		if normal := normalValue(r.Type, v); seen[normal] {
+			wrong("Values", "each value once", "%q stands twice in it", v)
+		} else {
+			seen[normal] = true
+		}
 		address, err := netip.ParseAddr(v)
 		switch {
 		case r.Type == "A" && (err != nil || !address.Is4()):
 			wrong("Values", "IPv4 addresses", "%q is no IPv4 address", v)
 		case r.Type == "AAAA" && (err != nil || !address.Is6()):
 			wrong("Values", "IPv6 addresses", "%q is no IPv6 address", v)
+		case r.Type == "CNAME" && normalName(v) == normalName(r.Name):
+			wrong("Values", "another name", "a CNAME cannot lead to its own name, %s", v)
+		case r.Type == "CNAME" && !hostName.MatchString(v):
+			wrong("Values", "a DNS name, such as orders.example.com", "%q is no DNS name", v)
+		case (r.Type == "TXT" || r.Type == "SPF") && !quoted.MatchString(v):
+			wrong("Values", `texts of at most 255 characters in quotation marks, such as "\"one\" \"two\""`, "%s is no text in quotation marks", v)
 		}
 	}
 	return issues

@@ -16,7 +16,14 @@ import (
 // Databases tells which side takes writes, as the region of the run shows it.
 type Databases interface {
 	DescribeDBInstances(context.Context, *rds.DescribeDBInstancesInput, ...func(*rds.Options)) (*rds.DescribeDBInstancesOutput, error)
+	DescribeDBClusters(context.Context, *rds.DescribeDBClustersInput, ...func(*rds.Options)) (*rds.DescribeDBClustersOutput, error)
 	DescribeGlobalClusters(context.Context, *rds.DescribeGlobalClustersInput, ...func(*rds.Options)) (*rds.DescribeGlobalClustersOutput, error)
+}
+
+// requirements says of each kind of database, by what a requirement begins with,
+// how to find out why it does not take writes; empty: it does.
+var requirements = map[string]func(ctx context.Context, api Databases, id, region string) (string, error){
+	"rds-instance": writableInstance, "rds-cluster": writableCluster, "global-cluster": writableGlobal,
 }
 
 // unmet gives, for each requirement that does not hold, why. A database that
@@ -25,11 +32,7 @@ func unmet(ctx context.Context, api Databases, requires []string, region string)
 	var all []string
 	for _, requirement := range requires {
 		kind, id, _ := strings.Cut(requirement, "/")
-		check := writableInstance
-		if kind == "global-cluster" {
-			check = writableCluster
-		}
-		why, err := check(ctx, api, id, region)
+		why, err := requirements[kind](ctx, api, id, region)
 		if err != nil {
 			return nil, err
 		}
@@ -67,29 +70,120 @@ func writableInstance(ctx context.Context, api Databases, id, region string) (st
 	return "", nil
 }
 
+// writableCluster looks at a cluster by itself. As a member of a global cluster
+// it writes only as its writer.
 func writableCluster(ctx context.Context, api Databases, id, region string) (string, error) {
+	c, err := findCluster(ctx, api, id, region)
+	if err != nil {
+		return "", err
+	}
+	if of := aws.ToString(c.GlobalClusterIdentifier); of != "" {
+		g, err := findGlobal(ctx, api, of)
+		if err != nil {
+			return "", err
+		}
+		if why := moving(g); why != "" {
+			return "is a member of the global cluster " + of + ", which " + why, nil
+		}
+		if writer := writerOf(g); writer != aws.ToString(c.DBClusterArn) {
+			return "in " + region + " is a read-only member of the global cluster " + of, nil
+		}
+	}
+	return writes(ctx, api, c, region)
+}
+
+func writableGlobal(ctx context.Context, api Databases, id, region string) (string, error) {
+	g, err := findGlobal(ctx, api, id)
+	if err != nil {
+		return "", err
+	}
+	if why := moving(g); why != "" {
+		return why, nil
+	}
+	writer := writerOf(g)
+	if writer == "" {
+		return "has no writer", nil
+	}
+	if at, err := arn.Parse(writer); err != nil || at.Region != region {
+		return "has its writer at " + writer + ", not in " + region, nil
+	}
+	c, err := findCluster(ctx, api, writer, region)
+	if err != nil {
+		return "", err
+	}
+	why, err := writes(ctx, api, c, region)
+	if why != "" {
+		why = "has its writer at " + writer + ", which " + why
+	}
+	return why, err
+}
+
+func findGlobal(ctx context.Context, api Databases, id string) (types.GlobalCluster, error) {
 	out, err := api.DescribeGlobalClusters(ctx, &rds.DescribeGlobalClustersInput{GlobalClusterIdentifier: aws.String(id)})
 	if err != nil {
-		return "", action.Call("describing global cluster "+id, err)
+		return types.GlobalCluster{}, action.Call("describing global cluster "+id, err)
 	}
 	if len(out.GlobalClusters) != 1 {
-		return "", action.Errorf(action.NotFound, "there is no global cluster %s", id)
+		return types.GlobalCluster{}, action.Errorf(action.NotFound, "there is no global cluster %s", id)
 	}
-	g := out.GlobalClusters[0]
+	return out.GlobalClusters[0], nil
+}
+
+// moving says what a global cluster is at, if it is not at rest.
+func moving(g types.GlobalCluster) string {
 	if g.FailoverState != nil && aws.ToString(g.FailoverState.ToDbClusterArn) != "" {
-		return "is " + string(g.FailoverState.Status), nil
+		return "is " + string(g.FailoverState.Status)
 	}
 	if status := aws.ToString(g.Status); status != "available" {
-		return "is " + status, nil
+		return "is " + status
 	}
+	return ""
+}
+
+// writerOf is the ARN of the cluster that writes; empty: none does.
+func writerOf(g types.GlobalCluster) string {
 	for _, m := range g.GlobalClusterMembers {
-		if !aws.ToBool(m.IsWriter) {
-			continue
+		if aws.ToBool(m.IsWriter) {
+			return aws.ToString(m.DBClusterArn)
 		}
-		if writer, err := arn.Parse(aws.ToString(m.DBClusterArn)); err == nil && writer.Region == region {
-			return "", nil
-		}
-		return "has its writer at " + aws.ToString(m.DBClusterArn) + ", not in " + region, nil
 	}
-	return "has no writer", nil
+	return ""
+}
+
+func findCluster(ctx context.Context, api Databases, id, region string) (types.DBCluster, error) {
+	out, err := api.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(id)})
+	if err != nil {
+		return types.DBCluster{}, action.Call("describing DB cluster "+id+" in "+region, err)
+	}
+	if len(out.DBClusters) != 1 {
+		return types.DBCluster{}, action.Errorf(action.NotFound, "DB cluster %s is not in %s", id, region)
+	}
+	return out.DBClusters[0], nil
+}
+
+// writes says why nothing can be written to a cluster that is not read-only by
+// its place: it, or the instance that writes, is not there for it.
+func writes(ctx context.Context, api Databases, c types.DBCluster, region string) (string, error) {
+	if !slices.Contains(writing, aws.ToString(c.Status)) {
+		return "in " + region + " is " + aws.ToString(c.Status), nil
+	}
+	if aws.ToString(c.ReplicationSourceIdentifier) != "" {
+		return "in " + region + " replicates from " + *c.ReplicationSourceIdentifier, nil
+	}
+	at := slices.IndexFunc(c.DBClusterMembers, func(m types.DBClusterMember) bool { return aws.ToBool(m.IsClusterWriter) })
+	if at < 0 {
+		return "in " + region + " has no instance that writes", nil
+	}
+	id := aws.ToString(c.DBClusterMembers[at].DBInstanceIdentifier)
+	out, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(id)})
+	if err != nil {
+		return "", action.Call("describing DB instance "+id+" in "+region, err)
+	}
+	if len(out.DBInstances) != 1 {
+		return "", action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
+	}
+	if status := aws.ToString(out.DBInstances[0].DBInstanceStatus); !slices.Contains(writing, status) {
+		return "in " + region + " has the writer " + id + ", which is " + status, nil
+	}
+	return "", nil
 }

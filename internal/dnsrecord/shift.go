@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/route53/types"
 
@@ -30,6 +32,7 @@ type ShiftParameters struct {
 	SetIdentifier string   `param:"required" doc:"The set that traffic moves to."`
 	Steps         []string `format:"percent" default:"10,50,100" doc:"Shares of the traffic in percent, rising; the other sets keep their proportion in the rest."`
 	HoldSeconds   int      `min:"0" max:"3600" default:"300" doc:"Seconds from the moment when all name servers have a step to the next step."`
+	Requires      []string `format:"requirement" doc:"Databases that must take writes in the region of the run, as long as traffic moves: rds-instance/ID, rds-cluster/ID, global-cluster/ID. If one does not, traffic goes back."`
 	Probe         string   `format:"probe-url" doc:"What must answer all the while: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, traffic goes back."`
 
 	// What a probe wants, by the names that CheckEndpoint has for it.
@@ -73,10 +76,9 @@ func (p ShiftParameters) probe() probe.CheckParameters {
 		MaxLatencyMilliseconds: p.MaxLatencyMilliseconds, MinCertificateDays: p.MinCertificateDays, FollowRedirects: p.FollowRedirects}
 }
 
-// Identities names the set that traffic moves to.
+// Identities names all sets of the name, for the weights of all of them change.
 func (p ShiftParameters) Identities() []payload.Identity {
-	r := Record{Zone: p.Zone, Name: p.Name, Type: p.Type, SetIdentifier: p.SetIdentifier}
-	return []payload.Identity{{Name: "dns-record/" + p.Zone + "/" + r.String(), Parameter: "Name", Locked: true}}
+	return []payload.Identity{{Name: p.group().identity(), Parameter: "Name", Locked: true}}
 }
 
 func (p ShiftParameters) percents() []int {
@@ -107,14 +109,15 @@ type Prober interface {
 
 // Shift moves traffic between weighted record sets, in steps.
 type Shift struct {
-	Route53 ShiftAPI
-	Prober  Prober
+	Route53   ShiftAPI
+	Databases Databases
+	Prober    Prober
 }
 
 // NewShift wires the action to AWS.
 func NewShift(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[ShiftParameters]{
-		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
+		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
 	}
 }
 
@@ -130,6 +133,9 @@ func (a Shift) observe(ctx context.Context, p ShiftParameters) ([]types.Resource
 	for _, s := range sets {
 		if s.Weight == nil {
 			return nil, action.Errorf(action.Refused, "%s is no weighted record set", g)
+		}
+		if instance := aws.ToString(s.TrafficPolicyInstanceId); instance != "" {
+			return nil, action.Errorf(action.Refused, "%s is kept by the traffic policy instance %s, which alone may change it", g, instance)
 		}
 		target = target || aws.ToString(s.SetIdentifier) == p.SetIdentifier
 	}
@@ -154,7 +160,11 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: action.StateReady, Evidence: action.Evidence{"weights": now}}
+	seen, err := json.Marshal(now)
+	if err != nil {
+		return action.Readiness{}, action.Errorf(action.Internal, "the weights cannot be noted: %w", err)
+	}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: action.Evidence{"weights": now}, Seen: string(seen)}
 	switch {
 	case r.at == len(r.steps)-1:
 		ready.Observed = action.StateDone
@@ -162,12 +172,16 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 		ready.Observed = action.StateUnderWay
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%d %% of the traffic are at %s already: the shift goes on from there", r.steps[r.at], p.SetIdentifier)})
 	}
-	if p.Probe != "" {
+	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	for _, w := range why {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved before it takes writes there"})
+	}
+	if err == nil && p.Probe != "" {
 		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
 			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no traffic is moved before it does (%v)", p.Probe, err)})
 		}
 	}
-	return ready, nil
+	return ready, err
 }
 
 // Reconcile takes the next step of the shift.
@@ -186,8 +200,10 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 	if err != nil {
 		return action.Progress{}, err
 	}
-	if n.back == "" && p.Probe != "" {
-		n.probe(a.Prober.Probe(ctx, p.probe()))
+	if n.back == "" {
+		if err := a.serves(ctx, req, n); err != nil {
+			return action.Progress{}, err
+		}
 	}
 	n.enter(req, &r)
 	d := decideShift(r, n, nil)
@@ -233,7 +249,7 @@ func reweigh(zone string, sets []types.ResourceRecordSet, goal weights, comment 
 
 // The notes of a shift.
 const (
-	memoFirst    = "first"    // the weights when this run first looked, as JSON
+	memoFirst    = "first"    // the weights when this run was planned, or first looked, as JSON
 	memoFailures = "failures" // how often in a row the target did not answer
 	memoBack     = "back"     // why traffic goes back
 	stepBack     = "back "
@@ -246,6 +262,8 @@ type shiftNote struct {
 	fresh    bool // this is the first look, and no call of this run may have changed anything
 	began    bool // a call of this run may have changed something
 	failures int
+	why      string    // of the last failure
+	unmet    time.Time // since when a requirement does not hold
 	back     string
 	decided  bool         // that traffic goes back is safe in the memo
 	asked    action.Asked // of the call that is next
@@ -259,13 +277,16 @@ type shiftNote struct {
 func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote, error) {
 	m := req.Drive.Memo
 	n := &shiftNote{first: now, back: m[memoBack], decided: m[memoBack] != "", hold: time.Duration(req.Parameters.HoldSeconds) * time.Second, now: req.Now}
-	if text := m[memoFirst]; text != "" {
-		n.noted, n.first = true, nil
+	n.noted = m[memoFirst] != ""
+	// What the preflight saw counts as seen first: someone may have come since.
+	if text := cmp.Or(m[memoFirst], req.Resource.Seen); text != "" {
+		n.first = nil
 		if err := json.Unmarshal([]byte(text), &n.first); err != nil {
 			return nil, action.Errorf(action.Internal, "the weights noted are no weights: %w", err)
 		}
 	}
 	n.failures, _ = strconv.Atoi(m[memoFailures])
+	n.unmet, _ = timeOf(m[memoUnmet])
 	n.began = req.Drive.Changed != action.ChangeNo
 	n.fresh = !n.noted && !n.began && req.Drive.InterruptedAt == nil
 	return n, nil
@@ -273,8 +294,8 @@ func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote
 
 // enter fills in the notes about the calls before and after where the ramp is.
 func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
-	if n.back == "" && n.failures >= maxFailures {
-		n.back = fmt.Sprintf("%s did not answer %d times in a row", req.Parameters.Probe, n.failures)
+	if n.back == "" && n.failures >= maxFailures && (n.unmet.IsZero() || req.Now.Sub(n.unmet) >= unmetTime) {
+		n.back = fmt.Sprintf("%s (%d looks in a row)", n.why, n.failures)
 	}
 	next := r.next()
 	switch {
@@ -292,10 +313,29 @@ func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
 	n.since, _ = timeOf(req.Drive.Memo[n.key+memoSince])
 }
 
-func (n *shiftNote) probe(err error) {
-	if n.failures++; err == nil {
-		n.failures = 0
+// serves notes whether the target can take traffic: its databases, as RDS shows
+// them, and what it answers.
+func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], n *shiftNote) error {
+	p := req.Parameters
+	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	if err != nil {
+		return err
 	}
+	n.failures++
+	if len(why) > 0 {
+		n.why = strings.Join(why, "; ")
+		if n.unmet.IsZero() {
+			n.unmet = req.Now
+		}
+		return nil
+	}
+	n.unmet = time.Time{}
+	if p.Probe == "" || a.Prober.Probe(ctx, p.probe()) == nil {
+		n.failures = 0
+		return nil
+	}
+	n.why = p.Probe + " did not answer"
+	return nil
 }
 
 // memo is what of the notes must come back.
@@ -304,7 +344,10 @@ func (n *shiftNote) memo() map[string]string {
 	if err != nil {
 		return nil // a map of numbers
 	}
-	memo := map[string]string{memoFirst: string(first), memoFailures: strconv.Itoa(n.failures), memoBack: n.back}
+	memo := map[string]string{memoFirst: string(first), memoFailures: strconv.Itoa(n.failures), memoBack: n.back, memoUnmet: ""}
+	if !n.unmet.IsZero() {
+		memo[memoUnmet] = n.unmet.Format(time.RFC3339)
+	}
 	if !n.since.IsZero() {
 		memo[n.key+memoSince] = n.since.Format(time.RFC3339)
 	}

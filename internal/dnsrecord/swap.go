@@ -23,7 +23,7 @@ import (
 // SwapParameters are the parameters of SwapDNS.
 type SwapParameters struct {
 	Records          []Record `param:"required" doc:"The record sets to change, of one or more hosted zones. Those of one zone change together."`
-	Requires         []string `json:",omitempty" format:"requirement" doc:"Databases that must take writes in the region of the run before anything is changed: rds-instance/ID, global-cluster/ID."`
+	Requires         []string `json:",omitempty" format:"requirement" doc:"Databases that must take writes in the region of the run, before anything is changed and at the end: rds-instance/ID, rds-cluster/ID, global-cluster/ID."`
 	CheckNameServers bool     `json:",omitempty" doc:"Ask the name servers of the zones, too, and end only when none of them contradicts."`
 }
 
@@ -34,7 +34,14 @@ const maxEntry = 180_000
 // Check finds parameters that contradict each other.
 func (p SwapParameters) Check() []payload.Issue {
 	var issues []payload.Issue
+	earlier := map[string]int{}
 	for i, r := range p.Records {
+		key := r.Zone + " " + r.String()
+		if first, twice := earlier[key]; twice {
+			issues = append(issues, payload.Issue{Parameter: fmt.Sprintf("Records/%d/Name", i), Message: fmt.Sprintf("%s is what Records/%d names already", r, first), Want: "each record set once"})
+		} else {
+			earlier[key] = i
+		}
 		issues = append(issues, r.check(func(parameter string) string { return fmt.Sprintf("Records/%d/%s", i, parameter) })...)
 	}
 	if text, err := json.Marshal(p); err == nil && len(text) > maxEntry {
@@ -43,16 +50,34 @@ func (p SwapParameters) Check() []payload.Issue {
 	return issues
 }
 
-// Identities names every record set. One of each zone is locked, for a lock is
-// a call of its own and a thousand would cost minutes: it keeps a second run of
-// the same payload away. Runs that overlap otherwise see each other's changes.
+// maxLocked is how many names an entry locks at most, beside one of each zone:
+// a lock is a call of its own, and a thousand would cost minutes.
+const maxLocked = 20
+
+// Identities names what is changed: a name and type, with all of its sets, for
+// what becomes of one set decides what another one of them may become. One name
+// of each zone is locked, which keeps a second run of the same payload away, and
+// so are names with a routing policy. Runs that overlap otherwise see each
+// other's changes.
 func (p SwapParameters) Identities() []payload.Identity {
 	first := map[string]int{}
-	all := make([]payload.Identity, len(p.Records))
+	at := map[group]int{}
+	var all []payload.Identity
+	locked := 0
 	for i, r := range p.Records {
-		all[i] = payload.Identity{Name: "dns-record/" + r.Zone + "/" + r.String(), Parameter: fmt.Sprintf("Records/%d/Name", i)}
-		if at, ok := first[r.Zone]; !ok || all[i].Name < all[at].Name {
-			first[r.Zone] = i
+		g := r.group()
+		n, known := at[g]
+		if !known {
+			n = len(all)
+			at[g] = n
+			all = append(all, payload.Identity{Name: g.identity(), Parameter: fmt.Sprintf("Records/%d/Name", i)})
+			if of, ok := first[r.Zone]; !ok || all[n].Name < all[of].Name {
+				first[r.Zone] = n
+			}
+		}
+		if r.SetIdentifier != "" && !all[n].Locked && locked < maxLocked {
+			all[n].Locked = true
+			locked++
 		}
 	}
 	for _, i := range first {
@@ -68,6 +93,7 @@ type API interface {
 	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
 	GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error)
+	GetHealthCheck(context.Context, *route53.GetHealthCheckInput, ...func(*route53.Options)) (*route53.GetHealthCheckOutput, error)
 }
 
 // Swap makes record sets read as the payload wants them.
@@ -95,6 +121,28 @@ func (a Swap) observe(ctx context.Context, records []Record) ([]batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What aliases are to lead to is read only where it is in their own zone.
+	var targets []group
+	for _, r := range records {
+		for _, s := range sets[r.group()] {
+			if aws.ToString(s.SetIdentifier) != r.SetIdentifier {
+				continue
+			}
+			to, err := r.apply(s)
+			if target, ok := within(r.group(), s, to); err == nil && ok && sets[target] == nil {
+				targets = append(targets, target)
+			}
+		}
+	}
+	more, err := find(ctx, a.Route53, targets)
+	if err != nil {
+		return nil, err
+	}
+	for g, s := range more {
+		if sets[g] == nil {
+			sets[g] = s
+		}
+	}
 	return batches(records, sets), nil
 }
 
@@ -106,7 +154,10 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all)}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all), Seen: digests(all)}
+	if err := a.healthChecks(ctx, p.Records, &ready); err != nil {
+		return action.Readiness{}, err
+	}
 	wanted := 0
 	for _, b := range all {
 		for _, fault := range b.faults {
@@ -116,18 +167,53 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 			wanted++
 		}
 	}
+	until := "no record is changed before it takes writes there"
 	switch {
 	case wanted == len(all):
 		ready.Observed = action.StateDone
-		return ready, nil
+		until = "the records lead there already, and the run does not succeed before it takes writes"
 	case wanted > 0:
 		ready.Observed = action.StateBusy
 	}
 	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
 	for _, w := range why {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no record is changed before it takes writes there"})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": " + until})
 	}
 	return ready, err
+}
+
+// maxChecks is how many health checks a preflight asks for: each is a request of
+// its own, of five a second.
+const maxChecks = 20
+
+// healthChecks finds out whether the health checks that records are to have are
+// there. Route 53 refuses a batch with one that is not, which would come to
+// light only after the layers before.
+func (a Swap) healthChecks(ctx context.Context, records []Record, ready *action.Readiness) error {
+	asked := map[string]bool{}
+	left := 0
+	for _, r := range records {
+		switch {
+		case r.HealthCheck == "" || asked[r.HealthCheck]:
+			continue
+		case len(asked) == maxChecks:
+			left++
+			continue
+		}
+		asked[r.HealthCheck] = true
+		_, err := a.Route53.GetHealthCheck(ctx, &route53.GetHealthCheckInput{HealthCheckId: aws.String(r.HealthCheck)})
+		switch class := action.ClassOf(err); {
+		case err == nil:
+		case class == action.NotFound:
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: class, Message: fmt.Sprintf("%s is to have the health check %s, which is not there", r, r.HealthCheck)})
+		default:
+			return action.Call("reading health check "+r.HealthCheck, err)
+		}
+	}
+	if left > 0 {
+		ready.Evidence["healthChecksNotAsked"] = left
+	}
+	return nil
 }
 
 // Reconcile takes the next step of the swap.
@@ -139,8 +225,9 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 	}
 	notes := make([]note, len(all))
 	memo := map[string]string{}
+	before := planned(req.Resource.Seen, all)
 	for i, b := range all {
-		notes[i] = readNote(req, b)
+		notes[i] = readNote(req, b, before[i])
 		maps.Copy(memo, notes[i].first(b))
 	}
 	decisions := make([]action.Decision, len(all))
@@ -168,9 +255,9 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		d.State = action.StateUnderWay
 	}
 	seen := evidence(all)
-	if d.Move == action.MoveAct {
+	if d.Move == action.MoveAct || d.Move == action.MoveFinish {
 		var gate map[string]string
-		if d, gate, err = a.gate(ctx, req, d); err != nil {
+		if d, gate, err = a.gate(ctx, req, d, moved(all, notes) || req.Drive.Changed.Happened()); err != nil {
 			return action.Progress{}, err
 		}
 		maps.Copy(memo, gate)
@@ -188,9 +275,14 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		progress.Memo = memo
 		return progress, nil
 	}
+	kept := maps.Clone(memo)
 	maps.Copy(memo, progress.Memo)
 	progress.Memo = memo
-	return a.change(ctx, req, all[at], progress)
+	progress, err = a.change(ctx, req, all[at], progress)
+	if progress.Contended { // the notes of the call are gone with it, those of the look must not be
+		maps.Copy(progress.Memo, kept)
+	}
+	return progress, err
 }
 
 const (
@@ -199,10 +291,15 @@ const (
 	// again: the layer before has proved it, and a describe may show the state
 	// from before.
 	unmetTime = 20 * time.Second
+	// lateTime is the same once records lead there: nothing is gained by an end
+	// in haste, and a database that reboots comes back.
+	lateTime = 5 * time.Minute
 )
 
-// gate keeps traffic from a side that does not take writes.
-func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d action.Decision) (action.Decision, map[string]string, error) {
+// gate keeps traffic from a side that does not take writes, and a run from
+// calling it a success that traffic is there. moved says that this run may have
+// brought it there.
+func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d action.Decision, moved bool) (action.Decision, map[string]string, error) {
 	why, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
 	if err != nil {
 		return d, nil, err
@@ -211,6 +308,12 @@ func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d ac
 	switch {
 	case len(why) == 0:
 		return d, map[string]string{memoUnmet: ""}, nil
+	case known && d.Move == action.MoveFinish && moved:
+		if req.Now.Sub(since) >= lateTime {
+			return action.Fail(action.Terminal, action.StateUnderWay, "not writable", "the records read as wanted, and lead to a side that does not take writes: %s", strings.Join(why, "; ")), nil, nil
+		}
+	case known && req.Now.Sub(since) >= unmetTime && d.Move == action.MoveFinish:
+		return action.Fail(action.Refused, d.State, "not writable", "the records read as wanted since before this run, and lead to a side that does not take writes: %s; nothing was changed", strings.Join(why, "; ")), nil, nil
 	case known && req.Now.Sub(since) >= unmetTime:
 		return action.Fail(action.Refused, d.State, "not writable", "no traffic is moved to a side that does not take writes: %s", strings.Join(why, "; ")), nil, nil
 	case !known:

@@ -3,9 +3,11 @@ package dnsrecord
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +18,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/payload"
 )
 
 func TestDecide(t *testing.T) {
@@ -132,6 +135,78 @@ func TestBatchesKeepToTheLimitsAndSetsOfANameTogether(t *testing.T) {
 	}
 }
 
+// The sets of a name go into one call or into none: more of them than Route 53
+// takes are refused while nothing is changed yet.
+func TestANameThatIsTooLargeForOneCallIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name                 string
+		sets, changed, bytes int
+		refused              bool
+	}{
+		{"500 values", 100, 100, 10, false}, {"505 values", 101, 101, 10, true}, {"16,000 characters", 32, 32, 100, false}, {"16,500 characters", 33, 33, 100, true},
+		{"505 values, of which 5 change", 101, 1, 10, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := group{"Z1", "w.example.", "TXT"}
+			sets := found{}
+			var records []Record
+			for i := range tt.sets {
+				var values []string
+				for n := range 5 {
+					values = append(values, fmt.Sprintf("%0*d", tt.bytes, n))
+				}
+				s := simple("w.example", "TXT", values...)
+				s.SetIdentifier, s.Weight = aws.String(fmt.Sprint(i)), aws.Int64(1)
+				weight := 1
+				if i < tt.changed {
+					weight = 2
+				}
+				sets[g] = append(sets[g], s)
+				records = append(records, Record{Zone: "Z1", Name: "w.example", Type: "TXT", SetIdentifier: fmt.Sprint(i), Weight: aws.Int(weight)})
+			}
+			var faults []error
+			for _, b := range batches(records, sets) {
+				faults = append(faults, b.faults...)
+			}
+			if refused := len(faults) == 1 && action.ClassOf(faults[0]) == action.Refused; refused != tt.refused {
+				t.Errorf("%v", faults)
+			}
+		})
+	}
+}
+
+// A health check is asked for once, and of very many the first are.
+func TestPreflightAsksForHealthChecks(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		checks, asked int
+		id            string
+		verdict       action.Verdict
+	}{{"there", 1, 1, "hc", action.VerdictReady}, {"gone", 1, 1, "gone", action.VerdictBlocked}, {"many", maxChecks + 5, maxChecks, "", action.VerdictReady}} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := &zones{page: 300}
+			var p SwapParameters
+			for i := range tt.checks {
+				id := fmt.Sprint("hc-", i)
+				if tt.id != "" {
+					id = tt.id
+				}
+				for _, name := range []string{"a", "b"} {
+					name = fmt.Sprintf("n%02d.%s.example", i, name)
+					p.Records = append(p.Records, Record{Zone: "Z1", Name: name, Type: "A", HealthCheck: id})
+					z.sets = append(z.sets, simple(name, "A", "192.0.2.1"))
+				}
+			}
+			slices.SortFunc(z.sets, func(a, b types.ResourceRecordSet) int { return slices.Compare(labels(*a.Name), labels(*b.Name)) })
+			ready, err := Swap{Route53: z}.Preflight(t.Context(), request(p, action.Drive{}))
+			_, left := ready.Evidence["healthChecksNotAsked"]
+			if err != nil || ready.Verdict() != tt.verdict || z.asked != tt.asked || left != (tt.checks > maxChecks) {
+				t.Errorf("%s, %d asked, %v: %+v", ready.Verdict(), z.asked, err, ready.Findings)
+			}
+		})
+	}
+}
+
 func TestFindReadsWholeGroupsWithFewCalls(t *testing.T) {
 	z := &zones{page: 3}
 	for i := range 4 {
@@ -180,6 +255,17 @@ func TestCheckOfARecord(t *testing.T) {
 		{"values", Record{Type: "CNAME", Values: []string{"a.example"}}, ""},
 		{"nothing", Record{Type: "A", Expect: []string{"192.0.2.1"}}, "nothing is to change"},
 		{"two values of a CNAME", Record{Type: "CNAME", Values: []string{"a.example", "b.example"}}, "one value"},
+		{"a value twice", Record{Type: "AAAA", Values: []string{"2001:db8::1", "2001:DB8:0::1"}}, "stands twice"},
+		{"two values", Record{Type: "AAAA", Values: []string{"2001:db8::1", "2001:db8::2"}}, ""},
+		{"CNAME with a space", Record{Type: "CNAME", Values: []string{"a .example"}}, "no DNS name"},
+		{"CNAME of nothing", Record{Type: "CNAME", Values: []string{""}}, "no DNS name"},
+		{"CNAME with a final dot", Record{Type: "CNAME", Values: []string{"_a.example."}}, ""},
+		{"CNAME to its own name", Record{Type: "CNAME", Values: []string{"WWW.example."}}, "its own name"},
+		{"text", Record{Type: "TXT", Values: []string{`"a b" "c\"d"`}}, ""},
+		{"text without quotation marks", Record{Type: "TXT", Values: []string{"a b"}}, "no text in quotation marks"},
+		{"text that does not end", Record{Type: "SPF", Values: []string{`"a"b"`}}, "no text in quotation marks"},
+		{"longest text", Record{Type: "TXT", Values: []string{`"` + strings.Repeat("x", 255) + `"`}}, ""},
+		{"text too long", Record{Type: "TXT", Values: []string{`"` + strings.Repeat("x", 256) + `"`}}, "no text in quotation marks"},
 		{"alias", Record{Type: "A", AliasTarget: "a.example", AliasZone: "Z1", EvaluateTargetHealth: &yes}, ""},
 		{"alias and values", Record{Type: "A", AliasTarget: "a.example", Values: []string{"192.0.2.1"}}, "values and be an alias"},
 		{"alias and TTL", Record{Type: "A", AliasTarget: "a.example", TTL: aws.Int(1)}, "TTL of its target"},
@@ -204,22 +290,52 @@ func TestCheckOfARecord(t *testing.T) {
 	}
 }
 
-func TestIdentitiesTellRecordsApartAndLockOneOfEachZone(t *testing.T) {
+// The sets of a name are one thing: two entries that each change one of them
+// must not stand beside each other.
+func TestIdentitiesTellNamesApartAndLockThoseWithAPolicy(t *testing.T) {
 	p := SwapParameters{Records: []Record{
 		{Zone: "Z1", Name: "b.example", Type: "A"}, {Zone: "Z1", Name: "A.example.", Type: "A"}, {Zone: "Z2", Name: "b.example", Type: "A", SetIdentifier: "s"},
+		{Zone: "Z2", Name: "c.example", Type: "A"}, {Zone: "Z2", Name: "w.example", Type: "A", SetIdentifier: "s"}, {Zone: "Z2", Name: "w.example", Type: "A", SetIdentifier: "t"},
 	}}
-	var all, locked []string
-	for _, id := range p.Identities() {
-		all = append(all, id.Name)
-		if id.Locked {
-			locked = append(locked, id.Name)
+	identified := func(ids []payload.Identity) (all, locked []string) {
+		for _, id := range ids {
+			all = append(all, id.Name)
+			if id.Locked {
+				locked = append(locked, id.Name)
+			}
 		}
+		return all, locked
 	}
-	if diff := cmp.Diff([]string{"dns-record/Z1/b.example. A", "dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A s"}, all); diff != "" {
+	all, locked := identified(p.Identities())
+	if diff := cmp.Diff([]string{"dns-record/Z1/b.example. A", "dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A", "dns-record/Z2/c.example. A", "dns-record/Z2/w.example. A"}, all); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A s"}, locked); diff != "" {
+	if diff := cmp.Diff([]string{"dns-record/Z1/a.example. A", "dns-record/Z2/b.example. A", "dns-record/Z2/w.example. A"}, locked); diff != "" {
 		t.Error(diff)
+	}
+	shift, _ := identified(ShiftParameters{Zone: "Z2", Name: "W.example", Type: "A", SetIdentifier: "u"}.Identities())
+	if shift[0] != all[4] {
+		t.Errorf("a shift of the same name is %q, want %q", shift[0], all[4])
+	}
+	// Of many names some are locked.
+	for i := range 3 * maxLocked {
+		p.Records = append(p.Records, Record{Zone: "Z3", Name: fmt.Sprintf("n%02d.example", i), Type: "A", SetIdentifier: "s"})
+	}
+	if _, locked := identified(p.Identities()); len(locked) != maxLocked+1 {
+		t.Errorf("%d names are locked", len(locked))
+	}
+}
+
+func TestARecordSetStandsOnceInAnEntry(t *testing.T) {
+	weight := func(name, set string, weight int) Record {
+		return Record{Zone: "Z1", Name: name, Type: "A", SetIdentifier: set, Weight: aws.Int(weight)}
+	}
+	if issues := (SwapParameters{Records: []Record{weight("w.example", "a", 0), weight("w.example", "b", 1)}}).Check(); len(issues) != 0 {
+		t.Errorf("two sets of a name: %v", issues)
+	}
+	issues := SwapParameters{Records: []Record{weight("w.example", "a", 0), weight("W.example.", "a", 1)}}.Check()
+	if len(issues) != 1 || issues[0].Parameter != "Records/1/Name" || !strings.Contains(issues[0].Message, "names already") {
+		t.Errorf("the same set twice: %v", issues)
 	}
 }
 
@@ -254,9 +370,10 @@ func TestReconcileMakesOneCallAndKeepsItsID(t *testing.T) {
 	}
 }
 
-// databases answers with one instance or one global cluster.
+// databases answers with one instance, cluster and global cluster.
 type databases struct {
 	instance *rdstypes.DBInstance
+	cluster  *rdstypes.DBCluster
 	global   *rdstypes.GlobalCluster
 	err      error
 }
@@ -269,12 +386,27 @@ func (d databases) DescribeDBInstances(context.Context, *rds.DescribeDBInstances
 	return out, d.err
 }
 
+func (d databases) DescribeDBClusters(context.Context, *rds.DescribeDBClustersInput, ...func(*rds.Options)) (*rds.DescribeDBClustersOutput, error) {
+	out := &rds.DescribeDBClustersOutput{}
+	if d.cluster != nil {
+		out.DBClusters = append(out.DBClusters, *d.cluster)
+	}
+	return out, d.err
+}
+
 func (d databases) DescribeGlobalClusters(context.Context, *rds.DescribeGlobalClustersInput, ...func(*rds.Options)) (*rds.DescribeGlobalClustersOutput, error) {
 	out := &rds.DescribeGlobalClustersOutput{}
 	if d.global != nil {
 		out.GlobalClusters = append(out.GlobalClusters, *d.global)
 	}
 	return out, d.err
+}
+
+func clusterIn(region string) *rdstypes.DBCluster {
+	return &rdstypes.DBCluster{
+		DBClusterArn: aws.String("arn:aws:rds:" + region + ":111122223333:cluster:c"), Status: aws.String("available"),
+		DBClusterMembers: []rdstypes.DBClusterMember{{DBInstanceIdentifier: aws.String("i"), IsClusterWriter: aws.Bool(true)}, {DBInstanceIdentifier: aws.String("j")}},
+	}
 }
 
 func TestRequires(t *testing.T) {
@@ -291,8 +423,21 @@ func TestRequires(t *testing.T) {
 		if to != nil {
 			g.FailoverState = &rdstypes.FailoverState{Status: "failing-over", ToDbClusterArn: to}
 		}
-		return databases{global: g}
+		return databases{global: g, cluster: clusterIn("us-west-2"), instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}
 	}
+	// with is a database in which something of it is otherwise.
+	with := func(d databases, change func(d *databases)) databases {
+		change(&d)
+		return d
+	}
+	alone := databases{cluster: clusterIn("us-west-2"), instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}
+	member := func(writer string) databases {
+		return with(global(writer, "available", nil), func(d *databases) { d.cluster.GlobalClusterIdentifier = aws.String("g") })
+	}
+	rebooting := func(d *databases) { d.instance.DBInstanceStatus = aws.String("rebooting") }
+	stopped := func(d *databases) { d.cluster.Status = aws.String("stopped") }
+	headless := func(d *databases) { d.cluster.DBClusterMembers = nil }
+	readers := func(d *databases) { d.cluster.DBClusterMembers[0].IsClusterWriter = aws.Bool(false) }
 	for _, tt := range []struct {
 		name, requirement string
 		api               databases
@@ -315,6 +460,20 @@ func TestRequires(t *testing.T) {
 		{"no writer", "global-cluster/g", global("", "available", nil), "has no writer", ""},
 		{"failing over", "global-cluster/g", global("us-west-2", "available", aws.String("arn")), "is failing-over", ""},
 		{"modifying", "global-cluster/g", global("us-west-2", "modifying", nil), "is modifying", ""},
+		{"cluster of the writer stopped", "global-cluster/g", with(global("us-west-2", "available", nil), stopped), "is stopped", ""},
+		{"writer here without an instance", "global-cluster/g", with(global("us-west-2", "available", nil), headless), "no instance that writes", ""},
+		{"writer here reboots", "global-cluster/g", with(global("us-west-2", "available", nil), rebooting), "which is rebooting", ""},
+		{"cluster alone", "rds-cluster/c", alone, "", ""},
+		{"cluster backs up", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, func(d *databases) { d.cluster.Status = aws.String("backing-up") }), "", ""},
+		{"cluster stopped", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, stopped), "is stopped", ""},
+		{"cluster of readers", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, readers), "no instance that writes", ""},
+		{"cluster whose writer reboots", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: &rdstypes.DBInstance{}}, rebooting), "which is rebooting", ""},
+		{"cluster replicates", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, func(d *databases) { d.cluster.ReplicationSourceIdentifier = aws.String("arn") }), "replicates from", ""},
+		{"cluster is the writer", "rds-cluster/c", member("us-west-2"), "", ""},
+		{"cluster is a member that reads", "rds-cluster/c", member("us-east-1"), "read-only member", ""},
+		{"its global cluster fails over", "rds-cluster/c", with(global("us-west-2", "available", aws.String("arn")), func(d *databases) { d.cluster.GlobalClusterIdentifier = aws.String("g") }), "is failing-over", ""},
+		{"no cluster", "rds-cluster/c", databases{}, "", action.NotFound},
+		{"no instance of the cluster", "rds-cluster/c", databases{cluster: clusterIn("us-west-2")}, "", action.NotFound},
 		{"no global cluster", "global-cluster/g", databases{}, "", action.NotFound},
 		{"global cluster not asked", "global-cluster/g", databases{err: coded("InternalFailure")}, "", action.Unreachable},
 	} {
@@ -343,6 +502,47 @@ func TestRequires(t *testing.T) {
 				t.Errorf("at first: %v, memo %v, %d calls", err, progress.Memo, len(z.changes))
 			}
 		})
+	}
+}
+
+// A run does not end as a success with records that lead to a side that does not
+// take writes, whoever brought them there.
+func TestRequiresHoldsAtTheEnd(t *testing.T) {
+	p := SwapParameters{Requires: []string{"rds-instance/i"}, Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
+	z := &zones{page: 300, status: types.ChangeStatusInsync, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "new.example")}}
+	writer, replica := databases{instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}, databases{instance: &rdstypes.DBInstance{ReadReplicaSourceDBInstanceIdentifier: aws.String("s")}}
+	since := func(d time.Duration, more map[string]string) map[string]string {
+		memo := map[string]string{memoUnmet: noon.Add(-d).Format(time.RFC3339)}
+		maps.Copy(memo, more)
+		return memo
+	}
+	ours := map[string]string{"Z1/0 change": "C1", "Z1/0 seen": "before", "Z1/0 requestedAt": noon.Add(-time.Minute).Format(time.RFC3339)}
+	for _, tt := range []struct {
+		name   string
+		api    databases
+		drive  action.Drive
+		status action.Status
+		class  action.Class
+	}{
+		{"as wanted before, writes", writer, action.Drive{}, action.Done, ""},
+		{"as wanted before, a replica at first", replica, action.Drive{}, action.InProgress, ""},
+		{"as wanted before, still a replica", replica, action.Drive{Memo: since(unmetTime, nil)}, "", action.Refused},
+		{"changed by this run, writes", writer, action.Drive{Changed: action.ChangeYes, Memo: ours}, action.Done, ""},
+		{"changed by this run, no longer writes", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime-time.Second, ours)}, action.InProgress, ""},
+		{"changed by this run, writes no more", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime, ours)}, "", action.Terminal},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			progress, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, tt.drive))
+			if (err == nil) != (tt.class == "") || err == nil && progress.Status != tt.status || err != nil && action.ClassOf(err) != tt.class || len(z.changes) > 0 {
+				t.Errorf("%s, %v, want %s, %s", progress.Status, err, tt.status, tt.class)
+			}
+		})
+	}
+	for verdict, api := range map[action.Verdict]databases{action.VerdictDone: writer, action.VerdictWarning: replica} {
+		ready, err := Swap{Route53: z, Databases: api}.Preflight(t.Context(), request(p, action.Drive{}))
+		if err != nil || ready.Verdict() != verdict || ready.Observed != action.StateDone {
+			t.Errorf("plan: %+v, %v, want %s", ready, err, verdict)
+		}
 	}
 }
 
@@ -379,6 +579,39 @@ func TestCheckNameServers(t *testing.T) {
 			if _, told := progress.Evidence["nameServersUnanswered"]; tt.status == action.Done && told != (len(tt.answers) < 2) {
 				t.Errorf("evidence %v", progress.Evidence)
 			}
+		})
+	}
+}
+
+// Where nothing comes back from port 53, each question costs its second, and the
+// look still ends: what was not asked is told, and the zones are read however
+// late it is.
+func TestNameServersThatAreAllSilentHoldNothingUp(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		zones int
+		left  bool
+	}{{"a zone", 1, false}, {"six zones", 6, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := SwapParameters{CheckNameServers: true}
+				for i := range tt.zones {
+					p.Records = append(p.Records, Record{Zone: fmt.Sprintf("Z%d", i), Name: "db.example", Type: "A", Values: []string{"192.0.2.1"}})
+				}
+				ask := func(ctx context.Context, _, _, _ string) ([]string, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				z := &zones{page: 300, servers: 2, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
+				begun := time.Now()
+				progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{}))
+				if took := time.Since(begun); err != nil || progress.Status != action.Done || took > lookTime {
+					t.Fatalf("%s after %s: %v", progress.Status, took, err)
+				}
+				if got := fmt.Sprint(progress.Evidence["nameServers"]); !strings.HasPrefix(got, "0 answers") || strings.Contains(got, " 0 record sets") == tt.left {
+					t.Errorf("evidence %v", progress.Evidence)
+				}
+			})
 		})
 	}
 }

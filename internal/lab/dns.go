@@ -3,7 +3,10 @@ package lab
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -92,10 +95,24 @@ func (a *Account) answerDNS(query []byte, zones []*Zone) []byte {
 			break
 		}
 	}
-	if !found && len(out.Answers) == 0 {
-		out.RCode = dnsmessage.RCodeNameError
+	if len(out.Answers) == 0 {
+		if !found {
+			out.RCode = dnsmessage.RCodeNameError
+		}
+		out.Authorities = a.authority(z)
 	}
 	return packed(out)
+}
+
+// authority is what goes with an answer that says no: the SOA of the zone, by
+// which resolvers know how long to remember it.
+func (a *Account) authority(z *Zone) []dnsmessage.Resource {
+	apex, err := dnsmessage.NewName(dnsName(z.Name))
+	if err != nil {
+		return nil
+	}
+	some, _, _ := a.lookUp(z, dnsName(z.Name), dnsmessage.Question{Name: apex, Type: dnsmessage.TypeSOA, Class: dnsmessage.ClassINET})
+	return some
 }
 
 func packed(m dnsmessage.Message) []byte {
@@ -248,6 +265,10 @@ func resource(q dnsmessage.Question, name, kind, value string, ttl *int) dnsmess
 		} else {
 			out.Body = &dnsmessage.CNAMEResource{CNAME: target}
 		}
+	case "SOA":
+		if soa, ok := soaOf(value); ok {
+			out.Body = &soa
+		}
 	case "TXT":
 		out.Body = &dnsmessage.TXTResource{TXT: []string{strings.Trim(value, `"`)}}
 	}
@@ -256,3 +277,65 @@ func resource(q dnsmessage.Question, name, kind, value string, ttl *int) dnsmess
 	}
 	return out
 }
+
+// soaOf reads the value of a SOA record: two names and five numbers.
+func soaOf(value string) (dnsmessage.SOAResource, bool) {
+	var server, mailbox string
+	var soa dnsmessage.SOAResource
+	if n, err := fmt.Sscan(value, &server, &mailbox, &soa.Serial, &soa.Refresh, &soa.Retry, &soa.Expire, &soa.MinTTL); n != 7 || err != nil {
+		return soa, false
+	}
+	var errs [2]error
+	soa.NS, errs[0] = dnsmessage.NewName(dnsName(server))
+	soa.MBox, errs[1] = dnsmessage.NewName(dnsName(mailbox))
+	return soa, errs == [2]error{}
+}
+
+// ServeDNSStreams answers DNS queries on TCP connections, as ServeDNS does on
+// UDP, until the listener is closed: a resolver asks so where the network
+// swallows datagrams, or an answer is too long for one.
+func (a *Account) ServeDNSStreams(listener net.Listener) error {
+	for {
+		connection, err := listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		go a.answerStream(connection)
+	}
+}
+
+// answerStream answers the queries of one connection, each with its length
+// before it.
+func (a *Account) answerStream(connection net.Conn) {
+	defer connection.Close()
+	for {
+		var size [2]byte
+		if connection.SetDeadline(time.Now().Add(streamIdle)) != nil {
+			return
+		}
+		if _, err := io.ReadFull(connection, size[:]); err != nil {
+			return
+		}
+		query := make([]byte, binary.BigEndian.Uint16(size[:]))
+		if _, err := io.ReadFull(connection, query); err != nil {
+			return
+		}
+		var answer []byte
+		a.clock.Enter(func() {
+			a.settle()
+			answer = a.answerDNS(query, a.Estate.Zones)
+		})
+		if answer == nil || len(answer) > 1<<16-1 {
+			return
+		}
+		if _, err := connection.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)); err != nil {
+			return
+		}
+	}
+}
+
+// streamIdle is how long a connection may be silent.
+const streamIdle = 5 * time.Second

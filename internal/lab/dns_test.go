@@ -30,15 +30,20 @@ func named(t *testing.T, estate *Estate, speed float64) (*route53.Client, *net.R
 	if err != nil {
 		t.Fatal(err)
 	}
+	streams, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	stop, stopped, served := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		defer close(stopped)
 		account.Serve(func() { <-stop })
 	}()
 	go func() { served <- account.ServeDNS(names) }()
+	go func() { served <- account.ServeDNSStreams(streams) }()
 	t.Cleanup(func() {
 		server.Close()
-		if err := errors.Join(names.Close(), <-served); err != nil {
+		if err := errors.Join(names.Close(), streams.Close(), <-served, <-served); err != nil {
 			t.Error(err)
 		}
 		close(stop)
@@ -48,8 +53,12 @@ func named(t *testing.T, estate *Estate, speed float64) (*route53.Client, *net.R
 		Region: "us-west-2", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("lab", "lab", ""),
 		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 	})
-	return client, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", names.LocalAddr().String())
+	return client, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		at := names.LocalAddr()
+		if network == "tcp" {
+			at = streams.Addr()
+		}
+		return new(net.Dialer).DialContext(ctx, network, at.String())
 	}}
 }
 
@@ -96,6 +105,49 @@ func TestAResolverSeesTheSwap(t *testing.T) {
 	var none *net.DNSError
 	if _, err := resolver.LookupHost(ctx, "nothing.shop.example."); !errors.As(err, &none) || !none.IsNotFound {
 		t.Errorf("a name that is not there: %v", err)
+	}
+}
+
+// A resolver that is told to use TCP sees the same.
+func TestAResolverAsksByTCP(t *testing.T) {
+	_, resolver := named(t, DefaultEstate(), 1)
+	dial := resolver.Dial
+	resolver.Dial = func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, "tcp", address) }
+	for range 2 {
+		if all, err := resolver.LookupHost(t.Context(), "www.shop.example."); err != nil || !slices.Equal(all, []string{"192.0.2.10"}) {
+			t.Errorf("%v, %v", all, err)
+		}
+	}
+}
+
+// An answer that says no tells by the zone's SOA how long that holds.
+func TestTheSOAGoesWithANo(t *testing.T) {
+	a := NewAccount(DefaultEstate(), NewClock(Epoch), 1, nil)
+	for _, tt := range []struct {
+		name    string
+		kind    dnsmessage.Type
+		answers int
+		no      bool
+	}{
+		{"shop.example.", dnsmessage.TypeSOA, 1, false}, {"api.shop.example.", dnsmessage.TypeA, 1, false},
+		{"api.shop.example.", dnsmessage.TypeAAAA, 0, true}, {"nothing.shop.example.", dnsmessage.TypeA, 0, true},
+	} {
+		m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(tt.name), Type: tt.kind, Class: dnsmessage.ClassINET}}}
+		query, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out dnsmessage.Message
+		if err := out.Unpack(a.answerDNS(query, a.Estate.Zones)); err != nil {
+			t.Fatal(err)
+		}
+		soa := slices.Concat(out.Answers, out.Authorities)
+		if len(out.Answers) != tt.answers || (len(out.Authorities) == 1) != tt.no || tt.kind == dnsmessage.TypeSOA && soa[0].Body.(*dnsmessage.SOAResource).MinTTL != 86400 {
+			t.Errorf("%s %s: %v, %v", tt.name, tt.kind, out.Answers, out.Authorities)
+		}
+		if tt.no && out.Authorities[0].Body.(*dnsmessage.SOAResource).NS.String() != "ns-1.awsdns-00.com." {
+			t.Errorf("%s: %v", tt.name, out.Authorities)
+		}
 	}
 }
 
@@ -182,6 +234,15 @@ func TestRecordsAreListedByTheLabelsFromTheRight(t *testing.T) {
 	}
 }
 
+// addresses gives n values of an A record.
+func addresses(n int) []RecordValue {
+	var all []RecordValue
+	for i := range n {
+		all = append(all, RecordValue(fmt.Sprintf("192.0.%d.%d", i/250, i%250)))
+	}
+	return all
+}
+
 func TestWhatRoute53DoesNotTake(t *testing.T) {
 	set := func(change func(*RecordSet)) zoneChangeRequest {
 		r := &RecordSet{Name: "new.shop.example", Type: "A", TTL: number(60), Values: []RecordValue{"192.0.2.1"}}
@@ -205,9 +266,24 @@ func TestWhatRoute53DoesNotTake(t *testing.T) {
 		want string // empty: it is taken
 	}{
 		{"a record", set(func(*RecordSet) {}), ""},
-		{"500 values", set(func(r *RecordSet) { r.Values = slices.Repeat(r.Values, 500) }), ""},
-		{"501 values", set(func(r *RecordSet) { r.Values = slices.Repeat(r.Values, 501) }), "limit of 1000"},
+		{"500 values", set(func(r *RecordSet) { r.Values = addresses(500) }), ""},
+		{"501 values", set(func(r *RecordSet) { r.Values = addresses(501) }), "limit of 1000"},
 		{"too many characters", set(func(r *RecordSet) { r.Type, r.Values = "TXT", []RecordValue{RecordValue(strings.Repeat("x", 16001))} }), "limit of 32000"},
+		{"a value twice", set(func(r *RecordSet) { r.Values = slices.Repeat(r.Values, 2) }), "Duplicate Resource Record"},
+		{"a CNAME", set(func(r *RecordSet) { r.Type, r.Values = "CNAME", []RecordValue{"x.example"} }), ""},
+		{"a CNAME with a space", set(func(r *RecordSet) { r.Type, r.Values = "CNAME", []RecordValue{"x .example"} }), "no domain name"},
+		{"a CNAME to itself", set(func(r *RecordSet) { r.Type, r.Values = "CNAME", []RecordValue{"NEW.shop.example."} }), "its own name"},
+		{"a text", set(func(r *RecordSet) { r.Type, r.Values = "TXT", []RecordValue{`"x"`} }), ""},
+		{"a text without quotation marks", set(func(r *RecordSet) { r.Type, r.Values = "TXT", []RecordValue{"x"} }), "enclosed in quotation marks"},
+		{"an alias within the zone", set(func(r *RecordSet) {
+			r.TTL, r.Values, r.Alias = nil, nil, &Alias{Zone: shopZone, Name: "www.shop.example"}
+		}), ""},
+		{"an alias of what is not there", set(func(r *RecordSet) {
+			r.TTL, r.Values, r.Alias = nil, nil, &Alias{Zone: shopZone, Name: "gone.shop.example"}
+		}), "that target was not found"},
+		{"an alias of itself", set(func(r *RecordSet) {
+			r.TTL, r.Values, r.Alias = nil, nil, &Alias{Zone: shopZone, Name: "new.shop.example"}
+		}), "that target was not found"},
 		{"same set twice", twice, "invalid set of changes"},
 		{"created, and there", created, "already exists"},
 		{"deleted, and not there", deleted, "not found"},

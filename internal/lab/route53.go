@@ -37,6 +37,7 @@ type RecordSet struct {
 	Alias         *Alias        `json:"alias,omitempty" xml:"AliasTarget,omitempty"`
 	HealthCheck   string        `json:"healthCheck,omitempty" xml:"HealthCheckId,omitempty"`
 	Proximity     *Proximity    `json:"geoProximityLocation,omitempty" xml:"GeoProximityLocation,omitempty"`
+	Traffic       string        `json:"trafficPolicyInstance,omitempty" xml:"TrafficPolicyInstanceId,omitempty"`
 }
 
 // Geo is where the callers of a geolocation record set are.
@@ -466,9 +467,39 @@ func (e *Estate) faultsOf(z *Zone, group string, records []*RecordSet) []string 
 			refuse("%s cannot be created as one of region %s exists", what, r.Region)
 		}
 		roles[r.Failover], regions[r.Region] = true, true
+		for _, fault := range faultsOfValues(r) {
+			refuse("%s: %s", what, fault)
+		}
+		if r.Alias != nil && r.Alias.Zone == z.ID {
+			target := dnsName(r.Alias.Name) + " " + r.Type
+			if target == group || !slices.ContainsFunc(records, func(x *RecordSet) bool { return x.group() == target }) {
+				refuse("Tried to create an alias that targets %s, type %s in zone %s, but that target was not found", dnsName(r.Alias.Name), r.Type, z.ID)
+			}
+		}
 	}
 	if len(policies) > 1 {
 		refuse("RRSets of %s cannot have the routing policies %v together", group, sortedKeys(policies))
+	}
+	return all
+}
+
+// faultsOfValues gives what Route 53 has against the values of a set.
+func faultsOfValues(r *RecordSet) []string {
+	var all []string
+	seen := map[RecordValue]bool{}
+	for _, v := range r.Values {
+		text := string(v)
+		switch {
+		case seen[v]:
+			all = append(all, fmt.Sprintf("Duplicate Resource Record: '%s'", text))
+		case r.Type == "CNAME" && dnsName(text) == dnsName(r.Name):
+			all = append(all, "a CNAME cannot lead to its own name")
+		case r.Type == "CNAME" && (text == "" || strings.ContainsAny(text, " \t\n\"")):
+			all = append(all, fmt.Sprintf("Invalid Resource Record: '%s' is no domain name", text))
+		case (r.Type == "TXT" || r.Type == "SPF") && (len(text) < 2 || !strings.HasPrefix(text, `"`) || !strings.HasSuffix(text, `"`)):
+			all = append(all, fmt.Sprintf("Invalid Resource Record: InvalidCharacterString (Value should be enclosed in quotation marks) encountered with '%s'", text))
+		}
+		seen[v] = true
 	}
 	return all
 }

@@ -235,6 +235,15 @@ func TestWhatASwapRefuses(t *testing.T) {
 			g.Members[i].Writer = !g.Members[i].Writer
 		}
 	}
+	wildcard := func(e *Estate) {
+		z := e.zone(shopZone)
+		z.Records = append(z.Records, &RecordSet{Name: "*.shop.example", Type: "A", TTL: number(60), Values: []RecordValue{"192.0.2.1"}})
+	}
+	latency := func(e *Estate) {
+		z := e.zone(shopZone)
+		z.Records = append(z.Records, &RecordSet{Name: "fast.shop.example", Type: "A", SetIdentifier: "a", Region: "us-east-1", TTL: number(60), Values: []RecordValue{"192.0.2.1"}},
+			&RecordSet{Name: "fast.shop.example", Type: "A", SetIdentifier: "b", Region: "us-west-2", TTL: number(60), Values: []RecordValue{"192.0.2.2"}, Traffic: "tp-1"})
+	}
 	tests := []struct {
 		name, parameters string
 		estate           func(*Estate)
@@ -257,9 +266,21 @@ func TestWhatASwapRefuses(t *testing.T) {
 		{"alias to values", shop("shop.example", `"Type":"A","Values":["192.0.2.9"],"TTL":60`), nil, ""},
 		{"values to alias without a zone", shop("www.shop.example", `"Type":"A","SetIdentifier":"us-east-1","AliasTarget":"x.elb.amazonaws.com"`), nil, "both AliasTarget and AliasZone"},
 		{"values to alias", shop("www.shop.example", `"Type":"A","SetIdentifier":"us-east-1","AliasTarget":"x.elb.amazonaws.com","AliasZone":"Z1"`), nil, ""},
+		{"alias within the zone", shop("shop.example", `"Type":"A","AliasTarget":"www.shop.example","AliasZone":"`+shopZone+`"`), nil, ""},
+		{"alias of what is not there", shop("shop.example", `"Type":"A","AliasTarget":"gone.shop.example","AliasZone":"`+shopZone+`"`), nil, "gone.shop.example. A, which is not in hosted zone"},
+		{"alias of itself", shop("shop.example", `"Type":"A","AliasTarget":"shop.example","AliasZone":"`+shopZone+`"`), nil, "alias of itself"},
+		{"health check", shop("api.shop.example", `"Type":"A","SetIdentifier":"second","HealthCheck":"0a1b2c3d-0000-4000-8000-000000000002"`), nil, ""},
+		{"health check that is not there", shop("api.shop.example", `"Type":"A","SetIdentifier":"second","HealthCheck":"0a1b2c3d-0000-4000-8000-00000000dead"`), nil, "which is not there"},
+		{"wildcard as Route 53 lists it", shop(`\\052.shop.example`, `"Type":"A","TTL":61`), wildcard, ""},
+		{"another latency region", shop("fast.shop.example", `"Type":"A","SetIdentifier":"a","Region":"eu-west-1"`), latency, ""},
+		{"two sets for a latency region", shop("fast.shop.example", `"Type":"A","SetIdentifier":"a","Region":"us-west-2"`), latency, "would be for us-west-2"},
+		{"kept by a traffic policy", shop("fast.shop.example", `"Type":"A","SetIdentifier":"b","TTL":61`), latency, "traffic policy instance tp-1"},
 		{"writable", shopRecord, nil, ""},
 		{"instance is a replica", shopRecord, replicating, "is a replica"},
 		{"writer elsewhere", shopRecord, otherWriter, "has its writer at"},
+		{"writer stopped", shopRecord, func(e *Estate) {
+			e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02").Status = "stopped"
+		}, "which in us-west-2 is stopped"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -366,32 +387,138 @@ func TestTwoSwapsAtOnce(t *testing.T) {
 			for _, name := range []string{"img", "app"} {
 				z.Records = append(z.Records, &RecordSet{Name: name + ".shop.example", Type: "CNAME", TTL: number(60), Values: []RecordValue{"old.example"}})
 			}
-			clock := NewClock(Epoch)
-			a := NewAccount(estate, clock, 1, nil)
-			var got [2]report.Outcome
-			var causes [2]string
-			clock.Run(func() {
-				var runs [2]*Execution
-				for i, payload := range [][]byte{tt.first, tt.second} {
-					clock.Sleep(time.Duration(i) * tt.delay)
-					var err error
-					if runs[i], err = a.runs.start("us-west-2", MachineName(catalog.Failover), fmt.Sprintf("operator-%d", i), payload); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-				for i, e := range runs {
-					e.ended.Wait(0)
-					result, err := a.result(e)
-					if err != nil {
-						t.Error(err)
-					}
-					got[i], causes[i] = result.Outcome, result.Cause
-				}
-			})
+			results := twoRuns(t, estate, tt.first, tt.second, tt.delay)
+			got := [2]report.Outcome{results[0].Outcome, results[1].Outcome}
 			if got != tt.want {
-				t.Errorf("%v, want %v: %q", got, tt.want, causes)
+				t.Errorf("%v, want %v: %q, %q", got, tt.want, results[0].Cause, results[1].Cause)
 			}
 		})
+	}
+}
+
+// twoRuns starts two executions in us-west-2, the second after a delay.
+func twoRuns(t *testing.T, estate *Estate, first, second []byte, delay time.Duration) [2]Result {
+	t.Helper()
+	clock := NewClock(Epoch)
+	a := NewAccount(estate, clock, 1, nil)
+	var results [2]Result
+	clock.Run(func() {
+		var runs [2]*Execution
+		for i, payload := range [][]byte{first, second} {
+			clock.Sleep(time.Duration(i) * delay)
+			var err error
+			if runs[i], err = a.runs.start("us-west-2", MachineName(catalog.Failover), fmt.Sprintf("operator-%d", i), payload); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		for i, e := range runs {
+			e.ended.Wait(0)
+			var err error
+			if results[i], err = a.result(e); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return results
+}
+
+// weighing is a SwapDNS entry that gives one set of a name a weight.
+func weighing(set string, weight int) string {
+	return fmt.Sprintf(`{"resourceType":"SwapDNS","resourceName":"Weigh %s","parameters":{"Records":[{"Zone":"%s","Name":"www.shop.example","Type":"A","SetIdentifier":"%s","Weight":%d}]}}`, set, shopZone, set, weight)
+}
+
+// shifting is a ShiftTraffic entry to a set of a name.
+func shifting(name, set string) string {
+	return fmt.Sprintf(`{"resourceType":"ShiftTraffic","resourceName":"Shift to %s","parameters":{"Zone":"%s","Name":"%s","Type":"A","SetIdentifier":"%s","Steps":"50,100","HoldSeconds":0}}`, set, shopZone, name, set)
+}
+
+func layerOf(resources ...string) []byte {
+	return []byte(`{"StatePayload":[{"layer":1,"resources":[` + strings.Join(resources, ",") + `]}]}`)
+}
+
+// Each of two changes of one name may be right by itself, and both together
+// leave it without any weight, or fight: two entries are refused as the payload
+// is read, and of two runs the second one.
+func TestTheSetsOfANameBelongToOneEntryAndOneRun(t *testing.T) {
+	other := `{"resourceType":"SwapDNS","resourceName":"Another","parameters":{"Records":[{"Zone":"` + shopZone + `","Name":"api.shop.example","Type":"A","SetIdentifier":"second","Values":["198.51.100.21"]}]}}`
+	halves := func() *Estate {
+		e := DefaultEstate()
+		record(e, shopZone, "www.shop.example. A us-east-1").Weight, record(e, shopZone, "www.shop.example. A us-west-2").Weight = number(50), number(50)
+		return e
+	}
+	for _, tt := range []struct {
+		name          string
+		first, second string
+		apart         bool
+	}{
+		{"both weights to zero", weighing("us-east-1", 0), weighing("us-west-2", 0), false},
+		{"a shift beside a swap of its sibling", shifting("www.shop.example", "us-west-2"), weighing("us-east-1", 7), false},
+		{"shifts against each other", shifting("www.shop.example", "us-west-2"), shifting("WWW.shop.example.", "us-east-1"), false},
+		{"another name", weighing("us-east-1", 0), other, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			result := runLab(t, Options{Payload: layerOf(tt.first, tt.second), Estate: halves(), Faults: faultsOf(t, "stale@route53:ListResourceRecordSets#5")})
+			if refused := result.Outcome == report.FailedClean && len(result.Problems) == 1 && total(result.Mutations) == 0; refused == tt.apart || tt.apart && result.Outcome != report.Succeeded {
+				t.Errorf("in one layer: %s with %v and %v: %s", result.Outcome, result.Problems, result.Mutations, result.Cause)
+			}
+			runs := twoRuns(t, halves(), layerOf(tt.first), layerOf(tt.second), time.Second)
+			second := report.Refused
+			if tt.apart {
+				second = report.Succeeded
+			}
+			if runs[0].Outcome != report.Succeeded || runs[1].Outcome != second || !tt.apart && !strings.Contains(runs[1].Cause, "operator-0") {
+				t.Errorf("as two runs: %s and %s: %q, %q", runs[0].Outcome, runs[1].Outcome, runs[0].Cause, runs[1].Cause)
+			}
+		})
+	}
+}
+
+// A run that waits for its databases does not overwrite what somebody else has
+// put into its records meanwhile; what he does to others is none of its business.
+func TestAChangeBetweenPlanAndCallIsNotOverwritten(t *testing.T) {
+	promotion := `{"layer":1,"resources":[{"resourceType":"PromoteRDSReadReplica","resourceName":"Promote","parameters":{"RDSInstanceIdentifier":"rds-mysql-instance-usw2","TargetClusterIdentifier":"arn:aws:rds:us-west-2:111122223333:db:rds-mysql-instance-usw2"}}]}`
+	cname := func(name, value string) string {
+		return fmt.Sprintf(`{"Zone":"%s","Name":"%s.shop.example","Type":"CNAME","Values":["%s"]}`, shopZone, name, value)
+	}
+	swap := func(layer int, records ...string) string {
+		return fmt.Sprintf(`{"layer":%d,"resources":[{"resourceType":"SwapDNS","resourceName":"Swap","parameters":{"Records":[%s]}}]}`, layer, strings.Join(records, ","))
+	}
+	long := []byte(`{"StatePayload":[` + promotion + `,` + swap(2, cname("db", "mine.example")) + `]}`)
+	for _, tt := range []struct {
+		name   string
+		others []string
+		want   report.Outcome
+		value  string
+	}{
+		{"the same record", []string{cname("app", "theirs.example"), cname("db", "theirs.example")}, report.FailedDirty, "theirs.example"},
+		{"another record", []string{cname("app", "theirs.example")}, report.Succeeded, "mine.example"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			estate := DefaultEstate()
+			z := estate.zone(shopZone)
+			z.Records = append(z.Records, &RecordSet{Name: "app.shop.example", Type: "CNAME", TTL: number(60), Values: []RecordValue{"old.example"}})
+			runs := twoRuns(t, estate, long, []byte(`{"StatePayload":[`+swap(1, tt.others...)+`]}`), 20*time.Second)
+			got := record(runs[0].Final, shopZone, "db.shop.example. CNAME ").Values[0]
+			if runs[0].Outcome != tt.want || runs[1].Outcome != report.Succeeded || string(got) != tt.value || strings.Contains(runs[0].Cause, "changed by someone else since this run was planned") != (tt.want != report.Succeeded) {
+				t.Errorf("%s and %s with %s, want %s with %s: %q, %q", runs[0].Outcome, runs[1].Outcome, got, tt.want, tt.value, runs[0].Cause, runs[1].Cause)
+			}
+		})
+	}
+}
+
+// The same payload again goes on where a run was ended between two zones.
+func TestASwapThatWasEndedGoesOn(t *testing.T) {
+	ended := runLab(t, Options{Payload: twoZones(), Estate: recovered(60), Faults: faultsOf(t, "dead@region:us-east-1#7-")})
+	if ended.Outcome != report.FailedDirty || total(ended.Mutations) != 1 {
+		t.Fatalf("%s with %v: %s", ended.Outcome, ended.Mutations, ended.Cause)
+	}
+	ended.Final.ZoneChanges = nil // it has spread since
+	for _, z := range ended.Final.Zones {
+		z.Published = nil
+	}
+	again := runLab(t, Options{Payload: twoZones(), Estate: ended.Final})
+	if again.Outcome != report.Succeeded || total(again.Mutations) != 1 || !swapped(again.Final) {
+		t.Errorf("%s with %v: %s", again.Outcome, again.Mutations, again.Cause)
 	}
 }

@@ -41,7 +41,7 @@ func weightsAt(e *Estate) string {
 }
 
 func TestShiftHoldsBetweenItsSteps(t *testing.T) {
-	result := runLab(t, Options{Payload: sample(t, "failover-shift-traffic.json")})
+	result := runLab(t, Options{Payload: sample(t, "failover-shift-traffic.json"), Estate: readyFor("failover-shift-traffic.json")})
 	if result.Outcome != report.Succeeded || result.Mutations["route53:ChangeResourceRecordSets"] != 3 || weightsAt(result.Final) != "us-east-1=0 us-west-2=200" {
 		t.Fatalf("%s with %v and %s: %s", result.Outcome, result.Mutations, weightsAt(result.Final), result.Cause)
 	}
@@ -156,6 +156,9 @@ func TestWhatAShiftRefuses(t *testing.T) {
 				r.Weight, r.Region = nil, r.SetIdentifier
 			}
 		}, "no weighted record set"},
+		{"kept by a traffic policy", `"Steps":"100"`, func(e *Estate) {
+			record(e, shopZone, "www.shop.example. A us-east-1").Traffic = "tp-1"
+		}, "traffic policy instance tp-1"},
 		{"no such set", `"Steps":"100"`, func(e *Estate) {
 			record(e, shopZone, "www.shop.example. A us-west-2").SetIdentifier = "mars"
 		}, `no set "us-west-2"`},
@@ -174,6 +177,63 @@ func TestWhatAShiftRefuses(t *testing.T) {
 				t.Errorf("%s with %v, want nothing done for %q: %s", result.Outcome, result.Mutations, tt.want, result.Cause)
 			}
 		})
+	}
+}
+
+// No traffic moves to a side that does not write, or answers with errors.
+func TestAShiftWantsADatabaseThatWrites(t *testing.T) {
+	payload := sample(t, "failover-shift-traffic.json")
+	for _, tt := range []struct {
+		name   string
+		estate func(*Estate)
+		cause  string // empty: it succeeds
+	}{
+		{"moved", func(*Estate) {}, ""},
+		{"untouched", func(e *Estate) { *e = *DefaultEstate() }, "is a replica"},
+		{"the writer of the cluster is gone", func(e *Estate) {
+			e.cluster("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02").Status = "stopped"
+		}, "which in us-west-2 is stopped"},
+		{"all of it there already", func(e *Estate) {
+			*e = *DefaultEstate()
+			record(e, shopZone, "www.shop.example. A us-east-1").Weight, record(e, shopZone, "www.shop.example. A us-west-2").Weight = number(0), number(200)
+		}, "100 % of it remain at us-west-2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			estate := readyFor("failover-shift-traffic.json")
+			tt.estate(estate)
+			before := weightsAt(estate)
+			result := runLab(t, Options{Payload: payload, Estate: estate})
+			if tt.cause == "" {
+				if result.Outcome != report.Succeeded {
+					t.Errorf("%s: %s", result.Outcome, result.Cause)
+				}
+				return
+			}
+			if result.Outcome != report.Refused || total(result.Mutations) != 0 || weightsAt(result.Final) != before || !strings.Contains(result.Cause, tt.cause) {
+				t.Errorf("%s with %s after %v, want it refused for %q: %s", result.Outcome, weightsAt(result.Final), result.Mutations, tt.cause, result.Cause)
+			}
+		})
+	}
+}
+
+// A shift that ended in the middle, and whose target is dead when it is started
+// again: what it left there is told, and another shift takes it back.
+func TestAShiftThatEndedTellsWhatIsThere(t *testing.T) {
+	payload := shiftPayload(probed)
+	ended := runLab(t, Options{Payload: payload, Estate: withShop(DefaultEstate()), Faults: faultsOf(t, "kill@function:shift-traffic#20-")})
+	if ended.Outcome != report.FailedDirty || weightsAt(ended.Final) != "us-east-1=180 us-west-2=20" {
+		t.Fatalf("%s with %s: %s", ended.Outcome, weightsAt(ended.Final), ended.Cause)
+	}
+	ended.Final.ZoneChanges = nil // it has spread since
+	ended.Final.zone(shopZone).Published = nil
+	again := runLab(t, Options{Payload: payload, Estate: ended.Final, Faults: faultsOf(t, "error@application:GetPage")})
+	if again.Outcome != report.Refused || total(again.Mutations) != 0 || strings.Contains(again.Cause, "no traffic was moved") ||
+		!strings.Contains(again.Cause, "10 % of it remain at us-west-2, put there before this run") {
+		t.Errorf("%s with %v: %s", again.Outcome, again.Mutations, again.Cause)
+	}
+	back := []byte(strings.NewReplacer(`"SetIdentifier":"us-west-2"`, `"SetIdentifier":"us-east-1"`, probed, `"Steps":"100"`).Replace(string(payload)))
+	if result := runLab(t, Options{Payload: back, Estate: again.Final, Faults: faultsOf(t, "error@application:GetPage")}); result.Outcome != report.Succeeded || weightsAt(result.Final) != "us-east-1=200 us-west-2=0" {
+		t.Errorf("back: %s with %s: %s", result.Outcome, weightsAt(result.Final), result.Cause)
 	}
 }
 

@@ -76,7 +76,7 @@ var formats = map[string]format{
 		words:   "the ID of a Route 53 hosted zone: capital letters and digits", example: "Z0123456789ABCDEFGHIJ",
 	},
 	"dns-name": {
-		pattern: regexp.MustCompile(`^(?:\*\.)?` + labelPrefix + `(?:\.` + labelPrefix + `)*\.?$`), max: 255,
+		pattern: regexp.MustCompile(`^(?:(?:\*|\\052)\.)?` + labelPrefix + `(?:\.` + labelPrefix + `)*\.?$`), max: 255,
 		words: "a DNS name in full, with or without the final dot", example: "orders.example.com",
 	},
 	"percent": {
@@ -84,8 +84,8 @@ var formats = map[string]format{
 		words:   "a percentage from 0 to 100", example: "50",
 	},
 	"requirement": {
-		pattern: regexp.MustCompile(`^(?:rds-instance|global-cluster)/` + namePattern + `$`),
-		words:   "rds-instance/ID or global-cluster/ID", example: "rds-instance/orders-replica",
+		pattern: regexp.MustCompile(`^(?:rds-instance|rds-cluster|global-cluster)/` + namePattern + `$`),
+		words:   "rds-instance/ID, rds-cluster/ID or global-cluster/ID", example: "rds-instance/orders-replica",
 	},
 	"backup-window": {
 		pattern: regexp.MustCompile(`^` + clockPattern + `-` + clockPattern + `$`),

@@ -74,7 +74,8 @@ func (s Store) RecordReadiness(ctx context.Context, in ReadinessInput) (Readines
 	}
 	for _, layer := range plan.Layers {
 		for i := range layer.Resources {
-			layer.Resources[i].Baseline = checked[layer.Resources[i].Index].Observed
+			seen := checked[layer.Resources[i].Index]
+			layer.Resources[i].Baseline, layer.Resources[i].Seen = seen.Observed, seen.Seen
 		}
 		if err := s.put(ctx, in.Run, docLayer(layer.Layer), layer.Resources); err != nil {
 			return Readiness{}, err

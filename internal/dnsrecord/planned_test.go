@@ -1,0 +1,149 @@
+package dnsrecord
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
+
+	"dr-orchestrator/internal/action"
+)
+
+// What the preflight saw counts as seen, so that someone who comes between it
+// and the first call, or while that call is turned away, is not overwritten.
+func TestAChangeSinceThePlanIsNotOverwritten(t *testing.T) {
+	p := SwapParameters{Records: []Record{
+		{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}},
+		{Zone: "Z2", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}},
+	}}
+	// The fake has one list for all zones, so that both records read alike.
+	records := func(value string) *zones {
+		return &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", value)}}
+	}
+	req := request(p, action.Drive{})
+	ready, err := Swap{Route53: records("old.example")}.Preflight(t.Context(), req)
+	if err != nil || len(strings.Fields(ready.Seen)) != 2 {
+		t.Fatalf("seen %q: %v", ready.Seen, err)
+	}
+	for _, tt := range []struct {
+		name, seen, now string
+		class           action.Class
+		calls           int
+		status          action.Status
+	}{
+		{"as planned", ready.Seen, "old.example", "", 1, action.InProgress},
+		{"changed by someone else", ready.Seen, "other.example", action.Refused, 0, ""},
+		{"laid out otherwise", strings.Fields(ready.Seen)[0], "old.example", action.Refused, 0, ""},
+		{"a plan that noted nothing", "", "other.example", "", 1, action.InProgress},
+		// By an earlier try of this layer, or by someone: it gets its time to spread.
+		{"as wanted since", ready.Seen, "new.example", "", 0, action.InProgress},
+		{"as wanted all the time", "", "new.example", "", 0, action.Done},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := records(tt.now)
+			req := request(p, action.Drive{})
+			req.Resource.Seen = tt.seen
+			progress, err := Swap{Route53: z}.Reconcile(t.Context(), req)
+			if len(z.changes) != tt.calls || err == nil && progress.Status != tt.status || (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class {
+				t.Errorf("%d calls, %s, %v, want %d, %s, %s", len(z.changes), progress.Status, err, tt.calls, tt.status, tt.class)
+			}
+		})
+	}
+}
+
+// A layer that is begun a second time finds what its first try changed.
+func TestALayerBegunAgainGoesOn(t *testing.T) {
+	before := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.1"), after: simple("a.example", "A", "192.0.2.9")}}},
+		{zone: "Z2", step: "Z2/0 ", changes: []change{{before: simple("b.example", "A", "192.0.2.1"), after: simple("b.example", "A", "192.0.2.9")}}}}
+	now := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.9"), after: simple("a.example", "A", "192.0.2.9")}}}, before[1]}
+	seen := planned(digests(before), now)
+	req := request(SwapParameters{}, action.Drive{})
+	for i, want := range []action.Move{action.MoveWait, action.MoveAct} {
+		if d := decide(now[i], readNote(req, now[i], seen[i]), nil); d.Move != want {
+			t.Errorf("batch %d: %v %s", i, d.Move, d.Reason)
+		}
+	}
+}
+
+// What Route 53 turned away takes nothing with it that the look had found out.
+func TestACallTurnedAwayKeepsWhatWasSeen(t *testing.T) {
+	p := SwapParameters{Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
+	z := &zones{page: 300, change: &types.InvalidChangeBatch{Messages: []string{"no"}}, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
+	progress, err := Swap{Route53: z}.Reconcile(t.Context(), request(p, action.Drive{}))
+	if err != nil || !progress.Contended || progress.Memo["Z1/0 "+memoSeen] == "" || progress.Memo["Z1/0 requestedAt"] != "" {
+		t.Fatalf("%+v, %v", progress, err)
+	}
+	z.change = nil
+	for value, class := range map[string]action.Class{"old.example": "", "other.example": action.Refused} {
+		z.sets[0], z.changes = simple("db.example", "CNAME", value), nil
+		_, err := Swap{Route53: z}.Reconcile(t.Context(), request(p, action.Drive{Changed: action.ChangeUnknown, Memo: progress.Memo}))
+		if (err == nil) != (class == "") || err != nil && action.ClassOf(err) != class || len(z.changes) > 0 != (class == "") {
+			t.Errorf("%s: %d calls, %v, want %q", value, len(z.changes), err, class)
+		}
+	}
+}
+
+// A shift starts from the weights that its plan saw.
+func TestAShiftStartsFromThePlan(t *testing.T) {
+	p := ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}}
+	zone := func(east, west int64) *zones {
+		return &zones{page: 300, status: types.ChangeStatusInsync, sets: []types.ResourceRecordSet{weighted("www.example", "east", east, "192.0.2.1"), weighted("www.example", "west", west, "192.0.2.2")}}
+	}
+	req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: action.Drive{Changed: action.ChangeNo}, Now: noon}
+	ready, err := Shift{Route53: zone(100, 0)}.Preflight(t.Context(), req)
+	if err != nil || ready.Seen == "" {
+		t.Fatalf("seen %q: %v", ready.Seen, err)
+	}
+	req.Resource.Seen = ready.Seen
+	for _, tt := range []struct {
+		name       string
+		east, west int64
+		class      action.Class
+		first      string
+	}{
+		{"as planned", 100, 0, "", `{"east":100,"west":0}`},
+		{"someone else's weights", 70, 30, action.Refused, ""},
+		{"a step of this shift, by an earlier try", 180, 20, "", `{"east":100,"west":0}`},
+		{"the last step, by an earlier try", 0, 200, "", `{"east":100,"west":0}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := zone(tt.east, tt.west)
+			progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
+			if (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class || progress.Memo[memoFirst] != tt.first && tt.class == "" || len(z.changes) > 0 || progress.Status == action.Done {
+				t.Errorf("%v with memo %v and %d calls, want %q", err, progress.Memo, len(z.changes), tt.class)
+			}
+		})
+	}
+}
+
+// A database that no longer writes is a target that does not answer: it is
+// looked at again for a while, and then traffic goes back.
+func TestAShiftGoesBackFromADatabaseThatDoesNotWrite(t *testing.T) {
+	writer, replica := databases{instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}, databases{instance: &rdstypes.DBInstance{ReadReplicaSourceDBInstanceIdentifier: aws.String("s")}}
+	for _, tt := range []struct {
+		name     string
+		api      databases
+		failures string
+		unmet    time.Duration
+		back     string
+	}{
+		{"writes", writer, "2", unmetTime, ""},
+		{"not for the third time", replica, "1", unmetTime, ""},
+		{"not for long enough", replica, "2", unmetTime - time.Second, ""},
+		{"does not write", replica, "2", unmetTime, "rds-instance/i in us-west-2 is a replica (3 looks in a row)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			z := &zones{page: 300, sets: []types.ResourceRecordSet{weighted("www.example", "east", 180, "192.0.2.1"), weighted("www.example", "west", 20, "192.0.2.2")}}
+			req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Now: noon,
+				Parameters: ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}, HoldSeconds: 600, Requires: []string{"rds-instance/i"}},
+				Drive:      action.Drive{Changed: action.ChangeYes, Memo: map[string]string{memoFirst: `{"east":100,"west":0}`, memoFailures: tt.failures, memoUnmet: noon.Add(-tt.unmet).Format(time.RFC3339), "10% since": noon.Format(time.RFC3339)}}}
+			progress, err := Shift{Route53: z, Databases: tt.api}.Reconcile(t.Context(), req)
+			if err != nil || progress.Memo[memoBack] != tt.back || len(z.changes) > 0 || (progress.Memo[memoFailures] == "0") != (progress.Memo[memoUnmet] == "") {
+				t.Errorf("memo %v, %v, want back %q", progress.Memo, err, tt.back)
+			}
+		})
+	}
+}
