@@ -57,8 +57,10 @@ func (s *scope) evaluate(t *template) (value, error) {
 	if err := s.render(&buf, t); err != nil {
 		return value{}, err
 	}
-	// Decoding again leaves nothing of JSONata's own kinds of values behind.
-	return decodeValue(buf.Bytes())
+	// Decoding again leaves nothing of JSONata's own kinds of values behind. The
+	// text is compact already.
+	data, err := decodeJSON(buf.Bytes())
+	return value{raw: buf.Bytes(), data: data}, err
 }
 
 // render writes the JSON of t. Going by way of text keeps the order of keys and

@@ -131,6 +131,12 @@ func encode(buf *bytes.Buffer, v any) error {
 }
 
 func encodeScalar(buf *bytes.Buffer, v any) error {
+	if s, ok := v.(string); ok && !strings.ContainsFunc(s, escaped) {
+		buf.WriteByte('"')
+		buf.WriteString(s)
+		buf.WriteByte('"')
+		return nil
+	}
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
@@ -139,6 +145,10 @@ func encodeScalar(buf *bytes.Buffer, v any) error {
 	buf.Truncate(buf.Len() - 1) // the encoder's newline
 	return nil
 }
+
+// escaped tells what may need an escape: most texts hold none, and no encoder is
+// needed for them.
+func escaped(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r >= 0x7f }
 
 func encodeMembers(buf *bytes.Buffer, keys []string, get func(string) any) error {
 	return encodeList(buf, '{', '}', keys, func(k string) error {
