@@ -316,7 +316,9 @@ func TestEveryFaultOfAFailbackEndsInTheTruth(t *testing.T) {
 		}
 		wanted := ofActions
 		if len(more) > 0 { // its looks are those of the first
-			wanted = func(name string) bool { return ofActions(name) && (Mutating(name) || strings.HasPrefix(name, "function:")) }
+			wanted = func(name string) bool {
+				return ofActions(name) && (Mutating(name) || strings.HasPrefix(name, "function:"))
+			}
 		}
 		interrupted(t, before, payload, append(faultsAt(calm, wanted), faultsOfRegions(calm)...))
 	}
