@@ -72,7 +72,7 @@ func (c *labRunCommand) Run(s streams) error {
 	display := newDisplay(s, c.JSON)
 	options.Progress = display.progress
 	if c.Clock == "real" {
-		options.Clock = lab.NewWallClock(lab.Epoch, c.Speed)
+		options.Clock = lab.NewWallClock(options.Estate.Begin(), c.Speed)
 	}
 	result, err := lab.Run(options)
 	display.close()

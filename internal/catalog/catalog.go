@@ -178,6 +178,7 @@ var Entries = []Entry{
 		TimeLimit: time.Hour, ProofReads: 4, Sample: "failover-aurora-unplanned.json", New: globalcluster.NewFailover,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeGlobalClusters", "rds:FailoverGlobalCluster", "rds:RemoveFromGlobalCluster"}, Resources: []string{anyGlobalCluster, anyCluster}},
+			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{localCluster}},
 			{Actions: []string{"rds:DescribeDBClusters", "rds:DescribeDBInstances"}, Resources: []string{anyCluster, anyMember}},
 			readMetrics, readKeys,
 		},

@@ -112,7 +112,7 @@ func TestRowsAreComplete(t *testing.T) {
 var interfaces = map[string]map[string]reflect.Type{
 	"PromoteRDSReadReplica":   {"rds": reflect.TypeFor[replica.PromoteAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI](), "kms": reflect.TypeFor[keys.API]()},
 	"PlannedFailoverAurora":   {"rds": reflect.TypeFor[globalcluster.SwitchoverAPI](), "kms": reflect.TypeFor[keys.API]()},
-	"UnPlannedFailoverAurora": {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "cloudwatch": reflect.TypeFor[lag.API](), "kms": reflect.TypeFor[keys.API]()},
+	"UnPlannedFailoverAurora": {"rds": reflect.TypeFor[globalcluster.FailoverAPI](), "rds/mark": reflect.TypeFor[globalcluster.Marker](), "cloudwatch": reflect.TypeFor[lag.API](), "kms": reflect.TypeFor[keys.API]()},
 	"CreateAuroraSecondaryDBCluster": {
 		"rds": reflect.TypeFor[globalcluster.Finder](), "rds/create": reflect.TypeFor[globalcluster.CreateAPI](), "rds/keep": reflect.TypeFor[globalcluster.KeepAPI](),
 		"rds/delete": reflect.TypeFor[globalcluster.DeleteAPI](), "rds/snapshot": reflect.TypeFor[globalcluster.SnapshotAPI](), "cloudwatch": reflect.TypeFor[lag.API](),

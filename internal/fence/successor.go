@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // A fence is wanted of a primary only while something takes its place. Which of
@@ -80,12 +81,12 @@ func clusterSucceeds(next, old Primary, wrong func(string, ...any) error) error 
 	switch {
 	case old.Global != "" && next.Global == old.Global && writes:
 		return nil // its secondary, or what takes the role over just now
-	case old.Global != "" && next.Global == "" && old.Writer != "" && next.Writer != "":
-		return nil // detached from the global cluster that the other is the writer of
+	case old.Global != "" && next.Global == "" && old.Writer != "" && next.Writer != "" && succession.Proves(next.Tags[succession.Tag], next.Created, old.ARN, old.Created):
+		return nil // detached from the global cluster of the other
 	case old.marked() && strings.EqualFold(old.Tags[tagSuccessor], next.ARN):
 		return nil // that was proved when the fence was begun
 	}
-	return wrong("it is in the global cluster %q and the other in %q, and no fence was begun for it", next.Global, old.Global)
+	return wrong("it is in the global cluster %q and the other in %q, it has no tag %s of a detach from it, and no fence was begun for it", next.Global, old.Global, succession.Tag)
 }
 
 const timeForm = "2006-01-02T15:04:05Z"

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // Which of two databases takes over has to be shown, by each piece of evidence
@@ -19,7 +20,11 @@ func TestSucceeds(t *testing.T) {
 	two := with(one, func(p *Primary) {
 		p.ID, p.ARN, p.Writer = "orders-2", "arn:aws:rds:us-west-2:111122223333:cluster:orders-2", ""
 	})
-	apart := with(two, func(p *Primary) { p.Global, p.Writer = "", "orders-2-1" })
+	one.Created = noon.Add(-time.Hour)
+	apart := with(two, func(p *Primary) {
+		p.Global, p.Writer, p.Created = "", "orders-2-1", noon
+		p.Tags = map[string]string{succession.Tag: succession.Mark(one.ARN, noon, noon)}
+	})
 	left := with(one, func(p *Primary) { p.Global = "" })
 	forTwo := func(word string) func(*Primary) {
 		return func(p *Primary) { p.Tags = map[string]string{tagFence: word, tagSuccessor: two.ARN} }
@@ -59,6 +64,9 @@ func TestSucceeds(t *testing.T) {
 		{"detached, and kept as an old primary", with(apart, func(p *Primary) { p.ID = "orders-2-old-202503010930" }), one, "has kept"},
 		{"detached, with a name of its own", with(apart, func(p *Primary) { p.ID = "orders-old-2" }), one, ""},
 		{"detached, and without a writer", with(apart, func(p *Primary) { p.Writer = "" }), one, "global cluster"},
+		{"alone, and not by a detach of ours", with(apart, func(p *Primary) { p.Tags = nil }), one, "no tag"},
+		{"detached from another", with(apart, func(p *Primary) { p.Tags = map[string]string{succession.Tag: succession.Mark(one.ARN+"x", noon, noon)} }), one, "no tag"},
+		{"detached from one that was made anew since", apart, with(one, func(p *Primary) { p.Created = noon }), "no tag"},
 		{"alone, of one that is left alone", apart, left, "global cluster"},
 		{"alone, fenced for it", apart, with(left, forTwo(fenceBegun)), ""},
 		{"alone, fenced for it for good", apart, with(left, forTwo(fenceComplete)), ""},

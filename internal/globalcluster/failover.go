@@ -9,12 +9,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/succession"
 )
 
 // The ways of an unplanned failover.
@@ -45,17 +47,26 @@ func (p FailoverParameters) goal() goal {
 	return goal{target: p.DBClusterIdentifier, detach: p.Method == MethodDetach}
 }
 
-// FailoverAPI is every call to RDS that an unplanned failover makes.
+// FailoverAPI is every call to RDS that an unplanned failover makes, but for its
+// mark.
 type FailoverAPI interface {
 	Finder
 	FailoverGlobalCluster(context.Context, *rds.FailoverGlobalClusterInput, ...func(*rds.Options)) (*rds.FailoverGlobalClusterOutput, error)
 	RemoveFromGlobalCluster(context.Context, *rds.RemoveFromGlobalClusterInput, ...func(*rds.Options)) (*rds.RemoveFromGlobalClusterOutput, error)
 }
 
+// Marker notes on a cluster what it takes over from.
+type Marker interface {
+	AddTagsToResource(context.Context, *rds.AddTagsToResourceInput, ...func(*rds.Options)) (*rds.AddTagsToResourceOutput, error)
+}
+
 // Failover makes a secondary cluster take writes when its primary is lost. It
 // asks nothing of any other region.
 type Failover struct {
-	RDS  FailoverAPI
+	RDS interface {
+		FailoverAPI
+		Marker
+	}
 	Lags lag.Source
 	Keys keys.Source // nil: keys are not looked at
 }
@@ -78,6 +89,44 @@ func (p FailoverParameters) inRegion(run action.Run) error {
 	}
 	return action.Errorf(action.InvalidInput,
 		"ClusterRegion is %s and this run is in %s: an unplanned failover is started in the region that takes over", p.ClusterRegion, run.Region)
+}
+
+// stepTakeOver is the note that a detach is about to begin.
+const stepTakeOver = "taking over"
+
+// mark notes on the target, before it is detached, what it takes over from: once
+// it stands alone nothing else shows that, and the way back asks for it. A mark
+// that cannot be made stops no failover: the way back then wants the old primary
+// named.
+func (a Failover) mark(ctx context.Context, req action.Request[FailoverParameters], out looked) (action.Progress, bool, error) {
+	asked := req.Asked(stepTakeOver)
+	writer, _ := out.global.writer()
+	if _, since := succession.Of(out.local.Mark, out.local.Created); !asked.Requested.IsZero() || writer.ARN == "" || !since.IsZero() && !since.Before(req.Run.StartedAt) {
+		return action.Progress{}, false, nil
+	}
+	progress, err := out.decision.Progress(asked, out.global.evidence(out.local))
+	if err != nil {
+		return progress, true, err
+	}
+	progress.Phase, progress.Message, progress.WaitSeconds = stepTakeOver, "marked as what takes over from "+writer.ARN, 1
+	_, err = a.RDS.AddTagsToResource(ctx, &rds.AddTagsToResourceInput{ResourceName: aws.String(out.local.ARN), Tags: []types.Tag{
+		{Key: aws.String(succession.Tag), Value: aws.String(succession.Mark(writer.ARN, req.Now, out.local.Created))},
+	}})
+	if err = action.Mutation("marking "+out.local.ARN, err); err != nil && hopeless(action.ClassOf(err)) {
+		progress.Message = "not marked as what takes over from " + writer.ARN + ", so the way back will want it named: " + err.Error()
+		return progress, true, nil
+	}
+	progress, err = action.Sent(req, progress, err)
+	return progress, true, err
+}
+
+// hopeless tells the classes of error that no second try mends.
+func hopeless(class action.Class) bool {
+	switch class {
+	case action.Throttled, action.Unreachable, action.OutcomeUnknown, action.Internal:
+		return false
+	}
+	return true
 }
 
 // readLag reads AuroraGlobalDBReplicationLag, which is in milliseconds, published
@@ -115,6 +164,9 @@ func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverPara
 	progress.Lag = reading.Seconds()
 	progress.Evidence["lag"] = reading.String()
 	if p.Method == MethodDetach {
+		if progress, marks, err := a.mark(ctx, req, out); marks || err != nil {
+			return progress, err
+		}
 		_, err = a.RDS.RemoveFromGlobalCluster(ctx, &rds.RemoveFromGlobalClusterInput{
 			GlobalClusterIdentifier: aws.String(p.GlobalClusterIdentifier), DbClusterIdentifier: aws.String(p.DBClusterIdentifier),
 		})

@@ -21,6 +21,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lag"
+	"dr-orchestrator/internal/succession"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -48,6 +49,7 @@ type region struct {
 	failover   call[rds.FailoverGlobalClusterInput, rds.FailoverGlobalClusterOutput]
 	switchover call[rds.SwitchoverGlobalClusterInput, rds.SwitchoverGlobalClusterOutput]
 	remove     call[rds.RemoveFromGlobalClusterInput, rds.RemoveFromGlobalClusterOutput]
+	tags       call[rds.AddTagsToResourceInput, rds.AddTagsToResourceOutput]
 	metric     call[cloudwatch.GetMetricDataInput, cloudwatch.GetMetricDataOutput]
 }
 
@@ -73,6 +75,10 @@ func (r *region) SwitchoverGlobalCluster(_ context.Context, in *rds.SwitchoverGl
 
 func (r *region) RemoveFromGlobalCluster(_ context.Context, in *rds.RemoveFromGlobalClusterInput, _ ...func(*rds.Options)) (*rds.RemoveFromGlobalClusterOutput, error) {
 	return r.remove.answer(in)
+}
+
+func (r *region) AddTagsToResource(_ context.Context, in *rds.AddTagsToResourceInput, _ ...func(*rds.Options)) (*rds.AddTagsToResourceOutput, error) {
+	return r.tags.answer(in)
 }
 
 func (r *region) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
@@ -110,6 +116,9 @@ const (
 	secondary = "arn:aws:rds:us-west-2:111122223333:cluster:orders-west"
 )
 
+// born is when the clusters were created.
+var born = noon.Add(-30 * 24 * time.Hour)
+
 // scene is what AWS shows of a global database: the global cluster as every
 // region has it, and both clusters with their instances.
 type scene struct {
@@ -126,6 +135,7 @@ type scene struct {
 	follows  string // cluster that the target says it replicates
 	source   string // status of the primary cluster and its instance
 	absent   bool   // no such global cluster
+	unmarked bool   // nothing says that the target is about to take over
 	other    string // how the primary is shown as a member, where it is not connected; gone: not at all
 }
 
@@ -159,6 +169,10 @@ func (m *machine) show(s scene) {
 			r.globals.out.GlobalClusters = []types.GlobalCluster{s.global()}
 		}
 		c := types.DBCluster{DBClusterArn: aws.String(arn), Status: aws.String(cluster), Engine: aws.String("aurora-mysql"), EngineVersion: aws.String("8.0")}
+		c.ClusterCreateTime = aws.Time(born)
+		if name == west && !s.unmarked {
+			c.TagList = []types.Tag{{Key: aws.String(succession.Tag), Value: aws.String(succession.Mark(primary, noon, born))}}
+		}
 		if name == west && s.owner != "" {
 			c.GlobalClusterIdentifier, c.ReplicationSourceIdentifier = aws.String(s.owner), aws.String(s.follows)
 		}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
@@ -12,6 +13,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/evidence"
+	"dr-orchestrator/internal/succession"
 )
 
 // Global is what a decision needs to know of a global cluster.
@@ -48,6 +50,8 @@ type Local struct {
 	Writer       string           // identifier of its writer instance; a secondary has none
 	Reader       string           // without a writer, one of its readers
 	WriterStatus string           // of the writer, or of that reader
+	Created      time.Time        // zero: not shown
+	Mark         string           // of what it takes over from, see package succession
 	Details      evidence.Details // for a preflight; nothing is decided by them
 }
 
@@ -114,7 +118,12 @@ func findLocal(ctx context.Context, api Finder, arn, region string) (Local, erro
 func observed(found types.DBCluster) Local {
 	l := Local{ARN: aws.ToString(found.DBClusterArn), Status: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion),
 		Global: aws.ToString(found.GlobalClusterIdentifier), Source: aws.ToString(found.ReplicationSourceIdentifier), Instances: len(found.DBClusterMembers),
-		Details: evidence.OfCluster(found)}
+		Created: aws.ToTime(found.ClusterCreateTime), Details: evidence.OfCluster(found)}
+	for _, tag := range found.TagList {
+		if aws.ToString(tag.Key) == succession.Tag {
+			l.Mark = aws.ToString(tag.Value)
+		}
+	}
 	for _, m := range found.DBClusterMembers {
 		if aws.ToBool(m.IsClusterWriter) {
 			l.Writer, l.Reader = aws.ToString(m.DBInstanceIdentifier), ""

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // Nothing that AWS shows of two clusters that both stand alone tells which of
@@ -19,9 +20,10 @@ import (
 // the cluster that stands under the secondary's name is touched only where one
 // of three things proves that it is the old primary:
 //
-//   - it is the only member of the global cluster, its writer, and the source
-//     has left. In the wrong region it is the other way round: the source is
-//     the writer and it stands alone;
+//   - it is the only member of the global cluster, its writer, and the source has
+//     left it and carries the mark of a detach that it took over from it. Without
+//     that mark it may be the other way round: the one that was left is the one
+//     that serves, and the source was taken out by hand;
 //   - a tag of ours from when that was so. The next steps destroy the first
 //     proof, and a run that is started again goes on by the tag;
 //   - an operator has written its ARN down.
@@ -79,7 +81,7 @@ func (s Survey) unproved(p SecondaryParameters, asked asker) (action.Decision, b
 	case source.marked(c.ARN):
 		return no("the source %s has the tag %s: it is itself the old primary of %s, which seems to be the one that serves. Run the failback in %s; if the tag is out of date, remove it",
 			source.ARN, tagOldOf, c.ARN, p.SourceRegion)
-	case strings.EqualFold(p.OldDBClusterArn, c.ARN), s.LocalIn != "" && source.Global == "", s.LocalIn == "" && s.SourceIn == "" && c.marked(source.ARN):
+	case strings.EqualFold(p.OldDBClusterArn, c.ARN), s.LocalIn != "" && source.Global == "" && succession.Proves(source.Tags[succession.Tag], source.Created, c.ARN, c.Created), s.LocalIn == "" && s.SourceIn == "" && c.marked(source.ARN):
 		return action.Decision{}, false
 	}
 	// What this run has changed may not be seen everywhere yet.
@@ -89,13 +91,17 @@ func (s Survey) unproved(p SecondaryParameters, asked asker) (action.Decision, b
 			return d, true
 		}
 	}
+	if s.LocalIn != "" && source.Global == "" {
+		return no("nothing proves that %s is the old primary: it is alone in %s and the source %s stands alone, without the tag %s that a detach by UnPlannedFailoverAurora leaves. Find out which of the two the applications write to. If it is the source, name the other: OldDBClusterArn %s. If it is %s, run the failback in %s",
+			c.ARN, s.LocalIn, source.ARN, succession.Tag, c.ARN, c.ARN, p.SourceRegion)
+	}
 	if s.LocalIn != "" {
 		return no("the source %s says that it belongs to the global cluster %s, which does not list it: nothing proves that it has left. If %s is the old primary, name it: OldDBClusterArn %s",
 			source.ARN, source.Global, c.ARN, c.ARN)
 	}
 	if s.SourceIn != "" {
-		return no("%s seems to be the cluster that serves: it stands alone, and the source %s is the writer of %s, as after a detach of %s. If that is so, this is the wrong region: run the failback in %s. If it is the old primary nevertheless, name it: OldDBClusterArn %s",
-			c.ARN, source.ARN, s.SourceIn, c.ARN, p.SourceRegion, c.ARN)
+		return no("%s may be the cluster that serves: it stands alone, and the source %s is the writer of %s, as after a detach of %s. Find out which of the two the applications write to. If it is %s, this is the wrong region: run the failback in %s. If it is the source, name the old primary: OldDBClusterArn %s",
+			c.ARN, source.ARN, s.SourceIn, c.ARN, c.ARN, p.SourceRegion, c.ARN)
 	}
 	return no("nothing proves that %s is the old primary: neither it nor the source %s is in a global cluster, and it has no tag %s of this source. If it is the one that serves, run the failback in %s; if it is the old primary, name it: OldDBClusterArn %s",
 		c.ARN, source.ARN, tagOldOf, p.SourceRegion, c.ARN)

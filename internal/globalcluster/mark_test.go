@@ -2,6 +2,7 @@ package globalcluster
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // servesHere is the wrong region: the cluster under the name was detached and
@@ -24,6 +26,45 @@ func servesHere() Survey {
 
 // The cluster under the name is touched only where something proves that it is
 // the old primary of the source, whatever is to become of it.
+// A detach is noted on what takes over, before it begins, once a run.
+func TestADetachIsMarkedFirst(t *testing.T) {
+	unmarked := idle
+	unmarked.unmarked = true
+	for _, tt := range []struct {
+		name  string
+		scene scene
+		begun time.Time // of the run
+		way   FailoverParameters
+		err   error
+		want  []string // after each of two invocations: the calls that changed something so far
+		class action.Class
+	}{
+		{"not marked", unmarked, noon, failoverBy(MethodDetach, nil), nil, []string{"1 tag, 0 removed", "1 tag, 1 removed"}, ""},
+		{"marked by this run", idle, noon, failoverBy(MethodDetach, nil), nil, []string{"0 tag, 1 removed", "0 tag, 1 removed"}, ""},
+		{"marked by an earlier run", idle, noon.Add(time.Minute), failoverBy(MethodDetach, nil), nil, []string{"1 tag, 0 removed", "1 tag, 1 removed"}, ""},
+		{"it may not be marked", unmarked, noon, failoverBy(MethodDetach, nil), coded("AccessDenied"), []string{"1 tag, 0 removed", "1 tag, 1 removed"}, ""},
+		{"throttled", unmarked, noon, failoverBy(MethodDetach, nil), coded("Throttling"), []string{"1 tag, 0 removed", "2 tag, 0 removed"}, action.Throttled},
+		{"a managed failover shows by itself", unmarked, noon, failoverBy(MethodManaged, nil), nil, []string{"0 tag, 0 removed", "0 tag, 0 removed"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t, tt.way, action.StateReady)
+			m.event.Run.StartedAt = tt.begun
+			m.regions[west].tags.err = tt.err
+			m.show(tt.scene)
+			sound(m.target())
+			for i, want := range tt.want {
+				if _, class := m.drive(t); class != tt.class {
+					t.Fatalf("turn %d: %s", i, class)
+				}
+				m.now = m.now.Add(time.Second)
+				if got := fmt.Sprintf("%d tag, %d removed", len(m.regions[west].tags.asks), len(m.regions[west].remove.asks)); got != want {
+					t.Errorf("turn %d: %s, want %s", i, got, want)
+				}
+			}
+		})
+	}
+}
+
 func TestOnlyAProvedOldPrimaryIsTouched(t *testing.T) {
 	tagged := func(value string) func(*Survey) {
 		return func(s *Survey) { s.Local.Tags[tagOldOf] = value }
@@ -48,9 +89,15 @@ func TestOnlyAProvedOldPrimaryIsTouched(t *testing.T) {
 		{"the source is marked, and this one named", survey(alone, func(s *Survey) { s.Source.Tags[tagOldOf] = s.Source.mark(primary, noon) }), named, false, tagOldOf},
 
 		{"the wrong region", servesHere(), same, false, "run the failback in us-west-2"},
-		{"the wrong region, however much older it is", survey(servesHere, func(s *Survey) { s.Local.Created = s.Local.Created.AddDate(-9, 0, 0) }), same, false, "seems to be the cluster that serves"},
+		{"alone in the global cluster, and the source not marked", survey(detachedSurvey, func(s *Survey) { s.Source.Tags = nil }), same, false, "Find out which of the two"},
+		{"the source marked for another", survey(detachedSurvey, func(s *Survey) {
+			s.Source.Tags[succession.Tag] = succession.Mark("arn:aws:rds:us-east-1:1:cluster:x", noon, s.Source.Created)
+		}), same, false, "Find out which of the two"},
+		{"made anew since the source was marked", survey(detachedSurvey, func(s *Survey) { s.Local.Created = noon }), same, false, "Find out which of the two"},
+		{"alone in the global cluster, and named", survey(detachedSurvey, func(s *Survey) { s.Source.Tags = nil }), named, true, ""},
+		{"the wrong region, however much older it is", survey(servesHere, func(s *Survey) { s.Local.Created = s.Local.Created.AddDate(-9, 0, 0) }), same, false, "may be the cluster that serves"},
 		{"the wrong region, however much younger it is", survey(servesHere, func(s *Survey) { s.Local.Created = s.Local.Created.AddDate(9, 0, 0) }), same, false, "OldDBClusterArn " + primary},
-		{"the wrong region, an old mark", survey(servesHere, tagged(own)), same, false, "seems to be the cluster that serves"},
+		{"the wrong region, an old mark", survey(servesHere, tagged(own)), same, false, "may be the cluster that serves"},
 		{"the old one beside a global cluster made by hand", servesHere(), named, true, ""},
 		{"another one named", servesHere(), func(p *SecondaryParameters) { p.OldDBClusterArn = secondary }, false, "OldDBClusterArn " + primary},
 

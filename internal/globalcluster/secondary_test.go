@@ -12,6 +12,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lag"
+	"dr-orchestrator/internal/succession"
 )
 
 // In these tests the region that was lost is the east: primary is the old
@@ -45,10 +46,12 @@ func standing(arn string) *Cluster {
 // detachedSurvey is what a detach has left; rebuilt is what a managed failover
 // ends in.
 func detachedSurvey() Survey {
-	return Survey{
+	s := Survey{
 		Global:  &Global{ID: "orders", Status: statusAvailable, Members: []Member{{ARN: primary, Writer: true}}},
 		LocalIn: "orders", Local: standing(primary), Source: standing(secondary), Deep: true, Started: started,
 	}
+	s.Source.Tags[succession.Tag] = succession.Mark(primary, noon, s.Source.Created)
+	return s
 }
 
 var started = noon.Add(-time.Minute)

@@ -154,7 +154,9 @@ func (a *Account) Snapshot() *Estate {
 	for _, op := range a.Estate.Operations {
 		op.Elapsed = a.clock.Now().Sub(op.started).Seconds()
 	}
-	return a.Estate.Clone()
+	left := a.Estate.Clone()
+	left.SavedAt = a.clock.Now()
+	return left
 }
 
 // answer carries a call out.

@@ -17,6 +17,7 @@ import (
 	"dr-orchestrator/internal/asl"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/succession"
 )
 
 // leg is one run of a cycle.
@@ -459,7 +460,9 @@ func TestTwentyDatabasesOfAllKindsGoBackTogether(t *testing.T) {
 		estate.addGlobal(name, "cluster-"+name, "aurora-mysql", "8.0.mysql_aurora.3.08.2", "3306", east, west)
 		g := estate.global(name)
 		g.Members = slices.DeleteFunc(g.Members, func(m GlobalMember) bool { return regionOf(m.ARN) == west })
-		estate.cluster("arn:aws:rds:us-west-2:111122223333:cluster:cluster-" + name + "-02").LagSeconds = nil
+		over := estate.cluster("arn:aws:rds:us-west-2:111122223333:cluster:cluster-" + name + "-02")
+		over.LagSeconds = nil
+		over.Network.Tags = map[string]string{succession.Tag: succession.Mark("arn:aws:rds:us-east-1:111122223333:cluster:cluster-"+name+"-01", Epoch, over.Created)}
 		text := strings.ReplaceAll(string(auroraBack(t, "mysql", nil)), "dr-globaldb-cluster-mysql", name)
 		var doc struct {
 			StatePayload []struct{ Resources []json.RawMessage }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Estate is the content of the simulated account: what exists, and how long
@@ -17,6 +18,9 @@ type Estate struct {
 	Account  string   `json:"account"`
 	Regions  []string `json:"regions"`  // the first is the primary
 	Recovery string   `json:"recovery"` // where a failover runs by default
+
+	// SavedAt is when a run left the estate like this: the next one begins then.
+	SavedAt time.Time `json:"savedAt,omitzero"`
 
 	// Durations of operations in seconds, by the name of the call.
 	Durations map[string]float64 `json:"durationSeconds"`

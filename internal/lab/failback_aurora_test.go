@@ -63,6 +63,8 @@ func merged(a, b map[string]any) map[string]any {
 
 func runBack(t testing.TB, payload []byte, estate *Estate, faults string) Result {
 	t.Helper()
+	estate = estate.Clone()
+	estate.SavedAt = Epoch // the names of snapshots tell when a run began
 	return runLab(t, Options{Payload: payload, Machine: catalog.Failback, Region: east, Estate: estate, Faults: faultsOf(t, faults)})
 }
 
@@ -323,7 +325,7 @@ func TestWhatSpeaksAgainstIsRefusedAndNamed(t *testing.T) {
 		}, "nothing proves that " + oldCluster},
 		{"it stands alone and the source writes to the global cluster", both, func(e *Estate) {
 			e.global("dr-globaldb-cluster-mysql").Members = []GlobalMember{{ARN: newCluster, Writer: true, Sync: "connected"}}
-		}, oldCluster + " seems to be the cluster that serves"},
+		}, oldCluster + " may be the cluster that serves"},
 		{"the source is marked as the old primary", both, func(e *Estate) {
 			source := e.cluster(newCluster)
 			source.Tags = map[string]string{"dr-orchestrator:old-primary-of": oldCluster + " since 2026-01-01T00:00:00Z created " + source.Created.UTC().Format(time.RFC3339)}

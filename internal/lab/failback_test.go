@@ -48,6 +48,8 @@ func failedOver(t testing.TB) *Estate {
 
 func failback(t testing.TB, e *Estate, payload []byte, faults string) Result {
 	t.Helper()
+	e = e.Clone()
+	e.SavedAt = Epoch // the names of snapshots tell when a run began
 	return runLab(t, Options{Payload: payload, Machine: catalog.Failback, Region: east, Estate: e, Faults: faultsOf(t, faults)})
 }
 

@@ -168,3 +168,42 @@ func TestAWriterWithoutASecondaryIsToldOf(t *testing.T) {
 		}
 	}
 }
+
+// A cluster that somebody took out of its global cluster by hand looks like one
+// that was detached and serves, and the one it left like an old primary. Nothing
+// is touched in either region, by a failback or by a failover that fences, but
+// what an operator names.
+func TestAClusterTakenOutByHandProvesNothing(t *testing.T) {
+	const global, eastern, western = "dr-globaldb-cluster-mysql", "arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-01", "arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02"
+	takenOut := func(estate *Estate, arn string) *Estate {
+		g := estate.global(global)
+		g.Members = slices.DeleteFunc(g.Members, func(m GlobalMember) bool { return m.ARN == arn })
+		return estate
+	}
+	for name, estate := range map[string]*Estate{
+		"the old primary, after a managed failover": takenOut(lostAndBack(t, "mysql", "failover-aurora-mysql.json"), eastern),
+		"the secondary, to be built anew":           takenOut(DefaultEstate(), western),
+	} {
+		before := topology(estate)
+		for _, region := range []string{east, west} {
+			for _, payload := range []string{"failback-aurora-mysql.json", "failback-aurora.json", "failover-aurora-detach.json"} {
+				machine := catalog.Failback
+				if strings.HasPrefix(payload, "failover") {
+					machine = catalog.Failover
+				}
+				result := runLab(t, Options{Payload: sample(t, payload), Machine: machine, Region: region, Estate: estate.Clone()})
+				if result.Outcome == report.Succeeded || len(result.Begun) != 0 {
+					t.Errorf("%s, %s in %s: %s with %v", name, payload, region, result.Outcome, result.Mutations)
+				}
+				if diff := cmp.Diff(before, topology(result.Final)); diff != "" {
+					t.Errorf("%s, %s in %s changed (-before +after):\n%s", name, payload, region, diff)
+				}
+			}
+		}
+	}
+	over := takenOut(lostAndBack(t, "mysql", "failover-aurora-mysql.json"), eastern)
+	named := runBack(t, auroraBack(t, "mysql", map[string]any{"OldDBClusterArn": eastern}), over, "")
+	if named.Outcome != report.Succeeded {
+		t.Errorf("the old primary is named: %s: %s", named.Outcome, named.Cause)
+	}
+}

@@ -20,7 +20,7 @@ import (
 	"dr-orchestrator/internal/run"
 )
 
-// Epoch is when the virtual clock of a lab begins.
+// Epoch is when the virtual clock of a lab begins with a new estate.
 var Epoch = time.Date(2026, time.January, 5, 3, 0, 0, 0, time.UTC)
 
 // Options say what to run in a lab.
@@ -102,11 +102,19 @@ type ResultResource struct {
 	Findings []action.Finding `json:"findings,omitempty"`
 }
 
+// Begin is when the clock of a run on an estate begins.
+func (e *Estate) Begin() time.Time {
+	if e == nil || e.SavedAt.Before(Epoch) {
+		return Epoch
+	}
+	return e.SavedAt
+}
+
 // Run runs one payload in a fresh lab, from start to end.
 func Run(o Options) (Result, error) {
 	clock := o.Clock
 	if clock == nil {
-		clock = NewClock(Epoch)
+		clock = NewClock(o.Estate.Begin())
 	}
 	a := NewAccount(o.Estate.Clone(), clock, o.Seed, o.Faults)
 	region := o.Region
