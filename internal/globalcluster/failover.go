@@ -2,6 +2,7 @@ package globalcluster
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -113,6 +114,7 @@ func (a Failover) mark(ctx context.Context, req action.Request[FailoverParameter
 		{Key: aws.String(succession.Tag), Value: aws.String(succession.Mark(writer.ARN, req.Now, out.local.Created))},
 	}})
 	if err = action.Mutation("marking "+out.local.ARN, err); err != nil && hopeless(action.ClassOf(err)) {
+		slog.ErrorContext(ctx, "the detach goes on without its mark", "cluster", out.local.ARN, "tag", succession.Tag, "error", err.Error())
 		progress.Message = "not marked as what takes over from " + writer.ARN + ", so the way back will want it named: " + err.Error()
 		return progress, true, nil
 	}
