@@ -24,7 +24,9 @@ const (
 	noteSet    = "set"
 	noteMissed = "missed" // a recovery does not fail for want of a tag
 
-	noteTries = 3
+	noteTries = 3 // when nothing else is waited for
+
+	evidenceUntagged = "missingTag"
 )
 
 // noteOf gives what is still to be noted of an instance that this run promotes,
@@ -66,12 +68,15 @@ func (a Promotion) note(ctx context.Context, req action.Request[PromoteParameter
 		progress.Memo[memoNote], progress.Changed = noteSet, true
 		return progress
 	}
+	if i.Status != statusAvailable {
+		return progress // there will be another look in any case
+	}
 	tries, _ := strconv.Atoi(req.Drive.Memo[memoNote])
 	if tries++; tries < noteTries {
 		progress.Memo[memoNote], progress.Status, progress.Final = strconv.Itoa(tries), action.InProgress, true
 		return progress
 	}
-	progress.Memo[memoNote], progress.Evidence["untagged"] = noteMissed, err.Error()
+	progress.Memo[memoNote], progress.Evidence[evidenceUntagged] = noteMissed, promotion.Tag
 	progress.Message += "; it could not be tagged as promoted: " + err.Error()
 	return progress
 }

@@ -16,6 +16,7 @@ import (
 	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/promotion"
 )
 
 // PromoteParameters are the parameters of PromoteRDSReadReplica.
@@ -150,7 +151,11 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	if note != "" && d.Move == action.MoveAct {
 		d.Move = action.MoveWait // one call at a time
 	}
-	progress, err := d.Progress(asked, i.evidence())
+	evidence := i.evidence()
+	if req.Drive.Memo[memoNote] == noteMissed {
+		evidence[evidenceUntagged] = promotion.Tag
+	}
+	progress, err := d.Progress(asked, evidence)
 	switch {
 	case err == nil && note != "":
 		return a.note(ctx, req, i, note, progress), nil

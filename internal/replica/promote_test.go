@@ -81,7 +81,7 @@ func TestPromotion(t *testing.T) {
 		}},
 		{"done, every phase seen", parameters, action.StateReady, nil, []step{
 			{sees: idle, status: going, changed: action.ChangeYes, calls: 1},
-			{after: 5 * time.Second, sees: idle, status: going, changed: action.ChangeYes}, // an old state
+			{after: 5 * time.Second, sees: idle, status: going, changed: action.ChangeYes},                // an old state
 			{after: 5 * time.Second, sees: modifying, status: going, changed: action.ChangeYes, calls: 1}, // the tag
 			{after: 5 * time.Second, sees: rebooting, status: going, changed: action.ChangeYes},
 			{after: 5 * time.Second, sees: backingUp, status: going, changed: action.ChangeYes},
