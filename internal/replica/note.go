@@ -3,6 +3,7 @@ package replica
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,7 @@ func (a Promotion) note(ctx context.Context, req action.Request[PromoteParameter
 		progress.Memo[memoNote], progress.Changed = noteSet, true
 		return progress
 	}
+	slog.ErrorContext(ctx, "the promotion goes on without its tag", "instance", i.ARN, "tag", promotion.Tag, "error", err.Error())
 	if i.Status != statusAvailable {
 		return progress // there will be another look in any case
 	}
