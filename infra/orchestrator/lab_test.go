@@ -14,6 +14,7 @@ import (
 
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/policy"
+	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/statemachine"
 )
@@ -62,6 +63,9 @@ func scenarios(t *testing.T) []scenario {
 		}
 		byHand := before(name)
 		for _, i := range byHand.Instances {
+			if i.Source != "" { // a fence goes by the tag, which is set by hand, too
+				i.Tags = map[string]string{promotion.Tag: promotion.Note(i.Source, lab.Epoch)}
+			}
 			i.Source, i.Replication = "", ""
 		}
 		// The other way round, and by the names of functions.
@@ -130,7 +134,8 @@ func fences(t *testing.T) []scenario {
 			}
 			estate.Instances = append(estate.Instances,
 				&lab.Instance{Region: "us-east-1", ID: "fenced", Engine: "mysql", Status: status, Network: network, InstanceSettings: age(2)},
-				&lab.Instance{Region: "us-west-2", ID: "next", Engine: "mysql", Status: "available", InstanceSettings: age(1)},
+				&lab.Instance{Region: "us-west-2", ID: "next", Engine: "mysql", Status: "available", InstanceSettings: age(1),
+					Network: lab.Network{Tags: map[string]string{promotion.Tag: promotion.Note("arn:aws:rds:us-east-1:111122223333:db:fenced", lab.Epoch)}}},
 				&lab.Instance{Region: "us-east-1", ID: "fenced-1", Engine: "aurora-mysql", Status: status, Cluster: "fenced", Writer: true})
 			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network},
 				&lab.Cluster{Region: "us-west-2", ID: "next", Engine: "aurora-mysql", Status: "available", ClusterDetails: lab.ClusterDetails{Source: "arn:aws:rds:us-east-1:111122223333:cluster:fenced"}})
@@ -326,12 +331,14 @@ func rolesOf(t *testing.T, tpl template) lab.Policies {
 }
 
 // toldOnly is what a run can do without, and says so: a lock that stays is
-// taken over by the next run, and an event on the way holds nothing up.
+// taken over by the next run, an event on the way holds nothing up, and a
+// promotion or a detach is one without its tag.
 var toldOnly = map[lab.Use]bool{
-	{Function: "failover-global-cluster", Action: "rds:AddTagsToResource"}: true,
 	{Function: "set-locks", Action: "dynamodb:DeleteItem"}:                 true,
+	{Function: "promote-read-replica", Action: "rds:AddTagsToResource"}:    true,
 	{Function: "prepare-run", Action: "events:PutEvents"}:                  true,
 	{Function: "record-layer", Action: "events:PutEvents"}:                 true,
+	{Function: "failover-global-cluster", Action: "rds:AddTagsToResource"}: true,
 }
 
 // fatal tells what every run that uses it needs: a lag that cannot be read

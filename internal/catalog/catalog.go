@@ -115,7 +115,7 @@ var Entries = []Entry{
 		Parameters: reflect.TypeFor[replica.PromoteParameters](), Machines: both,
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
-			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica"}, Resources: []string{anyInstance}},
+			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica", "rds:AddTagsToResource"}, Resources: []string{anyInstance}},
 			readReplicaLag, readKeys,
 		},
 	},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/succession"
 )
 
@@ -14,7 +15,18 @@ import (
 // on its own.
 func TestSucceeds(t *testing.T) {
 	old := with(idle, func(p *Primary) { p.Engine, p.Created = "mysql", noon })
-	alone := Primary{ID: "orders-2", ARN: "arn:aws:rds:us-west-2:111122223333:db:orders-2", Status: "available", Engine: "mysql", Created: noon.Add(time.Second)}
+	alone := Primary{ID: "orders-2", ARN: "arn:aws:rds:us-west-2:111122223333:db:orders-2", Status: "available", Engine: "mysql", Created: noon.Add(time.Second),
+		Tags: map[string]string{promotion.Tag: promotion.Note(old.ARN, noon.Add(time.Hour))}}
+	note := func(from string, at time.Time) func(*Primary) {
+		return func(p *Primary) { p.Tags = map[string]string{promotion.Tag: promotion.Note(from, at)} }
+	}
+	noted := func(word string) func(*Primary) {
+		return func(p *Primary) { tagged(word, open)(p); p.Tags[promotion.Tag] = alone.Tags[promotion.Tag] }
+	}
+	oracle := func(p *Primary) { p.Engine = "oracle-ee" }
+	forAlone := func(word string) func(*Primary) {
+		return func(p *Primary) { p.Tags = map[string]string{tagFence: word, tagSuccessor: alone.ARN} }
+	}
 	replica := with(alone, func(p *Primary) { p.Source, p.Created = old.ARN, time.Time{} })
 	one := Primary{ID: "orders", ARN: "arn:aws:rds:us-east-1:111122223333:cluster:orders", Status: "available", Engine: "aurora-mysql", Cluster: true, Members: 1, Writer: "orders-1", Global: "g"}
 	two := with(one, func(p *Primary) {
@@ -48,9 +60,20 @@ func TestSucceeds(t *testing.T) {
 		{"alone and being created", with(alone, func(p *Primary) { p.Status = "creating" }), old, "status"},
 		{"alone and failed", with(alone, func(p *Primary) { p.Status = "failed" }), old, "status"},
 		{"alone, of an unknown status", with(alone, func(p *Primary) { p.Status = "something-new" }), old, "status"},
+		{"alone and younger, promoted by nobody that tells", with(alone, func(p *Primary) { p.Tags = nil }), old, "set that tag to"},
+		{"promoted from another", with(alone, note(old.ARN+"-2", noon.Add(time.Hour))), old, "set that tag to"},
+		{"promoted from one that had the name before", with(alone, note(old.ARN, noon)), old, "set that tag to"},
+		{"promoted just after the other was created", with(alone, note(old.ARN, noon.Add(time.Second))), old, ""},
+		{"promoted by nobody that tells, and a fence begun for it", with(alone, func(p *Primary) { p.Tags = nil }), with(old, forAlone(fenceBegun)), ""},
+		{"promoted by nobody that tells, and a fence for it released", with(alone, func(p *Primary) { p.Tags = nil }), with(old, forAlone(fenceReleased)), "set that tag to"},
+		{"promoted by nobody that tells, and a fence begun for another", with(alone, func(p *Primary) { p.ID, p.ARN, p.Tags = "x", p.ARN+"x", nil }), with(old, forAlone(fenceBegun)), "set that tag to"},
+		{"Oracle: its replica", with(replica, oracle), with(old, oracle), ""},
+		{"Oracle: alone and younger, and promoted from it", with(alone, oracle), with(old, oracle), "keep their age"},
+		{"Oracle: a fence begun for it, though it is older", with(with(alone, oracle), func(p *Primary) { p.Created = noon.Add(-time.Hour) }), with(with(old, oracle), forAlone(fenceComplete)), ""},
+		{"Oracle: a fence for it released", with(alone, oracle), with(with(old, oracle), forAlone(fenceReleased)), "keep their age"},
 		{"fenced itself", with(alone, tagged(fenceComplete, open)), old, "fenced itself"},
 		{"about to be fenced itself", with(alone, tagged(fenceBegun, open)), old, "fenced itself"},
-		{"fenced once, and released", with(alone, tagged(fenceReleased, open)), old, ""},
+		{"fenced once, and released", with(alone, noted(fenceReleased)), old, ""},
 		{"another engine", with(alone, func(p *Primary) { p.Engine = "postgres" }), old, "engine"},
 		{"engines not shown", with(alone, func(p *Primary) { p.Engine = "" }), with(old, func(p *Primary) { p.Engine = "" }), "engine"},
 		{"a member of a cluster", with(alone, func(p *Primary) { p.Parent = "orders" }), old, "member of the cluster"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/report"
 )
 
@@ -40,8 +41,13 @@ func withCluster() *Estate {
 	e.Instances = append(e.Instances,
 		&Instance{Region: "us-east-1", ID: "orders-1", Engine: "aurora-mysql", Status: "available", Cluster: "orders", Writer: true},
 		&Instance{Region: "us-east-1", ID: "single", Engine: "mysql", Status: "available", Retention: 7, Network: inGroup("sg-0a1b2c3d4e5f60001"), InstanceSettings: InstanceSettings{Created: Epoch.AddDate(-1, 0, 0)}},
-		&Instance{Region: "us-west-2", ID: "single-2", Engine: "mysql", Status: "available", Retention: 7, InstanceSettings: InstanceSettings{Created: Epoch.AddDate(0, -6, 0)}})
+		&Instance{Region: "us-west-2", ID: "single-2", Engine: "mysql", Status: "available", Retention: 7, Network: tookOver("arn:aws:rds:us-east-1:111122223333:db:single"), InstanceSettings: InstanceSettings{Created: Epoch.AddDate(0, -6, 0)}})
 	return e
+}
+
+// tookOver is what a promotion leaves on a replica of source.
+func tookOver(source string) Network {
+	return Network{Tags: map[string]string{promotion.Tag: promotion.Note(source, Epoch.AddDate(0, -1, 0))}}
 }
 
 func fenceIn(r Result) report.Resource { return r.Record.Layers[0].Resources[0] }

@@ -119,6 +119,10 @@ func repeated(what string) bool {
 	return strings.HasPrefix(what, "RebootDBInstance ") || strings.HasPrefix(what, "AddTagsToResource ")
 }
 
+// again tells the operations after which a target may have another one: tags,
+// which say of it what was done, and what AWS does of itself.
+func again(op *Operation) bool { return op.Kind == "AddTagsToResource" || op.Kind == "Resync" }
+
 // lies compares a result with the truth: the final estate, and the operations
 // that were really begun. Where every look at a resource is killed, nobody can
 // know whether it changed: then, and only then, "changed" may be said of one

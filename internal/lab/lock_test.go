@@ -41,7 +41,10 @@ func TestTwoOperators(t *testing.T) {
 		})
 		begun := map[string]int{}
 		for _, op := range a.history {
-			if begun[op.Target]++; begun[op.Target] > 1 {
+			if !again(op) {
+				begun[op.Target]++
+			}
+			if begun[op.Target] > 1 {
 				t.Fatalf("after %d ms: %s was acted on twice", delay, op.Target)
 			}
 		}
@@ -99,7 +102,10 @@ func TestLocksOfAStoppedRunAreTakenOver(t *testing.T) {
 		}
 		begun := map[string]int{}
 		for _, op := range a.history {
-			if begun[op.Target]++; begun[op.Target] > 1 {
+			if !again(op) {
+				begun[op.Target]++
+			}
+			if begun[op.Target] > 1 {
 				t.Fatalf("stopped after %d ms: %s was acted on twice", stopAfter, op.Target)
 			}
 		}

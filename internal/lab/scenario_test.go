@@ -81,6 +81,8 @@ func callsOf(resourceType string) int {
 	switch resourceType {
 	case "FenceOldPrimary":
 		return 4 // tags, groups, reboot, tag
+	case "PromoteRDSReadReplica":
+		return 2 // the promotion, and the tag that tells of it
 	case "ShiftTraffic":
 		return 3 // the steps of the sample
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
 	"dr-orchestrator/internal/payload"
 )
 
@@ -32,6 +34,7 @@ type CreateParameters struct {
 	DBParameterGroupName            string   `doc:"DB parameter group of the replica in the region of the run."`
 	OptionGroupName                 string   `doc:"Option group of the replica in the region of the run."`
 	OldPrimary                      string   `enum:"Keep,Delete" default:"Keep" doc:"Keep renames the old primary. Delete deletes it, after a snapshot of it is complete."`
+	OldDBInstanceArn                string   `format:"rds-instance-arn" doc:"ARN of the old primary, written out, where nothing else proves that it is one: the source was not promoted by PromoteRDSReadReplica, or the engine is Oracle. It must be what stands in the region of the run."`
 	LiftDeletionProtection          bool     `doc:"With OldPrimary Delete: take the deletion protection off the old primary."`
 	MaxReplicaLagSeconds            int      `min:"0" default:"300" doc:"The replica counts as done when it is at most this far behind."`
 }
@@ -55,6 +58,11 @@ func (p CreateParameters) Check() []payload.Issue {
 		add("MonitoringInterval", fmt.Sprintf("MonitoringInterval is %d", *every), "one of 0, 1, 5, 10, 15, 30, 60")
 	case *every > 0 && p.MonitoringRoleArn == "":
 		add("MonitoringInterval", "Enhanced Monitoring needs MonitoringRoleArn", "both, or neither")
+	}
+	if payload.IsReference(p.OldDBInstanceArn) {
+		add("OldDBInstanceArn", "is a reference, which names whatever stands in the region of the run", "the ARN, written out")
+	} else if old, err := arn.Parse(p.OldDBInstanceArn); err == nil && !payload.IsReference(p.RDSInstanceIdentifier) && strings.TrimPrefix(old.Resource, "db:") != p.RDSInstanceIdentifier {
+		add("OldDBInstanceArn", "names another DB instance than RDSInstanceIdentifier ("+p.RDSInstanceIdentifier+")", "the ARN of "+p.RDSInstanceIdentifier)
 	}
 	if p.LiftDeletionProtection && p.OldPrimary != oldDelete {
 		add("LiftDeletionProtection", "LiftDeletionProtection goes with OldPrimary Delete: a database that is kept stays protected", "OldPrimary Delete, or no LiftDeletionProtection")

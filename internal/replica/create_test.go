@@ -15,12 +15,14 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lag"
+	"dr-orchestrator/internal/promotion"
 )
 
 // The way back of an instance that is called orders in both regions.
 var (
-	wayBack   = CreateParameters{RDSInstanceIdentifier: "orders", SourceRDSInstanceIdentifier: "orders", SourceRegion: "us-west-2", OldPrimary: oldKeep, MaxReplicaLagSeconds: 300}
-	tookOver  = Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Engine: "mysql", Retention: 1, Created: noon.Add(-24 * time.Hour), Restorable: noon.Add(-time.Minute)}
+	wayBack  = CreateParameters{RDSInstanceIdentifier: "orders", SourceRDSInstanceIdentifier: "orders", SourceRegion: "us-west-2", OldPrimary: oldKeep, MaxReplicaLagSeconds: 300}
+	tookOver = Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Engine: "mysql", Retention: 1, Created: noon.Add(-24 * time.Hour), Restorable: noon.Add(-time.Minute),
+		Tags: map[string]string{promotion.Tag: promotion.Note(sourceARN, noon.Add(-time.Hour))}}
 	theOld    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Engine: "mysql", Retention: 7, Created: noon.Add(-48 * time.Hour), Restorable: noon.Add(-2 * time.Minute)}
 	theNew    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Source: replicaARN, Replication: lag.Replicating, Engine: "mysql", Version: "8.0.42"}
 	lastShot  = Snapshot{ID: "orders-final-20260301115900", Status: "available", Of: "orders", OfCreated: theOld.Created, SnapshotAt: noon.Add(-time.Minute)}
@@ -38,6 +40,11 @@ func sceneOf(here *Instance, change ...func(*scene)) scene {
 		c(&s)
 	}
 	return s
+}
+
+// noted makes the source one that was promoted from an instance.
+func noted(s *scene, from string, at time.Time) {
+	s.source.Tags = map[string]string{promotion.Tag: promotion.Note(from, at)}
 }
 
 func nothingAsked(string) action.Asked { return action.Asked{Now: noon} }
@@ -106,6 +113,32 @@ func TestRulesOfTheOldPrimary(t *testing.T) {
 			func(s *scene, _ *CreateParameters) { s.here.Created = s.source.Created.Add(time.Second) },
 			func(s *scene, _ *CreateParameters) { s.here.Created = time.Time{} },
 			func(s *scene, _ *CreateParameters) { s.source.Created = time.Time{} },
+		}, false},
+		// Only a switchover of Oracle makes the older one follow.
+		{"older than the source", []change{
+			func(s *scene, p *CreateParameters) {
+				s.here.Engine, s.source.Engine, s.here.Created, p.OldDBInstanceArn = "oracle-ee", "oracle-ee", noon, sourceARN
+			},
+		}, []change{
+			func(s *scene, p *CreateParameters) { s.here.Created, p.OldDBInstanceArn = noon, sourceARN },
+		}, false},
+		{"proved to be the old primary", []change{
+			func(s *scene, _ *CreateParameters) { noted(s, sourceARN, s.here.Created.Add(time.Second)) },
+			func(s *scene, p *CreateParameters) { s.source.Tags, p.OldDBInstanceArn = nil, sourceARN },
+			func(s *scene, p *CreateParameters) { p.OldDBInstanceArn = strings.ToUpper(sourceARN) },
+			func(s *scene, p *CreateParameters) {
+				s.here.Engine, s.source.Engine, p.OldDBInstanceArn = "oracle-ee", "oracle-ee", sourceARN
+			},
+		}, []change{
+			func(s *scene, _ *CreateParameters) { s.source.Tags = nil },
+			func(s *scene, _ *CreateParameters) { noted(s, sourceARN, s.here.Created) },
+			func(s *scene, _ *CreateParameters) { noted(s, sourceARN+"-2", noon) },
+			func(s *scene, _ *CreateParameters) { noted(s, replicaARN, noon) },
+			func(_ *scene, p *CreateParameters) { p.OldDBInstanceArn = replicaARN },
+			func(s *scene, _ *CreateParameters) { s.here.Engine, s.source.Engine = "oracle-ee", "oracle-ee" },
+			func(s *scene, p *CreateParameters) {
+				s.here.Engine, s.source.Engine, p.OldDBInstanceArn = "oracle-ee", "oracle-ee", replicaARN
+			},
 		}, false},
 		{"same engine", []change{
 			func(s *scene, _ *CreateParameters) { s.here.Engine, s.source.Engine = "mariadb", "mariadb" },
@@ -338,6 +371,9 @@ func TestCreateParametersCheck(t *testing.T) {
 		{"an interval that AWS has not", func(p *CreateParameters) { p.MonitoringInterval = aws.Int(7) }, []string{"MonitoringInterval"}},
 		{"lifted to be deleted", func(p *CreateParameters) { p.OldPrimary, p.LiftDeletionProtection = oldDelete, true }, nil},
 		{"lifted and kept", func(p *CreateParameters) { p.LiftDeletionProtection = true }, []string{"LiftDeletionProtection"}},
+		{"the old primary named", func(p *CreateParameters) { p.OldDBInstanceArn = sourceARN }, nil},
+		{"another old primary named", func(p *CreateParameters) { p.OldDBInstanceArn = sourceARN + "-2" }, []string{"OldDBInstanceArn"}},
+		{"the old primary by a reference", func(p *CreateParameters) { p.OldDBInstanceArn = "!Import old" }, []string{"OldDBInstanceArn"}},
 		// The sample's template of the primary exports an ARN of no instance.
 		{"another ARN", func(p *CreateParameters) { p.TargetClusterIdentifier = "arn:aws:rds:us-east-1:111122223333:db:other" }, nil},
 	} {
@@ -411,6 +447,7 @@ func back() *ways {
 	}))
 	w.source.out = &rds.DescribeDBInstancesOutput{DBInstances: []types.DBInstance{instance("available", "", 1, func(db *types.DBInstance) {
 		db.InstanceCreateTime, db.LatestRestorableTime = aws.Time(tookOver.Created), aws.Time(tookOver.Restorable)
+		db.TagList = []types.Tag{{Key: aws.String(promotion.Tag), Value: aws.String(tookOver.Tags[promotion.Tag])}}
 	})}}
 	return w
 }

@@ -44,6 +44,7 @@ type account struct {
 	describe call[rds.DescribeDBInstancesInput, rds.DescribeDBInstancesOutput]
 	promote  call[rds.PromoteReadReplicaInput, rds.PromoteReadReplicaOutput]
 	modify   call[rds.ModifyDBInstanceInput, rds.ModifyDBInstanceOutput]
+	tag      call[rds.AddTagsToResourceInput, rds.AddTagsToResourceOutput]
 	metric   call[cloudwatch.GetMetricDataInput, cloudwatch.GetMetricDataOutput]
 }
 
@@ -59,6 +60,10 @@ func (a *account) ModifyDBInstance(_ context.Context, in *rds.ModifyDBInstanceIn
 	return a.modify.answer(in)
 }
 
+func (a *account) AddTagsToResource(_ context.Context, in *rds.AddTagsToResourceInput, _ ...func(*rds.Options)) (*rds.AddTagsToResourceOutput, error) {
+	return a.tag.answer(in)
+}
+
 func (a *account) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
 	return a.metric.answer(in)
 }
@@ -72,7 +77,9 @@ func (a *account) ListMetrics(_ context.Context, in *cloudwatch.ListMetricsInput
 }
 
 // mutations counts the calls that change something.
-func (a *account) mutations() int { return len(a.promote.asks) + len(a.modify.asks) }
+func (a *account) mutations() int {
+	return len(a.promote.asks) + len(a.modify.asks) + len(a.tag.asks)
+}
 
 // shows makes the account show an instance.
 func (a *account) shows(db types.DBInstance) {

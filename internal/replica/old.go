@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/promotion"
 )
 
 // The old primary is a database that took writes until its region was lost.
@@ -114,11 +115,13 @@ var rules = []rule{
 		}
 		return ""
 	}},
-	// A replica is created after what it replicates, always. So the database
-	// that took over is the younger one; if it is not, the two have changed
-	// roles since, and what stands here is the one in use.
+	// A replica is created after what it replicates. So the database that took
+	// over is the younger one; if it is not, the two have changed roles since, and
+	// what stands here is the one in use. A switchover of Oracle keeps the ages.
 	{"older than the source", false, func(old, source Instance, _ CreateParameters) string {
 		switch {
+		case strings.HasPrefix(old.Engine, "oracle"):
+			return ""
 		case old.Created.IsZero() || source.Created.IsZero():
 			return "AWS does not show when both databases were created"
 		case !source.Created.After(old.Created):
@@ -130,6 +133,22 @@ var rules = []rule{
 	{"same engine", false, func(old, source Instance, _ CreateParameters) string {
 		if old.Engine == "" || old.Engine != source.Engine {
 			return fmt.Sprintf("the engine of %s is %q and that of the source %q: it is another database", old.ID, old.Engine, source.Engine)
+		}
+		return ""
+	}},
+	// A younger source may be left over from a drill, while what stands here
+	// serves. So its promotion is a noted one, or a person answers for it.
+	{"proved to be the old primary", false, func(old, source Instance, p CreateParameters) string {
+		name := fmt.Sprintf("If %s serves, this is the wrong region, or the source is left over from a drill; if it is the old primary, name it: OldDBInstanceArn %s", old.ID, old.ARN)
+		switch {
+		case p.OldDBInstanceArn != "" && !strings.EqualFold(p.OldDBInstanceArn, old.ARN):
+			return fmt.Sprintf("OldDBInstanceArn names %s, and here stands %s. %s", p.OldDBInstanceArn, old.ARN, name)
+		case p.OldDBInstanceArn != "":
+			return ""
+		case !promotion.Ages(old.Engine):
+			return "Oracle databases change places, and nothing shows which one took over. " + name
+		case !promotion.From(source.Tags, old.ARN, old.Created):
+			return fmt.Sprintf("no tag %s of the source says that it was promoted from %s since that was created at %s. %s", promotion.Tag, old.ARN, moment(old.Created), name)
 		}
 		return ""
 	}},

@@ -54,6 +54,7 @@ func (l look) Preflight(ctx context.Context, req action.Request[PromoteParameter
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: unproved(i.ID)})
 	}
 	i.Details.Report(ctx, l.keys, "DB instance "+i.ID, req.Run.Region, &ready)
+	ready.Seen = i.Source // to be noted of it when it is promoted, whatever becomes of the answer to that
 	if d.Step != stepPromote {
 		return ready, nil
 	}

@@ -16,6 +16,7 @@ import (
 	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/promotion"
 )
 
 // PromoteParameters are the parameters of PromoteRDSReadReplica.
@@ -45,6 +46,7 @@ type PromoteAPI interface {
 	Describer
 	PromoteReadReplica(context.Context, *rds.PromoteReadReplicaInput, ...func(*rds.Options)) (*rds.PromoteReadReplicaOutput, error)
 	ModifyDBInstance(context.Context, *rds.ModifyDBInstanceInput, ...func(*rds.Options)) (*rds.ModifyDBInstanceOutput, error)
+	AddTagsToResource(context.Context, *rds.AddTagsToResourceInput, ...func(*rds.Options)) (*rds.AddTagsToResourceOutput, error)
 }
 
 // Promotion makes a read replica a database of its own.
@@ -145,8 +147,18 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	if i.Source == "" {
 		asked = modify
 	}
-	progress, err := d.Progress(asked, i.evidence())
+	note := noteOf(req, i, promote)
+	if note != "" && d.Move == action.MoveAct {
+		d.Move = action.MoveWait // one call at a time
+	}
+	evidence := i.evidence()
+	if req.Drive.Memo[memoNote] == noteMissed {
+		evidence[evidenceUntagged] = promotion.Tag
+	}
+	progress, err := d.Progress(asked, evidence)
 	switch {
+	case err == nil && note != "":
+		return a.note(ctx, req, i, note, progress), nil
 	case err != nil || d.Move != action.MoveAct:
 		return progress, err
 	case d.Step == stepModify:
@@ -165,6 +177,7 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	if p.PreferredBackupWindow != "" {
 		in.PreferredBackupWindow = aws.String(p.PreferredBackupWindow)
 	}
+	progress.Memo[memoSource] = i.Source
 	_, err = a.RDS.PromoteReadReplica(ctx, in)
 	progress.Message = "promotion asked for; lag " + reading.String()
 	return action.Sent(req, progress, action.Mutation("promoting "+i.ID, err))

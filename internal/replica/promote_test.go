@@ -75,14 +75,14 @@ func TestPromotion(t *testing.T) {
 		lag      func(a *account)
 		steps    []step
 	}{
-		{"done", parameters, action.StateReady, nil, []step{
+		{"done, and tagged in the same look", parameters, action.StateReady, nil, []step{
 			{sees: idle, status: going, changed: action.ChangeYes, calls: 1},
-			{after: 20 * time.Second, sees: alone, status: done, changed: action.ChangeYes},
+			{after: 20 * time.Second, sees: alone, status: done, changed: action.ChangeYes, calls: 1},
 		}},
 		{"done, every phase seen", parameters, action.StateReady, nil, []step{
 			{sees: idle, status: going, changed: action.ChangeYes, calls: 1},
-			{after: 5 * time.Second, sees: idle, status: going, changed: action.ChangeYes}, // an old state
-			{after: 5 * time.Second, sees: modifying, status: going, changed: action.ChangeYes},
+			{after: 5 * time.Second, sees: idle, status: going, changed: action.ChangeYes},                // an old state
+			{after: 5 * time.Second, sees: modifying, status: going, changed: action.ChangeYes, calls: 1}, // the tag
 			{after: 5 * time.Second, sees: rebooting, status: going, changed: action.ChangeYes},
 			{after: 5 * time.Second, sees: backingUp, status: going, changed: action.ChangeYes},
 			{after: 5 * time.Second, sees: alone, status: done, changed: action.ChangeYes},
@@ -113,7 +113,7 @@ func TestPromotion(t *testing.T) {
 		}},
 		{"replica of a Multi-AZ cluster", parameters, action.StateReady, nil, []step{
 			{sees: instance("available", "", 0, ofCluster), status: going, changed: action.ChangeYes, calls: 1},
-			{after: time.Minute, sees: alone, status: done, changed: action.ChangeYes},
+			{after: time.Minute, sees: alone, status: done, changed: action.ChangeYes, calls: 1},
 		}},
 		{"member of a cluster", parameters, action.StateReady, nil, []step{{sees: instance("available", "", 0, inCluster), class: action.Refused, changed: action.ChangeNo}}},
 		{"reader of a cluster", parameters, action.StateReady, nil, []step{{sees: instance("available", sourceARN, 0, inCluster), class: action.Refused, changed: action.ChangeNo}}},
@@ -183,7 +183,8 @@ func TestPromotion(t *testing.T) {
 		{"conflicts of two calls do not add up", backedUp, action.StateReady, nil, []step{
 			{sees: idle, sends: coded("InvalidDBInstanceState"), status: going, changed: action.ChangeUnknown, calls: 1},
 			{after: 4 * time.Minute, sees: idle, status: going, changed: action.ChangeYes, calls: 1},
-			{after: 10 * time.Minute, sees: alone, sends: coded("InvalidDBInstanceState"), status: going, changed: action.ChangeYes, calls: 1},
+			{after: time.Minute, sees: modifying, status: going, changed: action.ChangeYes, calls: 1},
+			{after: 9 * time.Minute, sees: alone, sends: coded("InvalidDBInstanceState"), status: going, changed: action.ChangeYes, calls: 1},
 			{after: 4 * time.Second, sees: alone, status: going, changed: action.ChangeYes, calls: 1},
 		}},
 		{"a value that the state makes wrong, by an old read", parameters, action.StateReady, nil, []step{
@@ -203,7 +204,8 @@ func TestPromotion(t *testing.T) {
 
 		{"retention is set after the promotion", backedUp, action.StateReady, nil, []step{
 			{sees: idle, status: going, changed: action.ChangeYes, calls: 1},
-			{after: time.Minute, sees: alone, status: going, changed: action.ChangeYes, calls: 1},
+			{after: 56 * time.Second, sees: alone, status: going, changed: action.ChangeYes, calls: 1}, // the tag
+			{after: 4 * time.Second, sees: alone, status: going, changed: action.ChangeYes, calls: 1},
 			{after: 4 * time.Second, sees: instance("available", "", 1, func(db *types.DBInstance) {
 				db.PendingModifiedValues = &types.PendingModifiedValues{BackupRetentionPeriod: aws.Int32(7)}
 			}), status: going, changed: action.ChangeYes},
@@ -249,7 +251,7 @@ func TestPromotion(t *testing.T) {
 				}
 				m.account.shows(s.sees)
 				m.account.describe.err = s.fails
-				m.account.promote.err, m.account.modify.err = s.sends, s.sends
+				m.account.promote.err, m.account.modify.err, m.account.tag.err = s.sends, s.sends, s.sends
 				before := m.account.mutations()
 				answer, class := m.drive(t)
 				if class != s.class || answer.Status != s.status {

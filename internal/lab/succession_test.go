@@ -1,0 +1,117 @@
+package lab
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dr-orchestrator/internal/catalog"
+	"dr-orchestrator/internal/promotion"
+	"dr-orchestrator/internal/report"
+)
+
+// naming is a failback that says which the old primary is.
+func naming(payload []byte, arn string) []byte {
+	return []byte(strings.Replace(string(payload), `"OldPrimary": "Keep"`, `"OldPrimary": "Keep", "OldDBInstanceArn": "`+arn+`"`, 1))
+}
+
+func arnOf(region, engine string) string {
+	return "arn:aws:rds:" + region + ":111122223333:db:rds-" + engine + "-instance-" + shortRegion[region]
+}
+
+// trial runs a payload on a copy of an estate, and gives what it left.
+func trial(t *testing.T, what string, e *Estate, machine, region string, payload []byte, want report.Outcome) *Estate {
+	t.Helper()
+	result := runLab(t, Options{Payload: payload, Machine: machine, Region: region, Estate: e.Clone()})
+	if result.Outcome != want {
+		t.Fatalf("%s: %s, want %s: %s", what, result.Outcome, want, result.Cause)
+	}
+	diff := cmp.Diff(topology(e), topology(result.Final))
+	if want == report.Refused && (total(result.Mutations) > 0 || len(result.Begun) > 0 || diff != "") {
+		t.Errorf("%s: refused with %v:\n%s", what, result.Mutations, diff)
+	}
+	return result.Final
+}
+
+// A replica that was promoted by hand, perhaps for a drill, has not taken over:
+// its source may serve. A tag or the name of the old primary says that it has.
+func TestAReplicaPromotedByHandHasNotTakenOver(t *testing.T) {
+	for _, engine := range []string{"mysql", "postgres"} {
+		over, back := sample(t, "failover-"+engine+".json"), sample(t, "failback-"+engine+".json")
+		drilled := DefaultEstate()
+		i := drilled.instanceOf(arnOf(west, engine))
+		i.Source, i.Replication, i.LagSeconds, i.Retention = "", "", nil, 7
+		trial(t, "failover", drilled, catalog.Failover, west, over, report.Refused)
+		trial(t, "failback", drilled, catalog.Failback, east, back, report.Refused)
+		trial(t, "failback, deleting", drilled, catalog.Failback, east, thatDeletes(back), report.Refused)
+		trial(t, "failback of the wrong one", drilled, catalog.Failback, west, back, report.Refused)
+
+		done := trial(t, "failback, named", drilled, catalog.Failback, east, naming(back, arnOf(east, engine)), report.Succeeded)
+		if fresh := done.instanceOf(arnOf(east, engine)); fresh == nil || fresh.Source != arnOf(west, engine) {
+			t.Errorf("%s: the replica is %+v", engine, fresh)
+		}
+		trial(t, "failback again", done, catalog.Failback, east, back, report.Succeeded)
+
+		i.Tags = map[string]string{promotion.Tag: promotion.Note(arnOf(east, engine), Epoch)}
+		fenced := trial(t, "failover, tagged by hand", drilled, catalog.Failover, west, over, report.Succeeded)
+		if now := writers(fenced, []string{"db:rds-" + engine + "-instance-"}); !cmp.Equal(now, []string{arnOf(west, engine)}) {
+			t.Errorf("%v serve", now)
+		}
+		trial(t, "failback, tagged by hand", drilled, catalog.Failback, east, back, report.Succeeded)
+	}
+}
+
+// After a switchover of Oracle the older database may be the one that took over
+// from the younger. Neither a fence nor a failback goes by their age.
+func TestOracleDatabasesKeepTheirAge(t *testing.T) {
+	oracle := func(name string) []byte {
+		return []byte(strings.ReplaceAll(string(sample(t, name)), "rds-mysql-instance", "rds-oracle-instance"))
+	}
+	over, back := oracle("failover-mysql.json"), oracle("failback-mysql.json")
+	promote := []byte(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"PromoteRDSReadReplica","resourceName":"promote","parameters":{"RDSInstanceIdentifier":"rds-oracle-instance-use1","TargetClusterIdentifier":"` + arnOf(east, "oracle") + `"}}]}]}`)
+	estate := trial(t, "switchover", DefaultEstate(), catalog.Failover, west, sample(t, "failover-oracle.json"), report.Succeeded)
+	lost := runLab(t, Options{Payload: promote, Region: east, Estate: estate, Faults: faultsOf(t, "dead@region:us-west-2")})
+	if lost.Outcome != report.Succeeded {
+		t.Fatalf("the promotion: %s: %s", lost.Outcome, lost.Cause)
+	}
+	estate = lost.Final
+	// East took over and serves, and west, which is younger, is back.
+	trial(t, "failover to what was lost", estate, catalog.Failover, west, over, report.Refused)
+	trial(t, "failback of what serves", estate, catalog.Failback, east, back, report.Refused)
+	trial(t, "failback, nothing named", estate, catalog.Failback, west, back, report.Refused)
+	trial(t, "failback, another region named", estate, catalog.Failback, west, naming(back, strings.Replace(arnOf(west, "oracle"), west, east, 1)), report.Refused)
+	done := trial(t, "failback, named", estate, catalog.Failback, west, naming(back, arnOf(west, "oracle")), report.Succeeded)
+	if fresh := done.instanceOf(arnOf(west, "oracle")); fresh == nil || fresh.Source != arnOf(east, "oracle") {
+		t.Errorf("the replica is %+v", fresh)
+	}
+}
+
+// A run that is stopped before it has tagged what it promoted leaves a database
+// that has to be told of: the same payload ends well, and the failback wants the
+// old primary named. A redrive knows what it did.
+func TestStoppedBeforeTheTag(t *testing.T) {
+	l := leg{"failover", catalog.Failover, west, "dead@region:" + east, sample(t, "failover-mysql.json"), true}
+	_, _, calm, err := stoppedLeg(DefaultEstate(), l, 0)
+	if err != nil || len(calm.changes) != 2 {
+		t.Fatalf("%v: changes at %v, want a promotion and its tag", err, calm.changes)
+	}
+	end, second, _, err := stoppedLeg(DefaultEstate(), l, calm.changes[0]+1)
+	if i := end.instanceOf(arnOf(west, "mysql")); err != nil || second.Outcome != report.Succeeded || i.Source != "" || i.Tags[promotion.Tag] != "" {
+		t.Fatalf("%v, %s: %s; %+v", err, second.Outcome, second.Cause, i)
+	}
+	back := sample(t, "failback-mysql.json")
+	trial(t, "failback", end, catalog.Failback, east, back, report.Refused)
+	trial(t, "failback, named", end, catalog.Failback, east, naming(back, arnOf(east, "mysql")), report.Succeeded)
+
+	payload := sample(t, "failover-replica-and-cache.json")
+	for _, at := range stoppedThen(t, payload, 0, func(*stoppable) {}).acts {
+		for _, at := range []int{at, at + 1} {
+			var result Result
+			s := stoppedThen(t, payload, at, func(s *stoppable) { result = s.redrive() })
+			if tag := s.Estate.instanceOf(arnOf(west, "mysql")).Tags[promotion.Tag]; result.Outcome != report.Succeeded || !strings.HasPrefix(tag, arnOf(east, "mysql")+" ") {
+				t.Errorf("stopped at %d and redriven: %s, the tag is %q: %s", at, result.Outcome, tag, result.Cause)
+			}
+		}
+	}
+}

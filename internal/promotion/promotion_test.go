@@ -1,0 +1,48 @@
+package promotion
+
+import (
+	"testing"
+	"time"
+)
+
+func TestFrom(t *testing.T) {
+	const source = "arn:aws:rds:us-east-1:111122223333:db:orders"
+	created := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	note := func(arn string, after time.Duration) map[string]string {
+		return map[string]string{Tag: Note(arn, created.Add(after))}
+	}
+	for _, tt := range []struct {
+		name    string
+		tags    map[string]string
+		created time.Time
+		want    bool
+	}{
+		{"promoted from it", note(source, time.Second), created, true},
+		{"in other letters", note("ARN:AWS:RDS:us-east-1:111122223333:DB:orders", time.Second), created, true},
+		{"no tags", nil, created, false},
+		{"as old", note(source, 0), created, false},
+		{"from one that had the name before", note(source, -time.Second), created, false},
+		{"from another", note(source+"2", time.Second), created, false},
+		{"nobody knows when it was created", note(source, time.Second), time.Time{}, false},
+		{"no time", map[string]string{Tag: source}, created, false},
+		{"something else in it", map[string]string{Tag: source + " yesterday"}, created, false},
+	} {
+		if got := From(tt.tags, source, tt.created); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+	if From(map[string]string{Tag: Note("", created.Add(time.Hour))}, "", created) {
+		t.Error("promoted from nothing")
+	}
+	if len(Note(source, created)) > 256 {
+		t.Error("RDS takes no tag that long")
+	}
+}
+
+func TestAges(t *testing.T) {
+	for engine, want := range map[string]bool{"mysql": true, "postgres": true, "mariadb": true, "oracle-ee": false, "oracle-se2-cdb": false, "": false} {
+		if Ages(engine) != want {
+			t.Errorf("%q: %t", engine, !want)
+		}
+	}
+}
