@@ -263,6 +263,9 @@ func executionName(given, kind string, now time.Time) (string, error) {
 	if !nameForm.MatchString(given) {
 		return "", wrongInput("--execution-name %q: at most 80 letters, digits, - and _", given)
 	}
+	if strings.HasPrefix(given, run.ReadinessPrefix) {
+		return "", wrongInput("--execution-name %q: names that begin with %s are for the checks of stored payloads", given, run.ReadinessPrefix)
+	}
 	return given, nil
 }
 

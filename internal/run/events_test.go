@@ -227,6 +227,21 @@ func TestRunMetrics(t *testing.T) {
 	}
 }
 
+// What ended is judged as a check by its name, but for a run that was refused
+// for it: people are told of that one as of any run.
+func TestEndedCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name, mode string
+		want       bool
+	}{
+		{"readiness-orders-1", "plan", true}, {"readiness-orders-1", "", true}, {"readiness-orders-1", "run", false}, {"run-1", "plan", false}, {"run-1", "run", false},
+	} {
+		if got := endedCheck(report.Record{Mode: tt.mode}, tt.name); got != tt.want {
+			t.Errorf("%s of mode %q: %t", tt.name, tt.mode, got)
+		}
+	}
+}
+
 func TestCheckedPayload(t *testing.T) {
 	for _, tt := range []struct{ source, name, want string }{
 		{"s3://b/payloads/orders.v2.json", "readiness-orders_v2-20260105T0300", "orders.v2"},
