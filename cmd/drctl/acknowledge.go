@@ -72,7 +72,7 @@ func (c *acknowledgeCommand) Run(s streams, at clock) error {
 	if err != nil {
 		return err
 	}
-	if err := c.memory(r, name).Acknowledge(ctx, guard.Run{Execution: id, Started: aws.ToTime(d.StartDate)}, who.String(), c.Comment, at.Now()); err != nil {
+	if err := c.memory(r, name).Acknowledge(ctx, guard.Run{Execution: id, Started: guard.Began(d.StartDate, d.RedriveDate)}, who.String(), c.Comment, at.Now()); err != nil {
 		return told("acknowledging "+id, err)
 	}
 	if c.JSON {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
 	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/lab"
 )
@@ -70,6 +72,35 @@ func TestAcknowledge(t *testing.T) {
 	}
 	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || !strings.Contains(out, "Triggers count again") {
 		t.Errorf("by its ARN: exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// A run that was redriven began again: what is acknowledged holds up to there.
+func TestAcknowledgeARedrivenRun(t *testing.T) {
+	s := serve(t, lab.DefaultEstate(), "", func(a *lab.Account) {
+		if err := a.Define("recovery-failover", `{"QueryLanguage": "JSONata", "StartAt": "Never", "States": {"Never": {"Type": "Fail", "Error": "No"}}}`); err != nil {
+			t.Fatal(err)
+		}
+	})
+	arn, err := s.start(t.Context(), "arn:aws:states:us-west-2:111122223333:stateMachine:recovery-failover", "run-1", `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ended(t.Context(), arn); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.executions.(*sfn.Client).RedriveExecution(t.Context(), &sfn.RedriveExecutionInput{ExecutionArn: &arn}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.ended(t.Context(), arn)
+	if err != nil || !d.RedriveDate.After(*d.StartDate) {
+		t.Fatal(d, err)
+	}
+	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	if got, err := (guard.Memory{Table: s.table, Name: "recovery-locks"}).Acknowledged(t.Context()); err != nil || got == nil || !got.Started.Equal(*d.RedriveDate) {
+		t.Errorf("the guard reads %+v, %v; redriven at %s", got, err, d.RedriveDate)
 	}
 }
 
