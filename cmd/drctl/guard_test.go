@@ -73,6 +73,20 @@ func TestAcknowledge(t *testing.T) {
 	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || !strings.Contains(out, "Triggers count again") {
 		t.Errorf("by its ARN: exit code %d\n%s%s", code, out, errs)
 	}
+	next := s.started(three)
+	if _, err := s.ended(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := s.drctl("acknowledge"); code != exitSucceeded || !strings.Contains(out, next) {
+		t.Fatalf("the next one: exit code %d\n%s%s", code, out, errs)
+	}
+	// The first one again takes nothing back, and what holds is told.
+	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || strings.Contains(out, "count again") || !strings.Contains(out, "user/lab: "+next) {
+		t.Errorf("an older one: exit code %d\n%s%s", code, out, errs)
+	}
+	if got, err := memory.Acknowledged(t.Context()); err != nil || got == nil || got.Execution != next {
+		t.Errorf("the guard reads %+v, %v", got, err)
+	}
 }
 
 // A run that was redriven began again: what is acknowledged holds up to there.
