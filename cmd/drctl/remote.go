@@ -24,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/payload"
@@ -234,16 +233,19 @@ func (f machineFlags) unaliased(ctx context.Context, r *remote) (string, error) 
 		Resource: "stateMachine:" + f.Name + "-" + f.Machine}.String(), nil
 }
 
-// readPayload reads a payload and checks all that can be checked here.
-func readPayload(path, machine string, s streams) ([]byte, error) {
+// readPayload reads a payload and checks all that can be checked here. What is
+// wrong with it is told as drctl validate tells it.
+func readPayload(path, machine string, s streams, asJSON bool) ([]byte, error) {
 	data, err := readFile(path, s)
 	if err != nil {
 		return nil, err
 	}
-	if err := pointsAway(path, data); err != nil {
-		return nil, err
-	}
-	if _, problems := payload.Parse(data, catalog.Types(), machine); len(problems) > 0 {
+	if _, problems := checked(path, data, machine); len(problems) > 0 {
+		if asJSON {
+			if err := tellValidity(s, problems); err != nil {
+				return nil, err
+			}
+		}
 		return nil, &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", path, problems)}
 	}
 	if len(data) > maxInput {
