@@ -460,6 +460,9 @@ func (e ending) summary() report.Record {
 	d := e.execution
 	record := report.Record{Version: 1, Outcome: e.outcome(), StartedAt: aws.ToTime(d.StartDate), EndedAt: aws.ToTime(d.StopDate), Layers: []report.Layer{}, Problems: []payload.Problem{}}
 	record.Run.ID, record.Run.Execution, record.Run.StartedAt = aws.ToString(d.Name), aws.ToString(d.ExecutionArn), record.StartedAt
+	if id, err := parseExecution(record.Run.Execution); err == nil {
+		record.Run.Region = id.region
+	}
 	record.DurationSeconds = record.EndedAt.Sub(record.StartedAt).Seconds()
 	if d.Status != types.ExecutionStatusSucceeded {
 		record.Cause = strings.TrimSuffix(aws.ToString(d.Error)+": "+aws.ToString(d.Cause), ": ")

@@ -114,7 +114,8 @@ func TestWhatNext(t *testing.T) {
 		{"run", report.Refused, []string{"drctl resume " + arn}, nil},
 		{"plan", report.Refused, nil, []string{"resume", "acknowledge"}},
 	} {
-		got := whatNext(arn, report.Record{Mode: tt.mode, Outcome: tt.outcome}, Location{"b", "k"})
+		record := report.Record{Run: action.Run{Execution: arn, Region: "us-west-2"}, Mode: tt.mode, Outcome: tt.outcome}
+		got := record.Text() + whatNext(arn, record, Location{"b", "k"})
 		for _, part := range append(tt.want, "\n"+arn+"\n", page+"\n", "aws s3 cp s3://b/k -") {
 			if !strings.Contains(got, part) {
 				t.Errorf("%s, %s: %q is not in %s", tt.mode, tt.outcome, part, got)
