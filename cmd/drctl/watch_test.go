@@ -428,7 +428,7 @@ func TestEveryFrameOfARunFits(t *testing.T) {
 	if err := os.WriteFile(file, []byte(long), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := serveAt(t, 40, e, "cancel@rds:PromoteReadReplica#45", nil)
+	s := serveAt(t, 80, e, "cancel@rds:PromoteReadReplica#45", nil)
 	w := newWatcher(s.remote, s.started(file))
 	p := &painter{screen: screen{w: w, colour: true}, sizes: [][2]int{{80, 24}, {200, 60}}, frames: map[[2]int][]string{}}
 	if err := watch(t.Context(), w, p); err != nil {
