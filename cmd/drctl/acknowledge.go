@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -72,16 +73,26 @@ func (c *acknowledgeCommand) Run(s streams, at clock) error {
 	if err != nil {
 		return err
 	}
-	if err := c.memory(r, name).Acknowledge(ctx, guard.Run{Execution: id, Started: aws.ToTime(d.StartDate)}, who.String(), c.Comment, at.Now()); err != nil {
+	holds := guard.NewerAcknowledged{Execution: id, By: who.String(), Comment: c.Comment}
+	err = c.memory(r, name).Acknowledge(ctx, guard.Run{Execution: id, Started: guard.Began(d.StartDate, d.RedriveDate)}, holds.By, holds.Comment, at.Now())
+	var newer *guard.NewerAcknowledged
+	switch {
+	case errors.As(err, &newer):
+		holds = *newer
+	case err != nil:
 		return told("acknowledging "+id, err)
 	}
 	if c.JSON {
-		if err := json.NewEncoder(s.out).Encode(map[string]string{"executionArn": id, "acknowledgedBy": who.String(), "comment": c.Comment}); err != nil {
+		if err := json.NewEncoder(s.out).Encode(map[string]string{"executionArn": holds.Execution, "acknowledgedBy": holds.By, "comment": holds.Comment}); err != nil {
 			return environment("%w", err)
 		}
 		return nil
 	}
-	fmt.Fprintf(s.out, "Acknowledged by %s: %s\nTriggers count again.\n", who, id)
+	if newer != nil {
+		fmt.Fprintf(s.out, "Nothing was changed: a run that began later is acknowledged already, which holds for this one, too.\nAcknowledged by %s: %s\n", holds.By, holds.Execution)
+		return nil
+	}
+	fmt.Fprintf(s.out, "Acknowledged by %s: %s\nTriggers count again.\n", holds.By, id)
 	return nil
 }
 

@@ -188,7 +188,8 @@ func nameWidth(w io.Writer) int {
 
 // printResult tells a person how a run ended.
 func printResult(w io.Writer, result lab.Result) {
-	printEnd(w, result.Outcome, result.Mode, result.DurationSeconds, result.Cause)
+	printOutcome(w, result.Outcome, result.Mode, result.DurationSeconds)
+	printCause(w, result.Outcome, result.Cause)
 	printLayers(w, result.Layers, true)
 	fmt.Fprintf(w, "\n%d API calls, %d of them changed something; %d state transitions.\n", total(result.APICalls), total(result.Mutations), result.Transitions)
 	if result.Caller != nil {
@@ -231,7 +232,9 @@ func total(counts map[string]int) int {
 
 // printRecord tells a person what the report of a run says.
 func printRecord(w io.Writer, record report.Record) {
-	printEnd(w, record.Outcome, record.Mode, record.DurationSeconds, record.Cause)
+	printOutcome(w, record.Outcome, record.Mode, record.DurationSeconds)
+	fmt.Fprint(w, report.Printable(record.Outlook()))
+	printCause(w, record.Outcome, record.Cause)
 	var layers []lab.ResultLayer
 	for _, layer := range record.Layers {
 		l := lab.ResultLayer{Layer: layer.Layer}
@@ -246,13 +249,16 @@ func printRecord(w io.Writer, record report.Record) {
 	printLayers(w, layers, false)
 }
 
-// printEnd tells the end of a run in a sentence.
-func printEnd(w io.Writer, outcome report.Outcome, mode string, seconds float64, cause string) {
+// printOutcome tells the end of a run in a sentence.
+func printOutcome(w io.Writer, outcome report.Outcome, mode string, seconds float64) {
 	meaning := outcome.Meaning()
 	if mode == "plan" && outcome == report.Succeeded {
 		meaning = "nothing stands in the way. Planned only, nothing was changed."
 	}
 	fmt.Fprintf(w, "\n%s after %s: %s\n", outcome, span(seconds), meaning)
+}
+
+func printCause(w io.Writer, outcome report.Outcome, cause string) {
 	if cause != "" && outcome != report.Succeeded {
 		fmt.Fprintln(w, indent(cause))
 	}

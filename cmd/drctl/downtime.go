@@ -3,17 +3,18 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"dr-orchestrator/internal/guard"
 )
 
 type downtimeCommand struct {
-	For    time.Duration `help:"How long, for example 90m or 2h. At most a week."`
-	Reason string        `help:"Why; whoever is told of a trigger reads it."`
-	End    bool          `help:"End the maintenance now."`
-	Name   string        `default:"dr-orchestrator" help:"Prefix of the deployment."`
-	JSON   bool          `name:"json" help:"Print one JSON object."`
+	For    *time.Duration `help:"How long, for example 90m or 2h. At most a week."`
+	Reason string         `help:"Why; whoever is told of a trigger reads it."`
+	End    bool           `help:"End the maintenance now."`
+	Name   string         `default:"dr-orchestrator" help:"Prefix of the deployment."`
+	JSON   bool           `name:"json" help:"Print one JSON object."`
 	remoteFlags
 }
 
@@ -32,14 +33,27 @@ Examples:
 // mostDowntime bounds what somebody may forget to end.
 const mostDowntime = 7 * 24 * time.Hour
 
-func (c *downtimeCommand) Run(s streams, at clock) error {
+// check looks at the flags, and tells all that is wrong with them at once.
+func (c *downtimeCommand) check() error {
+	var wrong []string
+	if c.For != nil && (*c.For <= 0 || *c.For > mostDowntime) {
+		wrong = append(wrong, fmt.Sprintf("--for %s: want more than nothing and at most %s", *c.For, mostDowntime))
+	}
 	switch {
-	case c.End && (c.For != 0 || c.Reason != ""):
-		return wrongInput("--end takes neither --for nor --reason")
-	case c.For < 0 || c.For > mostDowntime:
-		return wrongInput("--for %s: want more than nothing and at most %s", c.For, mostDowntime)
-	case (c.For == 0) != (c.Reason == ""):
-		return wrongInput("--for and --reason go together")
+	case c.End && (c.For != nil || c.Reason != ""):
+		wrong = append(wrong, "--end takes neither --for nor --reason")
+	case (c.For == nil) != (c.Reason == ""):
+		wrong = append(wrong, "--for and --reason go together")
+	}
+	if len(wrong) > 0 {
+		return wrongInput("%s", strings.Join(wrong, "\n"))
+	}
+	return nil
+}
+
+func (c *downtimeCommand) Run(s streams, at clock) error {
+	if err := c.check(); err != nil {
+		return err
 	}
 	ctx, cancel := interruptible()
 	defer cancel()
@@ -52,14 +66,14 @@ func (c *downtimeCommand) Run(s streams, at clock) error {
 	if err != nil {
 		return told("looking at the declared maintenance", err)
 	}
-	if c.End || c.For > 0 {
+	if c.End || c.For != nil {
 		who, err := r.caller(ctx)
 		if err != nil {
 			return err
 		}
-		next := guard.Downtime{Until: now.Add(c.For), By: who.String(), Reason: c.Reason}
-		if c.End {
-			next.Until, next.Reason = now, "ended"
+		next := guard.Downtime{Until: now, By: who.String(), Reason: "ended"}
+		if c.For != nil {
+			next.Until, next.Reason = now.Add(*c.For), c.Reason
 		}
 		if err := memory.Declare(ctx, next, now); err != nil {
 			return told("declaring the maintenance", err)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
 	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/lab"
 )
@@ -25,6 +27,10 @@ func TestDowntime(t *testing.T) {
 		{[]string{"--reason", "x"}, exitInput, "--for and --reason go together", false},
 		{[]string{"--for", "200h", "--reason", "x"}, exitInput, "at most", false},
 		{[]string{"--for=-1h", "--reason", "x"}, exitInput, "want more than nothing", false},
+		{[]string{"--for", "0s", "--reason", "x"}, exitInput, "--for 0s: want more than nothing", false},
+		{[]string{"--for", "0s"}, exitInput, "--for 0s: want more than nothing", false},
+		{[]string{"--for", "900h"}, exitInput, "at most 168h0m0s\n--for and --reason go together", false},
+		{[]string{"--end", "--for", "900h"}, exitInput, "at most 168h0m0s\n--end takes neither", false},
 		{[]string{"--end", "--for", "1h"}, exitInput, "--end takes neither", false},
 		{[]string{"--for", "2h", "--reason", "patches"}, exitSucceeded, "until 2026-01-05T05:00:00Z: triggers start nothing", true},
 		{nil, exitSucceeded, "user/lab: patches", true},
@@ -70,6 +76,49 @@ func TestAcknowledge(t *testing.T) {
 	}
 	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || !strings.Contains(out, "Triggers count again") {
 		t.Errorf("by its ARN: exit code %d\n%s%s", code, out, errs)
+	}
+	next := s.started(three)
+	if _, err := s.ended(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := s.drctl("acknowledge"); code != exitSucceeded || !strings.Contains(out, next) {
+		t.Fatalf("the next one: exit code %d\n%s%s", code, out, errs)
+	}
+	// The first one again takes nothing back, and what holds is told.
+	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || strings.Contains(out, "count again") || !strings.Contains(out, "user/lab: "+next) {
+		t.Errorf("an older one: exit code %d\n%s%s", code, out, errs)
+	}
+	if got, err := memory.Acknowledged(t.Context()); err != nil || got == nil || got.Execution != next {
+		t.Errorf("the guard reads %+v, %v", got, err)
+	}
+}
+
+// A run that was redriven began again: what is acknowledged holds up to there.
+func TestAcknowledgeARedrivenRun(t *testing.T) {
+	s := serve(t, lab.DefaultEstate(), "", func(a *lab.Account) {
+		if err := a.Define("recovery-failover", `{"QueryLanguage": "JSONata", "StartAt": "Never", "States": {"Never": {"Type": "Fail", "Error": "No"}}}`); err != nil {
+			t.Fatal(err)
+		}
+	})
+	arn, err := s.start(t.Context(), "arn:aws:states:us-west-2:111122223333:stateMachine:recovery-failover", "run-1", `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ended(t.Context(), arn); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.executions.(*sfn.Client).RedriveExecution(t.Context(), &sfn.RedriveExecutionInput{ExecutionArn: &arn}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.ended(t.Context(), arn)
+	if err != nil || !d.RedriveDate.After(*d.StartDate) {
+		t.Fatal(d, err)
+	}
+	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	if got, err := (guard.Memory{Table: s.table, Name: "recovery-locks"}).Acknowledged(t.Context()); err != nil || got == nil || !got.Started.Equal(*d.RedriveDate) {
+		t.Errorf("the guard reads %+v, %v; redriven at %s", got, err, d.RedriveDate)
 	}
 }
 

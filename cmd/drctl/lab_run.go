@@ -202,7 +202,7 @@ func (c *labRunCommand) finish(s streams, result lab.Result) error {
 		}
 	}
 	for _, fault := range result.Unfired {
-		fmt.Fprintln(s.err, "never came to pass:", fault)
+		fmt.Fprintln(s.err, neverMet(fault))
 	}
 	if result.Outcome != report.Succeeded {
 		if !slices.Contains(result.Path, "CheckReadiness") && len(result.Problems) > 0 {
@@ -211,6 +211,15 @@ func (c *labRunCommand) finish(s streams, result lab.Result) error {
 		return &failure{code: exitRun, err: fmt.Errorf("the run ended %s", result.Outcome), silent: true}
 	}
 	return nil
+}
+
+// neverMet tells of a fault that met no call. For a dead region that is as it
+// should be: a failover needs nothing of it.
+func neverMet(fault string) string {
+	if region, ok := strings.CutPrefix(fault, string(lab.Dead)+"@region:"); ok && !strings.Contains(region, "#") {
+		return "nothing was asked of " + region + ", which is dead"
+	}
+	return "never came to pass: " + fault
 }
 
 func writeReport(dir string, record report.Record) error {

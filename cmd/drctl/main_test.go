@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"dr-orchestrator/internal/payload"
 )
 
 // drctl runs one command line and gives exit code and outputs.
@@ -40,6 +43,9 @@ func TestExitCodes(t *testing.T) {
 		{"no such name", []string{"lab", "run", "--payload", three, "--caller", "www.elsewhere.example"}, exitInput, "--caller www.elsewhere.example"},
 		{"refused", []string{"lab", "run", "--payload", planned, "--faults", "dead@region:us-east-1"}, exitRun, "Refused after"},
 		{"dirty", []string{"lab", "run", "--payload", planned, "--faults", "stuck@rds:SwitchoverGlobalCluster"}, exitRun, "start the same payload again"},
+		{"needs nothing of a dead region", []string{"lab", "run", "--payload", unplanned, "--faults", "dead@region:us-east-1"}, exitSucceeded, "nothing was asked of us-east-1"},
+		{"a region that dies later", []string{"lab", "run", "--payload", unplanned, "--faults", "dead@region:us-east-1#3-"}, exitSucceeded, "never came to pass: dead@region:us-east-1#3-"},
+		{"a fault that met no call", []string{"lab", "run", "--payload", unplanned, "--faults", "lost@rds:PromoteReadReplica"}, exitSucceeded, "never came to pass: lost@rds:PromoteReadReplica"},
 		{"wrong payload", []string{"lab", "run", "--payload", wrong}, exitInput, "/StatePayload/0/resources"},
 		{"wrong payload names all", []string{"lab", "run", "--payload", wrong}, exitInput, "/Extra"},
 		{"no such payload", []string{"lab", "run", "--payload", "none.json"}, exitInput, "none.json"},
@@ -113,6 +119,47 @@ func TestJSONOfARun(t *testing.T) {
 			}
 			if tt.code != exitSucceeded && string(all["problems"]) == "[]" {
 				t.Error("no problem is named")
+			}
+		})
+	}
+}
+
+// Whichever command is given a wrong payload, a script finds the same problems
+// on standard output, and nothing without --json.
+func TestProblemsAsJSON(t *testing.T) {
+	const wrong, pointer = `{"StatePayload":[{"layer":1,"resources":[]}],"Extra":1}`, `{"Payload": "orders"}`
+	for _, tt := range []struct {
+		name, body string
+		args       []string
+		want       string // a pointer; empty: nothing is printed
+	}{
+		{"validate", wrong, []string{"validate", "-", "--json"}, "/Extra"},
+		{"plan", wrong, []string{"plan", "-", "--json"}, "/Extra"},
+		{"start", wrong, []string{"start", "-", "--json"}, "/Extra"},
+		{"start and wait", wrong, []string{"start", "-", "--json", "--wait"}, "/Extra"},
+		{"plan the name of a stored one", pointer, []string{"plan", "-", "--json"}, "/Payload"},
+		{"start the name of a stored one", pointer, []string{"start", "-", "--json"}, "/Payload"},
+		{"plan for a person", wrong, []string{"plan", "-"}, ""},
+		{"start for a person", wrong, []string{"start", "-"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, out, errs := drctl(t, tt.body, tt.args...)
+			if code != exitInput {
+				t.Errorf("exit code %d\n%s%s", code, out, errs)
+			}
+			if tt.want == "" {
+				if out != "" || !strings.Contains(errs, "/Extra") {
+					t.Errorf("standard output %q, %s", out, errs)
+				}
+				return
+			}
+			var told struct {
+				Valid    bool
+				Problems []payload.Problem
+			}
+			told.Valid = true
+			if err := json.Unmarshal([]byte(out), &told); err != nil || told.Valid || !slices.ContainsFunc(told.Problems, func(p payload.Problem) bool { return p.Pointer == tt.want }) {
+				t.Errorf("%v: %s", err, out)
 			}
 		})
 	}

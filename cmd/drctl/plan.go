@@ -24,7 +24,7 @@ Examples:
 }
 
 func (c *planCommand) Run(s streams, at clock) error {
-	data, err := readPayload(c.File, c.Machine, s)
+	data, err := readPayload(c.File, c.Machine, s, c.JSON)
 	if err != nil {
 		return err
 	}

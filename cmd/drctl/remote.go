@@ -24,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/guard"
 	"dr-orchestrator/internal/payload"
@@ -234,16 +233,19 @@ func (f machineFlags) unaliased(ctx context.Context, r *remote) (string, error) 
 		Resource: "stateMachine:" + f.Name + "-" + f.Machine}.String(), nil
 }
 
-// readPayload reads a payload and checks all that can be checked here.
-func readPayload(path, machine string, s streams) ([]byte, error) {
+// readPayload reads a payload and checks all that can be checked here. What is
+// wrong with it is told as drctl validate tells it.
+func readPayload(path, machine string, s streams, asJSON bool) ([]byte, error) {
 	data, err := readFile(path, s)
 	if err != nil {
 		return nil, err
 	}
-	if err := pointsAway(path, data); err != nil {
-		return nil, err
-	}
-	if _, problems := payload.Parse(data, catalog.Types(), machine); len(problems) > 0 {
+	if _, problems := checked(path, data, machine); len(problems) > 0 {
+		if asJSON {
+			if err := tellValidity(s, problems); err != nil {
+				return nil, err
+			}
+		}
 		return nil, &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", path, problems)}
 	}
 	if len(data) > maxInput {
@@ -262,6 +264,9 @@ func executionName(given, kind string, now time.Time) (string, error) {
 	}
 	if !nameForm.MatchString(given) {
 		return "", wrongInput("--execution-name %q: at most 80 letters, digits, - and _", given)
+	}
+	if strings.HasPrefix(given, run.ReadinessPrefix) {
+		return "", wrongInput("--execution-name %q: names that begin with %s are for the checks of stored payloads", given, run.ReadinessPrefix)
 	}
 	return given, nil
 }
@@ -455,6 +460,9 @@ func (e ending) summary() report.Record {
 	d := e.execution
 	record := report.Record{Version: 1, Outcome: e.outcome(), StartedAt: aws.ToTime(d.StartDate), EndedAt: aws.ToTime(d.StopDate), Layers: []report.Layer{}, Problems: []payload.Problem{}}
 	record.Run.ID, record.Run.Execution, record.Run.StartedAt = aws.ToString(d.Name), aws.ToString(d.ExecutionArn), record.StartedAt
+	if id, err := parseExecution(record.Run.Execution); err == nil {
+		record.Run.Region = id.region
+	}
 	record.DurationSeconds = record.EndedAt.Sub(record.StartedAt).Seconds()
 	if d.Status != types.ExecutionStatusSucceeded {
 		record.Cause = strings.TrimSuffix(aws.ToString(d.Error)+": "+aws.ToString(d.Cause), ": ")

@@ -242,6 +242,7 @@ func TestRemoteExitCodes(t *testing.T) {
 		{"start a wrong payload", []string{"start", "-"}, exitInput, "/StatePayload"},
 		{"start no payload", []string{"start", "none.json"}, exitInput, "none.json"},
 		{"start under a wrong name", []string{"start", three, "--execution-name", "a b"}, exitInput, "80 letters"},
+		{"start under the name of a check", []string{"start", three, "--execution-name", "readiness-orders-1"}, exitInput, "checks of stored payloads"},
 		{"plan on no machine", []string{"plan", three, "--name", "other"}, exitEnvironment, "other-failover:live"},
 		{"start on no machine", []string{"start", three, "--name", "other"}, exitEnvironment, "nothing is deployed"},
 		{"a wrong machine", []string{"start", three, "--machine", "sideways"}, exitInput, "failback"},

@@ -60,14 +60,7 @@ func (c *reportCommand) Run(s streams, at clock) error {
 	if err := e.print(s.out, s.err, c.JSON); err != nil {
 		return err
 	}
-	record := e.summary()
-	if !c.JSON {
-		fmt.Fprintf(s.out, "\nThe estate: %s\nWhat to do next:\n", record.State())
-		for i, step := range record.Next() {
-			fmt.Fprintf(s.out, "  %d. %s\n", i+1, step)
-		}
-	}
-	return c.page(ctx, r, e, record, s)
+	return c.page(ctx, r, e, e.summary(), s)
 }
 
 // page writes the page of the report: that of the bucket, as the run wrote it,

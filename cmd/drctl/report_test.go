@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -50,6 +51,33 @@ func TestReport(t *testing.T) {
 	var record report.Record
 	if err := json.Unmarshal([]byte(out), &record); err != nil || code != exitSucceeded || record.Outcome != report.Succeeded {
 		t.Errorf("exit code %d, %v\n%s", code, err, out)
+	}
+}
+
+// Of every end a person reads first how the estate stands and what to do, and
+// then the cause and the resources.
+func TestReportBeginsWithWhatToDo(t *testing.T) {
+	for _, tt := range []struct {
+		outcome report.Outcome
+		cause   string
+	}{
+		{report.Succeeded, ""}, {report.Refused, "the lag is 90 s"}, {report.FailedClean, "denied"}, {report.FailedDirty, "storage-full"},
+		{report.FailedDirty, report.EndedOutside + " (ABORTED): enough"},
+	} {
+		record := report.Record{Outcome: tt.outcome, Cause: tt.cause, Layers: []report.Layer{{Layer: 1, Resources: []report.Resource{{ResourceName: "orders", Status: report.Done, Changed: true}}}}}
+		var out bytes.Buffer
+		printRecord(&out, record)
+		last := -1
+		for _, part := range []string{string(tt.outcome) + " after", "\nThe estate: " + record.State(), "\nWhat to do next:\n  1. " + record.Next()[0], tt.cause, "\nLAYER"} {
+			if part == "" {
+				continue
+			}
+			at := strings.Index(out.String(), part)
+			if at <= last {
+				t.Errorf("%s: %q is missing or comes too late:\n%s", tt.outcome, part, &out)
+			}
+			last = at
+		}
 	}
 }
 

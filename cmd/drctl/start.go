@@ -57,7 +57,7 @@ func (c *startCommand) input(s streams) ([]byte, error) {
 	case (c.File == "") == (c.Stored == ""):
 		return nil, wrongInput("give either a file (or - for standard input) or --stored NAME")
 	case c.File != "":
-		return readPayload(c.File, c.Machine, s)
+		return readPayload(c.File, c.Machine, s, c.JSON)
 	case !run.IsStoredName(c.Stored):
 		return nil, wrongInput("--stored %q is no name of a stored payload: letters, digits, dots, hyphens and underscores", c.Stored)
 	}

@@ -26,15 +26,9 @@ func (c *validateCommand) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	doc, problems := payload.Parse(data, catalog.Types(), c.Machine)
-	if err := pointsAway(c.File, data); err != nil {
-		problems = payload.Problems{{Pointer: "/Payload", Value: storedIn(data), Message: err.Error(), Want: "a StatePayload"}}
-	}
+	doc, problems := checked(c.File, data, c.Machine)
 	if c.JSON {
-		if problems == nil {
-			problems = payload.Problems{}
-		}
-		if err := json.NewEncoder(s.out).Encode(map[string]any{"valid": len(problems) == 0, "problems": problems}); err != nil {
+		if err := tellValidity(s, problems); err != nil {
 			return err
 		}
 	}
@@ -47,6 +41,26 @@ func (c *validateCommand) Run(s streams) error {
 			resources += len(layer.Resources)
 		}
 		fmt.Fprintf(s.out, "%s is valid: %d resources in %d layers. References are resolved when a run starts.\n", c.File, resources, len(doc.Layers))
+	}
+	return nil
+}
+
+// checked reads a payload and finds all that is wrong with it; machine may be
+// empty: any.
+func checked(path string, data []byte, machine string) (*payload.Document, payload.Problems) {
+	if err := pointsAway(path, data); err != nil {
+		return nil, payload.Problems{{Pointer: "/Payload", Value: storedIn(data), Message: err.Error(), Want: "a StatePayload"}}
+	}
+	return payload.Parse(data, catalog.Types(), machine)
+}
+
+// tellValidity prints what was found as one JSON object.
+func tellValidity(s streams, problems payload.Problems) error {
+	if problems == nil {
+		problems = payload.Problems{}
+	}
+	if err := json.NewEncoder(s.out).Encode(map[string]any{"valid": len(problems) == 0, "problems": problems}); err != nil {
+		return environment("%w", err)
 	}
 	return nil
 }

@@ -232,13 +232,17 @@ func (t *terminal) draw() {
 		columns, rows = 80, 24
 	}
 	t.screen.w.mu.Lock()
-	text := painted(t.screen.lines(columns-1, rows)) // in the last column, to erase the rest of a line would erase its end
+	text := t.screen.frame(columns, rows)
 	t.screen.w.mu.Unlock()
 	if drawn := fmt.Sprintf("%dx%d %s", columns, rows, text); drawn != t.last {
 		t.last = drawn
 		fmt.Fprint(t.file, text)
 	}
 }
+
+// frame is what a terminal of so many columns and rows is sent. Its last column
+// stays empty: there, to erase the rest of a line would erase its end.
+func (s screen) frame(columns, rows int) string { return painted(s.lines(columns-1, rows)) }
 
 // painted makes one write of a frame. After the last line nothing follows that
 // could scroll.

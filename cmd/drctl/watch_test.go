@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
@@ -388,6 +392,77 @@ func TestScreenFits(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// painter is a viewer that paints what it is shown, as terminals of several
+// sizes are sent it.
+type painter struct {
+	screen screen
+	sizes  [][2]int
+	frames map[[2]int][]string
+}
+
+func (p *painter) show(_ []change, cause string) {
+	p.screen.cause = cause
+	for _, size := range p.sizes {
+		p.frames[size] = append(p.frames[size], p.screen.frame(size[0], size[1]))
+	}
+}
+func (p *painter) close() {}
+
+var sgr = regexp.MustCompile("\x1b\\[[0-9]+m")
+
+// A run of 50 resources in 5 layers, as the lab answers: every frame of it fits
+// the terminal, each line is cut to its width and erased to its end, and nothing
+// but colours steers the terminal between the corner and the last line.
+func TestEveryFrameOfARunFits(t *testing.T) {
+	e := lasting(5)
+	file := layered(t, e, 5, 10)
+	body, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.ReplaceAll(string(body), `"resourceName":"`, `"resourceName":"データベース of the shop with a name that alone is longer than a line of a terminal has columns, `)
+	if err := os.WriteFile(file, []byte(long), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serveAt(t, 80, e, "cancel@rds:PromoteReadReplica#45", nil)
+	w := newWatcher(s.remote, s.started(file))
+	p := &painter{screen: screen{w: w, colour: true}, sizes: [][2]int{{80, 24}, {200, 60}}, frames: map[[2]int][]string{}}
+	if err := watch(t.Context(), w, p); err != nil {
+		t.Fatal(err)
+	}
+	for size, frames := range p.frames {
+		saw := map[string]bool{}
+		for i, frame := range frames {
+			text, begun := strings.CutPrefix(frame, "\x1b[?2026h\x1b[H")
+			text, ended := strings.CutSuffix(text, "\x1b[J\x1b[?2026l")
+			lines := strings.Split(text, "\r\n")
+			if !begun || !ended || len(lines) > size[1] {
+				t.Fatalf("%v: frame %d of %d lines: %q", size, i, len(lines), frame)
+			}
+			for n, line := range lines {
+				line, erased := strings.CutSuffix(line, "\x1b[0m\x1b[K")
+				line = sgr.ReplaceAllString(line, "")
+				if !erased || width(line) >= size[0] || strings.ContainsFunc(line, unicode.IsControl) {
+					t.Fatalf("%v: frame %d, line %d has %d columns: %q", size, i, n, width(line), line)
+				}
+				for _, part := range []string{"✓", "✗", "…", " running", "1 failed"} {
+					saw[part] = saw[part] || strings.Contains(line, part)
+				}
+			}
+		}
+		if len(frames) < 10 || len(saw) != 5 || slices.Contains(slices.Collect(maps.Values(saw)), false) {
+			t.Errorf("%v: in %d frames was seen: %v", size, len(frames), saw)
+		}
+		last := sgr.ReplaceAllString(frames[len(frames)-1], "")
+		if !strings.Contains(last, "49 of 50 at the goal, 1 failed") {
+			t.Errorf("%v: the last frame is\n%s", size, last)
+		}
+		if marks := strings.Count(last, "✓") + strings.Count(last, "✗"); size[1] == 60 && marks != 50 {
+			t.Errorf("%v: %d of 50 resources are on the last frame\n%s", size, marks, last)
 		}
 	}
 }

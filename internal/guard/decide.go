@@ -62,8 +62,8 @@ type Downtime struct {
 
 // Run is a run that was not a plan.
 type Run struct {
-	Execution string // ARN
-	Started   time.Time
+	Execution string    // ARN
+	Started   time.Time // the last time: one that was redriven began again
 	Running   bool
 }
 

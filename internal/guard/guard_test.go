@@ -254,6 +254,38 @@ func TestAcknowledged(t *testing.T) {
 	}
 }
 
+// The acknowledgement of a run is not taken back by that of an earlier one,
+// however close together they began; the same one may come again.
+func TestAnOlderRunIsAcknowledgedLater(t *testing.T) {
+	newer := Run{Execution: "arn:newer", Started: now.Truncate(time.Second).Add(500 * time.Millisecond)}
+	for _, tt := range []struct {
+		name string
+		next Run
+		want string // what holds then
+	}{
+		{"older by minutes", Run{Execution: "arn:other", Started: newer.Started.Add(-time.Minute)}, "arn:newer"},
+		{"older by part of a second", Run{Execution: "arn:other", Started: newer.Started.Truncate(time.Second)}, "arn:newer"},
+		{"the same", newer, "arn:newer"},
+		{"newer by part of a second", Run{Execution: "arn:other", Started: newer.Started.Add(20 * time.Millisecond)}, "arn:other"},
+		{"newer", Run{Execution: "arn:other", Started: newer.Started.Add(time.Minute)}, "arn:other"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			memory := newWorld().guard().Memory
+			if err := memory.Acknowledge(t.Context(), newer, "ann", "seen", now); err != nil {
+				t.Fatal(err)
+			}
+			err := memory.Acknowledge(t.Context(), tt.next, "bob", "", now)
+			var kept *NewerAcknowledged
+			if errors.As(err, &kept) != (tt.want != tt.next.Execution) || kept == nil && err != nil || kept != nil && *kept != (NewerAcknowledged{"arn:newer", "ann", "seen"}) {
+				t.Errorf("%v", err)
+			}
+			if got, err := memory.Acknowledged(t.Context()); err != nil || got == nil || got.Execution != tt.want {
+				t.Errorf("%+v holds, %v", got, err)
+			}
+		})
+	}
+}
+
 // A message has what a person needs who has it and nothing else: commands that
 // work as they stand, and links.
 func TestMessages(t *testing.T) {

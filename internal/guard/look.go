@@ -319,8 +319,9 @@ func (g Guard) list(ctx context.Context, machine string, status sfntypes.Executi
 		}
 		listed += len(page.Executions)
 		for _, e := range page.Executions {
+			began := Began(e.StartDate, e.RedriveDate)
 			running := e.Status == sfntypes.ExecutionStatusRunning || e.Status == sfntypes.ExecutionStatusPendingRedrive
-			if !running && !aws.ToTime(e.StartDate).After(after) {
+			if !running && !began.After(after) {
 				continue
 			}
 			plan, err := IsPlan(ctx, g.Executions, aws.ToString(e.ExecutionArn), aws.ToString(e.Name))
@@ -328,15 +329,20 @@ func (g Guard) list(ctx context.Context, machine string, status sfntypes.Executi
 				return all, err
 			}
 			if !plan {
-				all = append(all, Run{aws.ToString(e.ExecutionArn), aws.ToTime(e.StartDate), running})
+				all = append(all, Run{aws.ToString(e.ExecutionArn), began, running})
 			}
 		}
 		// They come newest first.
-		if last := len(page.Executions) - 1; last >= 0 && !latest(aws.ToTime(page.Executions[last].StartDate), aws.ToTime(page.Executions[last].RedriveDate)).After(after) {
+		if last := len(page.Executions) - 1; last >= 0 && !Began(page.Executions[last].StartDate, page.Executions[last].RedriveDate).After(after) {
 			break
 		}
 	}
 	return all, nil
+}
+
+// Began is when a run began to act last: one that was redriven did so again.
+func Began(started, redriven *time.Time) time.Time {
+	return latest(aws.ToTime(started), aws.ToTime(redriven))
 }
 
 // Describer tells of one execution.
@@ -345,7 +351,8 @@ type Describer interface {
 }
 
 // IsPlan reports an execution that changes nothing: the check of a stored
-// payload, known by its name, or one whose input says so.
+// payload, known by its name, or one whose input says so. No run can have the
+// name of a check: PrepareRun refuses it.
 func IsPlan(ctx context.Context, executions Describer, arn, name string) (bool, error) {
 	if strings.HasPrefix(name, run.ReadinessPrefix) {
 		return true, nil

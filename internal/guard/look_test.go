@@ -79,6 +79,8 @@ func TestWhichRunsCount(t *testing.T) {
 		{"a failback of before", execution{machine: "failback", name: "r", status: "FAILED", started: ago(61)}, Wanted},
 		{"one that waits to be redriven", execution{machine: "failover", name: "r", status: "PENDING_REDRIVE", started: ago(30)}, Running},
 		{"one that runs again", execution{machine: "failover", name: "r", status: "RUNNING", started: ago(600), redriven: ago(1)}, Running},
+		{"one that was redriven and ended", execution{machine: "failover", name: "r", status: "SUCCEEDED", started: ago(600), redriven: ago(59)}, CoolDown},
+		{"one that was redriven and ended before", execution{machine: "failover", name: "r", status: "SUCCEEDED", started: ago(600), redriven: ago(61)}, Wanted},
 		{"a plan that runs", execution{machine: "failover", name: "r", input: `{"Options":{"Mode":"plan"}}`, status: "RUNNING", started: ago(1)}, Wanted},
 		{"another machine", execution{machine: "other", name: "r", status: "RUNNING", started: ago(1)}, Wanted},
 	} {

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -80,12 +81,37 @@ func (m Memory) Acknowledged(ctx context.Context) (*Run, error) {
 	return &Run{Execution: item[attrExecution], Started: started}, nil
 }
 
+// NewerAcknowledged says that a run that began later is acknowledged already,
+// which holds for the earlier one, too.
+type NewerAcknowledged struct{ Execution, By, Comment string }
+
+func (n *NewerAcknowledged) Error() string {
+	return fmt.Sprintf("%s, which began later, is acknowledged already by %s", n.Execution, n.By)
+}
+
+// startedForm has all digits of the second, so that the texts of two times
+// compare as the times do.
+const startedForm = "2006-01-02T15:04:05.000000000Z07:00"
+
 // Acknowledge ends the cool-down after a run, and after all that began before
-// it.
+// it. It changes nothing, and gives a *NewerAcknowledged, where that would take
+// back the acknowledgement of a run that began later.
 func (m Memory) Acknowledge(ctx context.Context, r Run, by, comment string, now time.Time) error {
-	return m.put(ctx, keyAcknowledged, map[string]string{
-		attrExecution: r.Execution, attrStarted: r.Started.UTC().Format(time.RFC3339Nano), attrBy: by, attrReason: comment, attrSince: now.UTC().Format(time.RFC3339),
+	started := r.Started.UTC().Format(startedForm)
+	in := m.item(keyAcknowledged, map[string]string{
+		attrExecution: r.Execution, attrStarted: started, attrBy: by, attrReason: comment, attrSince: now.UTC().Format(time.RFC3339),
 	}, now.Add(remembered))
+	in.ConditionExpression = aws.String("attribute_not_exists(#resource) OR #started = :started OR #started < :started")
+	in.ExpressionAttributeNames = map[string]string{"#resource": attrKey, "#started": attrStarted}
+	in.ExpressionAttributeValues = map[string]types.AttributeValue{":started": &types.AttributeValueMemberS{Value: started}}
+	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	_, err := m.Table.PutItem(ctx, in)
+	var held *types.ConditionalCheckFailedException
+	if errors.As(err, &held) {
+		item := texts(held.Item)
+		return &NewerAcknowledged{Execution: item[attrExecution], By: item[attrBy], Comment: item[attrReason]}
+	}
+	return action.Call("writing "+keyAcknowledged+" into the table "+m.Name, err)
 }
 
 // claimed is how long nobody else may start a run: longer than the guard lives
@@ -106,11 +132,7 @@ func (m Memory) claim(ctx context.Context, execution string, now time.Time) (str
 	_, err := m.Table.PutItem(ctx, in)
 	var held *types.ConditionalCheckFailedException
 	if errors.As(err, &held) {
-		other := "another one"
-		if s, ok := held.Item[attrExecution].(*types.AttributeValueMemberS); ok {
-			other = s.Value
-		}
-		return other, nil
+		return cmp.Or(texts(held.Item)[attrExecution], "another one"), nil
 	}
 	return "", action.Call("noting the start in the table "+m.Name, err)
 }
@@ -138,13 +160,18 @@ func (m Memory) get(ctx context.Context, key string) (map[string]string, error) 
 	if out.Item == nil {
 		return nil, nil
 	}
-	texts := map[string]string{}
-	for name, v := range out.Item {
+	return texts(out.Item), nil
+}
+
+// texts are the attributes of an item that are strings.
+func texts(item map[string]types.AttributeValue) map[string]string {
+	all := map[string]string{}
+	for name, v := range item {
 		if s, ok := v.(*types.AttributeValueMemberS); ok {
-			texts[name] = s.Value
+			all[name] = s.Value
 		}
 	}
-	return texts, nil
+	return all
 }
 
 func (m Memory) put(ctx context.Context, key string, texts map[string]string, expires time.Time) error {

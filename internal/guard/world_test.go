@@ -194,10 +194,16 @@ func (w *world) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...func(
 		text := func(item map[string]types.AttributeValue, name string) string {
 			return item[name].(*types.AttributeValueMemberS).Value
 		}
-		switch condition := aws.ToString(in.ConditionExpression); {
-		case condition != "attribute_not_exists(#resource) OR #execution = :me OR #until < :now":
+		values, failed := in.ExpressionAttributeValues, false
+		switch condition := aws.ToString(in.ConditionExpression); condition {
+		case "attribute_not_exists(#resource) OR #execution = :me OR #until < :now":
+			failed = text(old, attrExecution) != text(values, ":me") && text(old, attrUntil) >= text(values, ":now")
+		case "attribute_not_exists(#resource) OR #started = :started OR #started < :started":
+			failed = text(old, attrStarted) > text(values, ":started")
+		default:
 			return nil, errors.New("nobody knows the condition " + condition)
-		case text(old, attrExecution) != text(in.ExpressionAttributeValues, ":me") && text(old, attrUntil) >= text(in.ExpressionAttributeValues, ":now"):
+		}
+		if failed {
 			return nil, &types.ConditionalCheckFailedException{Item: old}
 		}
 	}

@@ -41,11 +41,11 @@ func TestText(t *testing.T) {
 		},
 	}
 	lines := strings.Split(strings.TrimSpace(record.Text()), "\n")
-	if len(lines) < 5 {
+	if len(lines) != 10 {
 		t.Fatalf("%d lines", len(lines))
 	}
 	for i, want := range [][]string{
-		{"FailedDirty", "61 s", FailedDirty.Meaning()}, {"layer 1 failed"},
+		{"FailedDirty", "61 s", FailedDirty.Meaning()}, {"The estate: 1 of 3"}, {"What to do next:"}, {"1. Remove the cause"}, {"2. Start the same payload again"}, {"3. Until then"}, {"layer 1 failed"},
 		{"orders", "DONE", "changed"}, {"billing", "FAILED", "Terminal", "storage-full"}, {"cache", "SKIPPED"},
 	} {
 		for _, part := range want {
@@ -54,11 +54,41 @@ func TestText(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(lines[3], "changed") || strings.Contains(lines[4], "changed") {
+	if strings.Contains(lines[8], "changed") || strings.Contains(lines[9], "changed") {
 		t.Error("something is said to be changed that was not")
 	}
-	if got := (Record{Outcome: Succeeded}).Text(); !strings.HasPrefix(got, "Succeeded") || strings.Count(got, "\n") != 1 {
-		t.Errorf("nothing to tell: %q", got)
+}
+
+// Of every end the text says first how the estate stands and what to do, however
+// long the cause is and however many resources there are.
+func TestTextBeginsWithWhatToDo(t *testing.T) {
+	for _, tt := range []struct {
+		outcome      Outcome
+		cause        string
+		status       Status
+		changed      bool
+		estate, todo string
+	}{
+		{Succeeded, "", Done, true, "The one resource is at the goal in us-west-2", "Direct the applications to us-west-2"},
+		{Refused, "the lag is 90 s", RefusedHere, false, "As it was before the run", "Read what was refused and why"},
+		{FailedClean, "denied", Failed, false, "As it was before the run", "Remove the cause"},
+		{FailedDirty, "storage-full", Failed, true, "0 of 1 resources at the goal. 1 changed", "Look at what is changed and not at its goal"},
+		{FailedClean, EndedOutside + " (ABORTED): enough", Skipped, false, "As it was before the run", "Start the same payload again"},
+		{FailedDirty, EndedOutside + " (ABORTED): enough", Failed, true, "0 of 1 resources at the goal. 1 changed", "Look at what is changed and not at its goal"},
+	} {
+		record := Record{Outcome: tt.outcome, Cause: tt.cause, Layers: []Layer{{Layer: 1, Resources: []Resource{{ResourceName: "orders", Status: tt.status, Changed: tt.changed}}}}}
+		record.Run.Region, record.Run.Execution = "us-west-2", "arn:run-1"
+		text := record.Text()
+		lines := strings.Split(text, "\n")
+		if !strings.HasPrefix(lines[1], "The estate: "+tt.estate) || lines[2] != "What to do next:" || !strings.HasPrefix(lines[3], "  1. "+tt.todo) {
+			t.Errorf("%s, %s:\n%s", tt.outcome, tt.cause, text)
+		}
+		if tt.cause != "" && strings.Index(text, "\n"+tt.cause+"\n") < strings.Index(text, lines[3]) {
+			t.Errorf("%s: the cause stands before what to do, or nowhere:\n%s", tt.outcome, text)
+		}
+		if !strings.HasSuffix(text, "orders: "+string(tt.status)+map[bool]string{true: " (changed)"}[tt.changed]+"\n") {
+			t.Errorf("%s: the resource is not told last:\n%s", tt.outcome, text)
+		}
 	}
 }
 

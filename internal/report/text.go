@@ -10,10 +10,12 @@ import (
 // mostTold bounds a message: SNS takes 256 KiB, and a person less.
 const mostTold = 100
 
-// Text tells a record to a person in a few lines, the state of things first.
+// Text tells a record to a person in a few lines, the state of things and what
+// to do first.
 func (r Record) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s after %.0f s: %s\n", r.Outcome, r.DurationSeconds, r.Outcome.Meaning())
+	b.WriteString(r.Outlook())
 	if r.Cause != "" {
 		fmt.Fprintf(&b, "%s\n", r.Cause)
 	}
@@ -38,6 +40,21 @@ func (r Record) Text() string {
 		}
 	}
 	return Printable(b.String())
+}
+
+// Outlook tells in what state the run has left the estate, and what to do next.
+// It goes before everything that is told of single resources: there may be
+// hundreds.
+func (r Record) Outlook() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The estate: %s\n", r.State())
+	if steps := r.Next(); len(steps) > 0 {
+		b.WriteString("What to do next:\n")
+		for i, step := range steps {
+			fmt.Fprintf(&b, "  %d. %s\n", i+1, step)
+		}
+	}
+	return b.String()
 }
 
 // loss tells, of a resource that was changed, how far behind its source it was

@@ -52,7 +52,15 @@ type ReadinessChanged struct {
 }
 
 // isCheck reports the check of a stored payload, by the name of the execution.
+// PrepareRun refuses a run of such a name.
 func isCheck(name string) bool { return strings.HasPrefix(name, ReadinessPrefix) }
+
+// endedCheck reports whether what ended was a check: a run that was refused for
+// its name says nothing about a stored payload. Where no payload could be read
+// there is no mode.
+func endedCheck(record report.Record, name string) bool {
+	return isCheck(name) && (record.Mode == "plan" || record.Mode == "")
+}
 
 // checkedPayload gives the name of the stored payload that an execution checks.
 func checkedPayload(record report.Record, name string) string {

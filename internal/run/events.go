@@ -134,9 +134,6 @@ func whatNext(execution string, record report.Record, at Location) string {
 	if record.Mode == "plan" {
 		return text
 	}
-	if record.Outcome != report.Succeeded {
-		text += "\nThe same payload carries on:\n  drctl resume " + execution + "\n"
-	}
 	return text + "\nLet triggers count again:\n  drctl acknowledge " + execution + "\n"
 }
 

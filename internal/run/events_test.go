@@ -114,7 +114,8 @@ func TestWhatNext(t *testing.T) {
 		{"run", report.Refused, []string{"drctl resume " + arn}, nil},
 		{"plan", report.Refused, nil, []string{"resume", "acknowledge"}},
 	} {
-		got := whatNext(arn, report.Record{Mode: tt.mode, Outcome: tt.outcome}, Location{"b", "k"})
+		record := report.Record{Run: action.Run{Execution: arn, Region: "us-west-2"}, Mode: tt.mode, Outcome: tt.outcome}
+		got := record.Text() + whatNext(arn, record, Location{"b", "k"})
 		for _, part := range append(tt.want, "\n"+arn+"\n", page+"\n", "aws s3 cp s3://b/k -") {
 			if !strings.Contains(got, part) {
 				t.Errorf("%s, %s: %q is not in %s", tt.mode, tt.outcome, part, got)
@@ -224,6 +225,21 @@ func TestRunMetrics(t *testing.T) {
 	record.Layers[0].Resources = slices.Repeat(record.Layers[0].Resources[:1], 1000)
 	if n := len(of(record)); n != mostMetered+1 {
 		t.Errorf("1000 resources have %d lines", n)
+	}
+}
+
+// What ended is judged as a check by its name, but for a run that was refused
+// for it: people are told of that one as of any run.
+func TestEndedCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name, mode string
+		want       bool
+	}{
+		{"readiness-orders-1", "plan", true}, {"readiness-orders-1", "", true}, {"readiness-orders-1", "run", false}, {"run-1", "plan", false}, {"run-1", "run", false},
+	} {
+		if got := endedCheck(report.Record{Mode: tt.mode}, tt.name); got != tt.want {
+			t.Errorf("%s of mode %q: %t", tt.name, tt.mode, got)
+		}
 	}
 }
 

@@ -165,6 +165,10 @@ func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {
 		doc, problems = payload.Parse(input, types, in.Machine)
 	}
 	if len(problems) == 0 {
+		plan.Mode = doc.Options.Mode
+		problems = misnamed(in.Execution.Name, plan.Mode)
+	}
+	if len(problems) == 0 {
 		var err error
 		if problems, err = p.Resolver(plan.Run.Region).Resolve(ctx, doc); err != nil {
 			return action.Call("resolving the references of the payload", err)
@@ -178,8 +182,19 @@ func (p Preparer) fill(ctx context.Context, plan *Plan, in PrepareInput) error {
 		plan.Problems = problems
 		return nil
 	}
-	plan.Mode, plan.Run.Disaster, plan.Options = doc.Options.Mode, doc.Options.Disaster, doc.Options
+	plan.Run.Disaster, plan.Options = doc.Options.Disaster, doc.Options
 	return p.lay(plan, doc, bound)
+}
+
+// misnamed refuses a run under the name of a check: whoever looks for runs by
+// their names, as the guard does, would take it for one and not see it.
+func misnamed(execution, mode string) payload.Problems {
+	if !isCheck(execution) || mode == "plan" {
+		return nil
+	}
+	return payload.Problems{{Pointer: "/Options/Mode", Value: fmt.Sprintf("%q", mode),
+		Message: fmt.Sprintf("the execution is called %q, and names that begin with %q are for the checks of stored payloads, which change nothing: nobody would take this for a run", execution, ReadinessPrefix),
+		Want:    fmt.Sprintf("an execution with another name, or %q", "plan")}}
 }
 
 // lay puts the bound resources into their layers.

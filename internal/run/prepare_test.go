@@ -218,6 +218,47 @@ func TestPrepareRejects(t *testing.T) {
 	}
 }
 
+// A run under the name of a check would be seen by nobody who looks for runs: it
+// is refused, however its payload came. Only a check may be called so.
+func TestPrepareRefusesTheNameOfACheck(t *testing.T) {
+	const layers = `"StatePayload":[{"layer":1,"resources":[%s]}]`
+	body := func(options string) string {
+		return "{" + fmt.Sprintf(layers, promotion("a")) + options + "}"
+	}
+	for _, tt := range []struct {
+		name, execution, body string
+		refused               bool
+	}{
+		{"a run", "readiness-orders-1", body(""), true},
+		{"a run that says so", "readiness-", body(`,"Options":{"Mode":"run"}`), true},
+		{"a stored run", "readiness-orders-1", `{"Payload":"orders"}`, true},
+		{"a check", "readiness-orders-1", body(`,"Options":{"Mode":"plan"}`), false},
+		{"the check of a stored one", "readiness-orders-1", `{"Payload":"orders","Options":{"Mode":"plan"}}`, false},
+		{"a run with another name", "my-readiness-1", body(""), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBucket()
+			b.holds(t, StoredKey("orders"), json.RawMessage(body("")))
+			in := prepareInput(tt.body)
+			in.Execution.ID, in.Execution.Name = strings.Replace(executionARN, "run-1", tt.execution, 1), tt.execution
+			got, err := preparer(b, references{}).Prepare(t.Context(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused := got.Decision == "rejected" && got.Outcome == report.FailedClean && strings.Contains(got.Cause, "names that begin with")
+			if refused != tt.refused || !refused && got.Decision != "go" {
+				t.Errorf("prepared %+v", got)
+			}
+			if b.wrote(Prefix(in.Execution.ID, started)+"preflight-batches.json") == tt.refused {
+				t.Error("what is to be looked at was written for a refused run, or not for another one")
+			}
+			if plan := document[Plan](t, b, Prefix(in.Execution.ID, started)+"plan.json"); tt.refused && plan.Mode != "run" {
+				t.Errorf("the plan is of mode %q", plan.Mode)
+			}
+		})
+	}
+}
+
 func TestPrepareFails(t *testing.T) {
 	good := prepareInput(`{"StatePayload":[{"layer":1,"resources":[` + promotion("a") + `]}]}`)
 	odd := good

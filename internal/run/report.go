@@ -97,7 +97,7 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 	}
 	undelivered = append(undelivered, r.measure(ctx, in, record, out.Report)...)
 	out.Undelivered = bounded(undelivered)
-	if r.Topic == "" || isCheck(in.Execution.Name) {
+	if r.Topic == "" || endedCheck(record, in.Execution.Name) {
 		return out, nil
 	}
 	if _, err := r.Notices.Publish(ctx, &sns.PublishInput{
@@ -114,13 +114,13 @@ func (r Reporter) Record(ctx context.Context, in ReportInput) (Reported, error) 
 func (r Reporter) measure(ctx context.Context, in ReportInput, record report.Record, at Location) []string {
 	var lost []string
 	lines := planMetrics
-	if record.Mode != "plan" && !isCheck(in.Execution.Name) {
+	if record.Mode != "plan" && !endedCheck(record, in.Execution.Name) {
 		lines = runMetrics
 	}
 	if err := emf.Write(r.Metrics, lines(r.Deployment, record)...); err != nil {
 		lost = append(lost, "the metrics: "+err.Error())
 	}
-	if isCheck(in.Execution.Name) {
+	if endedCheck(record, in.Execution.Name) {
 		if err := r.judgeCheck(ctx, in, record, at); err != nil {
 			lost = append(lost, "the readiness: "+err.Error())
 		}
