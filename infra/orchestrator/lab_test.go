@@ -14,8 +14,8 @@ import (
 
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/policy"
-	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/succession"
 	"dr-orchestrator/statemachine"
 )
 
@@ -64,7 +64,7 @@ func scenarios(t *testing.T) []scenario {
 		byHand := before(name)
 		for _, i := range byHand.Instances {
 			if i.Source != "" { // a fence goes by the tag, which is set by hand, too
-				i.Tags = map[string]string{promotion.Tag: promotion.Note(i.Source, lab.Epoch)}
+				i.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(i.Source, lab.Epoch)}
 			}
 			i.Source, i.Replication = "", ""
 		}
@@ -135,7 +135,7 @@ func fences(t *testing.T) []scenario {
 			estate.Instances = append(estate.Instances,
 				&lab.Instance{Region: "us-east-1", ID: "fenced", Engine: "mysql", Status: status, Network: network, InstanceSettings: age(2)},
 				&lab.Instance{Region: "us-west-2", ID: "next", Engine: "mysql", Status: "available", InstanceSettings: age(1),
-					Network: lab.Network{Tags: map[string]string{promotion.Tag: promotion.Note("arn:aws:rds:us-east-1:111122223333:db:fenced", lab.Epoch)}}},
+					Network: lab.Network{Tags: map[string]string{succession.PromotedTag: succession.PromotedNote("arn:aws:rds:us-east-1:111122223333:db:fenced", lab.Epoch)}}},
 				&lab.Instance{Region: "us-east-1", ID: "fenced-1", Engine: "aurora-mysql", Status: status, Cluster: "fenced", Writer: true})
 			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network},
 				&lab.Cluster{Region: "us-west-2", ID: "next", Engine: "aurora-mysql", Status: "available", ClusterDetails: lab.ClusterDetails{Source: "arn:aws:rds:us-east-1:111122223333:cluster:fenced"}})

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/succession"
 )
 
@@ -71,16 +70,16 @@ func instanceSucceeds(next, old Primary, wrong func(string, ...any) error) error
 	switch {
 	case old.marked() && strings.EqualFold(old.Tags[tagSuccessor], next.ARN):
 		return nil // that was proved when the fence was begun
-	case !promotion.Ages(next.Engine):
+	case !succession.Ages(next.Engine):
 		return wrong("it is no replica, Oracle databases change places and keep their age, and no fence was begun for it: fence the old primary by hand, if %s is the one that serves", next.ID)
 	case next.Created.IsZero() || old.Created.IsZero():
 		return wrong("it is no replica, and AWS does not show when both were created")
 	case !next.Created.After(old.Created):
 		return wrong("it is no replica and was created at %s, before the other (%s): the two have changed roles since, and this would fence the one that serves",
 			next.Created.UTC().Format(timeForm), old.Created.UTC().Format(timeForm))
-	case !promotion.From(next.Tags, old.ARN, old.Created):
+	case !succession.PromotedFrom(next.Tags, old.ARN, old.Created):
 		return wrong("it is no replica, and no tag %s of it says that it was promoted from the other since that was created (%s): it may be left over from a drill. Where it is the one that serves, set that tag to %q with the time of its promotion in place of TIME, such as 2006-01-02T15:04:05Z",
-			promotion.Tag, old.Created.UTC().Format(timeForm), old.ARN+" TIME")
+			succession.PromotedTag, old.Created.UTC().Format(timeForm), old.ARN+" TIME")
 	}
 	return nil
 }

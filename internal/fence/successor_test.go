@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/succession"
 )
 
@@ -16,12 +15,17 @@ import (
 func TestSucceeds(t *testing.T) {
 	old := with(idle, func(p *Primary) { p.Engine, p.Created = "mysql", noon })
 	alone := Primary{ID: "orders-2", ARN: "arn:aws:rds:us-west-2:111122223333:db:orders-2", Status: "available", Engine: "mysql", Created: noon.Add(time.Second),
-		Tags: map[string]string{promotion.Tag: promotion.Note(old.ARN, noon.Add(time.Hour))}}
+		Tags: map[string]string{succession.PromotedTag: succession.PromotedNote(old.ARN, noon.Add(time.Hour))}}
 	note := func(from string, at time.Time) func(*Primary) {
-		return func(p *Primary) { p.Tags = map[string]string{promotion.Tag: promotion.Note(from, at)} }
+		return func(p *Primary) {
+			p.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(from, at)}
+		}
 	}
 	noted := func(word string) func(*Primary) {
-		return func(p *Primary) { tagged(word, open)(p); p.Tags[promotion.Tag] = alone.Tags[promotion.Tag] }
+		return func(p *Primary) {
+			tagged(word, open)(p)
+			p.Tags[succession.PromotedTag] = alone.Tags[succession.PromotedTag]
+		}
 	}
 	oracle := func(p *Primary) { p.Engine = "oracle-ee" }
 	forAlone := func(word string) func(*Primary) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/succession"
 )
 
 const (
@@ -47,7 +47,7 @@ func withCluster() *Estate {
 
 // tookOver is what a promotion leaves on a replica of source.
 func tookOver(source string) Network {
-	return Network{Tags: map[string]string{promotion.Tag: promotion.Note(source, Epoch.AddDate(0, -1, 0))}}
+	return Network{Tags: map[string]string{succession.PromotedTag: succession.PromotedNote(source, Epoch.AddDate(0, -1, 0))}}
 }
 
 func fenceIn(r Result) report.Resource { return r.Record.Layers[0].Resources[0] }

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/catalog"
-	"dr-orchestrator/internal/promotion"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/internal/succession"
 )
 
 // naming is a failback that says which the old primary is.
@@ -53,7 +53,7 @@ func TestAReplicaPromotedByHandHasNotTakenOver(t *testing.T) {
 		}
 		trial(t, "failback again", done, catalog.Failback, east, back, report.Succeeded)
 
-		i.Tags = map[string]string{promotion.Tag: promotion.Note(arnOf(east, engine), Epoch)}
+		i.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(arnOf(east, engine), Epoch)}
 		fenced := trial(t, "failover, tagged by hand", drilled, catalog.Failover, west, over, report.Succeeded)
 		if now := writers(fenced, []string{"db:rds-" + engine + "-instance-"}); !cmp.Equal(now, []string{arnOf(west, engine)}) {
 			t.Errorf("%v serve", now)
@@ -97,7 +97,7 @@ func TestStoppedBeforeTheTag(t *testing.T) {
 		t.Fatalf("%v: changes at %v, want a promotion and its tag", err, calm.changes)
 	}
 	end, second, _, err := stoppedLeg(DefaultEstate(), l, calm.changes[0]+1)
-	if i := end.instanceOf(arnOf(west, "mysql")); err != nil || second.Outcome != report.Succeeded || i.Source != "" || i.Tags[promotion.Tag] != "" {
+	if i := end.instanceOf(arnOf(west, "mysql")); err != nil || second.Outcome != report.Succeeded || i.Source != "" || i.Tags[succession.PromotedTag] != "" {
 		t.Fatalf("%v, %s: %s; %+v", err, second.Outcome, second.Cause, i)
 	}
 	back := sample(t, "failback-mysql.json")
@@ -109,7 +109,7 @@ func TestStoppedBeforeTheTag(t *testing.T) {
 		for _, at := range []int{at, at + 1} {
 			var result Result
 			s := stoppedThen(t, payload, at, func(s *stoppable) { result = s.redrive() })
-			if tag := s.Estate.instanceOf(arnOf(west, "mysql")).Tags[promotion.Tag]; result.Outcome != report.Succeeded || !strings.HasPrefix(tag, arnOf(east, "mysql")+" ") {
+			if tag := s.Estate.instanceOf(arnOf(west, "mysql")).Tags[succession.PromotedTag]; result.Outcome != report.Succeeded || !strings.HasPrefix(tag, arnOf(east, "mysql")+" ") {
 				t.Errorf("stopped at %d and redriven: %s, the tag is %q: %s", at, result.Outcome, tag, result.Cause)
 			}
 		}

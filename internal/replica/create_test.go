@@ -15,14 +15,14 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lag"
-	"dr-orchestrator/internal/promotion"
+	"dr-orchestrator/internal/succession"
 )
 
 // The way back of an instance that is called orders in both regions.
 var (
 	wayBack  = CreateParameters{RDSInstanceIdentifier: "orders", SourceRDSInstanceIdentifier: "orders", SourceRegion: "us-west-2", OldPrimary: oldKeep, MaxReplicaLagSeconds: 300}
 	tookOver = Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Engine: "mysql", Retention: 1, Created: noon.Add(-24 * time.Hour), Restorable: noon.Add(-time.Minute),
-		Tags: map[string]string{promotion.Tag: promotion.Note(sourceARN, noon.Add(-time.Hour))}}
+		Tags: map[string]string{succession.PromotedTag: succession.PromotedNote(sourceARN, noon.Add(-time.Hour))}}
 	theOld    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Engine: "mysql", Retention: 7, Created: noon.Add(-48 * time.Hour), Restorable: noon.Add(-2 * time.Minute)}
 	theNew    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Source: replicaARN, Replication: lag.Replicating, Engine: "mysql", Version: "8.0.42"}
 	lastShot  = Snapshot{ID: "orders-final-20260301115900", Status: "available", Of: "orders", OfCreated: theOld.Created, SnapshotAt: noon.Add(-time.Minute)}
@@ -44,7 +44,7 @@ func sceneOf(here *Instance, change ...func(*scene)) scene {
 
 // noted makes the source one that was promoted from an instance.
 func noted(s *scene, from string, at time.Time) {
-	s.source.Tags = map[string]string{promotion.Tag: promotion.Note(from, at)}
+	s.source.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(from, at)}
 }
 
 func nothingAsked(string) action.Asked { return action.Asked{Now: noon} }
@@ -447,7 +447,7 @@ func back() *ways {
 	}))
 	w.source.out = &rds.DescribeDBInstancesOutput{DBInstances: []types.DBInstance{instance("available", "", 1, func(db *types.DBInstance) {
 		db.InstanceCreateTime, db.LatestRestorableTime = aws.Time(tookOver.Created), aws.Time(tookOver.Restorable)
-		db.TagList = []types.Tag{{Key: aws.String(promotion.Tag), Value: aws.String(tookOver.Tags[promotion.Tag])}}
+		db.TagList = []types.Tag{{Key: aws.String(succession.PromotedTag), Value: aws.String(tookOver.Tags[succession.PromotedTag])}}
 	})}}
 	return w
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/promotion"
+	"dr-orchestrator/internal/succession"
 )
 
 // What a promotion notes on the instance: of which database it was a replica.
@@ -52,8 +52,8 @@ func noteOf(req action.Request[PromoteParameters], i Instance, promote action.As
 	default:
 		return ""
 	}
-	note := promotion.Note(source, at)
-	if i.Tags[promotion.Tag] == note {
+	note := succession.PromotedNote(source, at)
+	if i.Tags[succession.PromotedTag] == note {
 		return ""
 	}
 	return note
@@ -63,13 +63,13 @@ func noteOf(req action.Request[PromoteParameters], i Instance, promote action.As
 // while AWS is at the promotion, so that nothing waits for it.
 func (a Promotion) note(ctx context.Context, req action.Request[PromoteParameters], i Instance, note string, progress action.Progress) action.Progress {
 	_, err := a.RDS.AddTagsToResource(ctx, &rds.AddTagsToResourceInput{
-		ResourceName: aws.String(i.ARN), Tags: []types.Tag{{Key: aws.String(promotion.Tag), Value: aws.String(note)}},
+		ResourceName: aws.String(i.ARN), Tags: []types.Tag{{Key: aws.String(succession.PromotedTag), Value: aws.String(note)}},
 	})
 	if err = action.Mutation("tagging "+i.ID, err); err == nil {
 		progress.Memo[memoNote], progress.Changed = noteSet, true
 		return progress
 	}
-	slog.ErrorContext(ctx, "the promotion goes on without its tag", "instance", i.ARN, "tag", promotion.Tag, "error", err.Error())
+	slog.ErrorContext(ctx, "the promotion goes on without its tag", "instance", i.ARN, "tag", succession.PromotedTag, "error", err.Error())
 	if i.Status != statusAvailable {
 		return progress // there will be another look in any case
 	}
@@ -78,7 +78,7 @@ func (a Promotion) note(ctx context.Context, req action.Request[PromoteParameter
 		progress.Memo[memoNote], progress.Status, progress.Final = strconv.Itoa(tries), action.InProgress, true
 		return progress
 	}
-	progress.Memo[memoNote], progress.Evidence[evidenceUntagged] = noteMissed, promotion.Tag
+	progress.Memo[memoNote], progress.Evidence[evidenceUntagged] = noteMissed, succession.PromotedTag
 	progress.Message += "; it could not be tagged as promoted: " + err.Error()
 	return progress
 }

@@ -9,7 +9,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lag"
-	"dr-orchestrator/internal/promotion"
+	"dr-orchestrator/internal/succession"
 )
 
 // Only what this run promotes is noted, and only once that can be seen.
@@ -36,15 +36,19 @@ func TestNoteOf(t *testing.T) {
 		seen  string // by the preflight
 		want  string
 	}{
-		{"promoted by us", alone, action.Drive{Memo: asked}, "", promotion.Note(sourceARN, noon)},
-		{"promoted by us, at the backup", with(alone, func(i *Instance) { i.Status = statusBackingUp }), action.Drive{Memo: asked}, "", promotion.Note(sourceARN, noon)},
-		{"being promoted by us", with(replica, func(i *Instance) { i.Status = statusModifying }), action.Drive{Memo: asked}, "", promotion.Note(sourceARN, noon)},
+		{"promoted by us", alone, action.Drive{Memo: asked}, "", succession.PromotedNote(sourceARN, noon)},
+		{"promoted by us, at the backup", with(alone, func(i *Instance) { i.Status = statusBackingUp }), action.Drive{Memo: asked}, "", succession.PromotedNote(sourceARN, noon)},
+		{"being promoted by us", with(replica, func(i *Instance) { i.Status = statusModifying }), action.Drive{Memo: asked}, "", succession.PromotedNote(sourceARN, noon)},
 		{"asked for, and nothing runs yet", replica, action.Drive{Memo: asked}, "", ""},
-		{"tagged, and it is seen", with(alone, func(i *Instance) { i.Tags = map[string]string{promotion.Tag: promotion.Note(sourceARN, noon)} }), action.Drive{Memo: asked}, "", ""},
+		{"tagged, and it is seen", with(alone, func(i *Instance) {
+			i.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(sourceARN, noon)}
+		}), action.Drive{Memo: asked}, "", ""},
 		{"tagged, and it is not seen yet", alone, action.Drive{Memo: more(memoNote, noteSet)}, "", ""},
 		{"given up", alone, action.Drive{Memo: more(memoNote, noteMissed)}, "", ""},
-		{"failed once", alone, action.Drive{Memo: more(memoNote, "1")}, "", promotion.Note(sourceARN, noon)},
-		{"tagged by an earlier promotion", with(alone, func(i *Instance) { i.Tags = map[string]string{promotion.Tag: promotion.Note(sourceARN, began)} }), action.Drive{Memo: asked}, "", promotion.Note(sourceARN, noon)},
+		{"failed once", alone, action.Drive{Memo: more(memoNote, "1")}, "", succession.PromotedNote(sourceARN, noon)},
+		{"tagged by an earlier promotion", with(alone, func(i *Instance) {
+			i.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(sourceARN, began)}
+		}), action.Drive{Memo: asked}, "", succession.PromotedNote(sourceARN, noon)},
 		{"past the time limit", alone, action.Drive{Memo: asked, Late: true}, "", ""},
 		{"of a source in the same region", alone, action.Drive{Memo: more(memoSource, "orders-1")}, "", ""},
 
@@ -52,7 +56,7 @@ func TestNoteOf(t *testing.T) {
 		{"promoted by somebody else since the preflight", alone, action.Drive{Changed: action.ChangeNo}, sourceARN, ""},
 		{"the same, and the backups were set", alone, action.Drive{Changed: action.ChangeYes}, sourceARN, ""},
 		{"AWS turned our call away: somebody was at work", alone, action.Drive{Changed: action.ChangeUnknown, Memo: map[string]string{memoSource: sourceARN}}, sourceARN, ""},
-		{"our call had no answer", alone, lost, sourceARN, promotion.Note(sourceARN, began)},
+		{"our call had no answer", alone, lost, sourceARN, succession.PromotedNote(sourceARN, began)},
 		{"our call had no answer, and the source was not seen", alone, lost, "", ""},
 		{"our call had no answer, and something runs", with(replica, func(i *Instance) { i.Status = statusModifying }), lost, sourceARN, ""},
 	} {
@@ -96,7 +100,7 @@ func TestATagThatFailsIsTriedAgainAndThenTold(t *testing.T) {
 		t.Errorf("the report does not tell: %+v", last)
 	}
 	ask := m.account.tag.asks[0]
-	if aws.ToString(ask.ResourceName) != replicaARN || aws.ToString(ask.Tags[0].Key) != promotion.Tag || aws.ToString(ask.Tags[0].Value) != promotion.Note(sourceARN, noon) {
+	if aws.ToString(ask.ResourceName) != replicaARN || aws.ToString(ask.Tags[0].Key) != succession.PromotedTag || aws.ToString(ask.Tags[0].Value) != succession.PromotedNote(sourceARN, noon) {
 		t.Errorf("asked for %+v", ask)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/promotion"
+	"dr-orchestrator/internal/succession"
 )
 
 // The old primary is a database that took writes until its region was lost.
@@ -145,10 +145,10 @@ var rules = []rule{
 			return fmt.Sprintf("OldDBInstanceArn names %s, and here stands %s. %s", p.OldDBInstanceArn, old.ARN, name)
 		case p.OldDBInstanceArn != "":
 			return ""
-		case !promotion.Ages(old.Engine):
+		case !succession.Ages(old.Engine):
 			return "Oracle databases change places, and nothing shows which one took over. " + name
-		case !promotion.From(source.Tags, old.ARN, old.Created):
-			return fmt.Sprintf("no tag %s of the source says that it was promoted from %s since that was created at %s. %s", promotion.Tag, old.ARN, moment(old.Created), name)
+		case !succession.PromotedFrom(source.Tags, old.ARN, old.Created):
+			return fmt.Sprintf("no tag %s of the source says that it was promoted from %s since that was created at %s. %s", succession.PromotedTag, old.ARN, moment(old.Created), name)
 		}
 		return ""
 	}},

@@ -16,7 +16,7 @@ import (
 	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
-	"dr-orchestrator/internal/promotion"
+	"dr-orchestrator/internal/succession"
 )
 
 // PromoteParameters are the parameters of PromoteRDSReadReplica.
@@ -153,7 +153,7 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	}
 	evidence := i.evidence()
 	if req.Drive.Memo[memoNote] == noteMissed {
-		evidence[evidenceUntagged] = promotion.Tag
+		evidence[evidenceUntagged] = succession.PromotedTag
 	}
 	progress, err := d.Progress(asked, evidence)
 	switch {

@@ -1,24 +1,24 @@
-// Package promotion keeps what AWS forgets: of which database an RDS instance
-// was a replica before it was promoted.
-package promotion
+package succession
 
 import (
 	"strings"
 	"time"
 )
 
-// Tag is set by PromoteRDSReadReplica on what it promotes. Its value is the ARN
+// PromotedTag is the mark of an instance, whose source AWS forgets. It is set by PromoteRDSReadReplica on what it promotes. Its value is the ARN
 // of the source and, after a space, when the promotion was asked for.
-const Tag = "dr-orchestrator:promoted-from"
+const PromotedTag = "dr-orchestrator:promoted-from"
 
-// Note gives the value of Tag.
-func Note(source string, at time.Time) string { return source + " " + at.UTC().Format(time.RFC3339) }
+// PromotedNote gives the value of PromotedTag.
+func PromotedNote(source string, at time.Time) string {
+	return source + " " + at.UTC().Format(time.RFC3339)
+}
 
-// From reports whether tags say that their instance was promoted from the one
+// PromotedFrom reports whether tags say that their instance was promoted from the one
 // with this ARN, which was created at this time. An older promotion was from
 // another instance that had the same name.
-func From(tags map[string]string, source string, created time.Time) bool {
-	arn, text, _ := strings.Cut(tags[Tag], " ")
+func PromotedFrom(tags map[string]string, source string, created time.Time) bool {
+	arn, text, _ := strings.Cut(tags[PromotedTag], " ")
 	at, err := time.Parse(time.RFC3339, text)
 	return err == nil && source != "" && strings.EqualFold(arn, source) && !created.IsZero() && at.After(created)
 }

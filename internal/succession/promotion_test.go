@@ -1,15 +1,15 @@
-package promotion
+package succession
 
 import (
 	"testing"
 	"time"
 )
 
-func TestFrom(t *testing.T) {
+func TestPromotedFrom(t *testing.T) {
 	const source = "arn:aws:rds:us-east-1:111122223333:db:orders"
 	created := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	note := func(arn string, after time.Duration) map[string]string {
-		return map[string]string{Tag: Note(arn, created.Add(after))}
+		return map[string]string{PromotedTag: PromotedNote(arn, created.Add(after))}
 	}
 	for _, tt := range []struct {
 		name    string
@@ -24,17 +24,17 @@ func TestFrom(t *testing.T) {
 		{"from one that had the name before", note(source, -time.Second), created, false},
 		{"from another", note(source+"2", time.Second), created, false},
 		{"nobody knows when it was created", note(source, time.Second), time.Time{}, false},
-		{"no time", map[string]string{Tag: source}, created, false},
-		{"something else in it", map[string]string{Tag: source + " yesterday"}, created, false},
+		{"no time", map[string]string{PromotedTag: source}, created, false},
+		{"something else in it", map[string]string{PromotedTag: source + " yesterday"}, created, false},
 	} {
-		if got := From(tt.tags, source, tt.created); got != tt.want {
+		if got := PromotedFrom(tt.tags, source, tt.created); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
 	}
-	if From(map[string]string{Tag: Note("", created.Add(time.Hour))}, "", created) {
+	if PromotedFrom(map[string]string{PromotedTag: PromotedNote("", created.Add(time.Hour))}, "", created) {
 		t.Error("promoted from nothing")
 	}
-	if len(Note(source, created)) > 256 {
+	if len(PromotedNote(source, created)) > 256 {
 		t.Error("RDS takes no tag that long")
 	}
 }
