@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// PromotedTag is the mark of an instance, whose source AWS forgets. It is set by PromoteRDSReadReplica on what it promotes. Its value is the ARN
-// of the source and, after a space, when the promotion was asked for.
+// PromotedTag is the mark of an instance, whose source AWS forgets. It is set by
+// PromoteRDSReadReplica on what it promotes. Its value is the ARN of the source
+// and, after a space, when the promotion was asked for.
 const PromotedTag = "dr-orchestrator:promoted-from"
 
 // PromotedNote gives the value of PromotedTag.
@@ -14,8 +15,8 @@ func PromotedNote(source string, at time.Time) string {
 	return source + " " + at.UTC().Format(time.RFC3339)
 }
 
-// PromotedFrom reports whether tags say that their instance was promoted from the one
-// with this ARN, which was created at this time. An older promotion was from
+// PromotedFrom reports whether tags say that their instance was promoted from the
+// one with this ARN, which was created at this time. An older promotion was from
 // another instance that had the same name.
 func PromotedFrom(tags map[string]string, source string, created time.Time) bool {
 	arn, text, _ := strings.Cut(tags[PromotedTag], " ")
