@@ -443,7 +443,7 @@ func TestTwentyDatabasesOfAllKindsGoBackTogether(t *testing.T) {
 		id := fmt.Sprintf("orders-%02d", n)
 		for i, region := range []string{east, west} {
 			estate.Instances = append(estate.Instances, &Instance{Region: region, ID: id, Engine: "mysql", EngineVersion: "8.0.42", Class: "db.m5.large",
-				Status: "available", Retention: 1, InstanceSettings: InstanceSettings{Created: Epoch.AddDate(-1, i, n)}})
+				Status: "available", Retention: 1, Network: tookOver("arn:aws:rds:us-east-1:111122223333:db:" + id), InstanceSettings: InstanceSettings{Created: Epoch.AddDate(-1, i, n)}})
 		}
 		resources = append(resources, fmt.Sprintf(`{"resourceType":"CreateRDSReadReplica","resourceName":"%s","parameters":{"RDSInstanceIdentifier":"%s","SourceRDSInstanceIdentifier":"%s","SourceRegion":"us-west-2"}}`, id, id, id))
 	}
