@@ -50,7 +50,7 @@ func TestBinaries(t *testing.T) {
 			if result.Outcome != report.Succeeded {
 				t.Fatalf("%s: %s %+v", result.Outcome, result.Cause, result.Problems)
 			}
-			once := map[string]int{"rds:PromoteReadReplica": 1, "elasticache:FailoverGlobalReplicationGroup": 1}
+			once := map[string]int{"rds:PromoteReadReplica": 1, "rds:AddTagsToResource": 1, "elasticache:FailoverGlobalReplicationGroup": 1}
 			if diff := cmp.Diff(once, result.Mutations); diff != "" {
 				t.Error(diff)
 			}
