@@ -258,6 +258,7 @@ type Progress struct {
 	Message   string // one sentence for a person
 	Final     bool   // the operation is in its last phase: look again soon
 	Changed   bool   // this invocation made a mutating call that AWS accepted
+	Aside     bool   // with Changed: the call began nothing that takes time, as a tag
 	Contended bool   // AWS found another operation running when asked for ours
 	Evidence  Evidence
 	Memo      map[string]string

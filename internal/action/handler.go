@@ -312,7 +312,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 		answer.WaitSeconds = pace.Wait(pace.Poll{
 			Elapsed: req.Now.Sub(req.Drive.StartedAt), Minimum: time.Duration(a.MinimumSeconds) * time.Second,
 			Final: progress.Final || progress.Observed == StateReady && !progress.Changed,
-			First: progress.Changed, Watched: in.Resource.Watched, Reads: in.Resource.ProofReads,
+			First: progress.Changed && !progress.Aside, Aside: progress.Aside, Watched: in.Resource.Watched, Reads: in.Resource.ProofReads,
 			Starts: time.Duration(in.Resource.LastStart) * time.Second, Hint: time.Duration(progress.WaitSeconds) * time.Second,
 		})
 	}

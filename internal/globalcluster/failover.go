@@ -109,7 +109,7 @@ func (a Failover) mark(ctx context.Context, req action.Request[FailoverParameter
 	if err != nil {
 		return progress, true, err
 	}
-	progress.Phase, progress.Message, progress.WaitSeconds = stepTakeOver, "marked as what takes over from "+writer.ARN, 1
+	progress.Phase, progress.Message, progress.WaitSeconds, progress.Aside = stepTakeOver, "marked as what takes over from "+writer.ARN, 1, true
 	_, err = a.RDS.AddTagsToResource(ctx, &rds.AddTagsToResourceInput{ResourceName: aws.String(out.local.ARN), Tags: []types.Tag{
 		{Key: aws.String(succession.Tag), Value: aws.String(succession.Mark(writer.ARN, req.Now, out.local.Created))},
 	}})

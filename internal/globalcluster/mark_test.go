@@ -248,3 +248,19 @@ func TestANewClusterTellsWhereTheOldPrimaryIs(t *testing.T) {
 		t.Error("a list without an answer was taken for an empty one")
 	}
 }
+
+// A mark costs a second of the recovery, and not the time of an operation.
+func TestAMarkHoldsNothingUp(t *testing.T) {
+	unmarked := idle
+	unmarked.unmarked = true
+	m := newMachine(t, failoverBy(MethodDetach, nil), action.StateReady)
+	m.show(unmarked)
+	sound(m.target())
+	if answer, class := m.drive(t); class != "" || answer.WaitSeconds != 1 {
+		t.Errorf("%s: waits %d s after the mark", class, answer.WaitSeconds)
+	}
+	m.now = m.now.Add(time.Second)
+	if answer, class := m.drive(t); class != "" || answer.WaitSeconds < MinimumSeconds {
+		t.Errorf("%s: waits %d s after the detach", class, answer.WaitSeconds)
+	}
+}

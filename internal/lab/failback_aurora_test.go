@@ -544,6 +544,8 @@ func carryOn(t *testing.T, name, spec string, payload []byte, lost *Estate, want
 		t.Error(err)
 		return
 	}
+	lost = lost.Clone()
+	lost.SavedAt = Epoch // the names of snapshots tell when a run began
 	disturbed, err := Run(Options{Payload: payload, Machine: catalog.Failback, Region: east, Estate: lost, Faults: faults})
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
@@ -552,6 +554,7 @@ func carryOn(t *testing.T, name, spec string, payload []byte, lost *Estate, want
 	if found := lies(disturbed, payload, blinding(faults)); len(found) > 0 {
 		t.Errorf("%s: %s\n\t%s\n\t%s", name, disturbed.Outcome, strings.Join(found, "\n\t"), disturbed.Cause)
 	}
+	disturbed.Final.SavedAt = Epoch
 	again, err := Run(Options{Payload: payload, Machine: catalog.Failback, Region: east, Estate: disturbed.Final})
 	if err != nil {
 		t.Errorf("%s: %v", name, err)

@@ -43,6 +43,7 @@ func failedOver(t testing.TB) *Estate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	estate.SavedAt = Epoch // the names of snapshots tell when a run began
 	return estate
 }
 
@@ -355,6 +356,7 @@ func interrupted(t *testing.T, before *Estate, payload []byte, specs []string) {
 					found = append(found, "Succeeded, and "+lack)
 				}
 				o.Estate, o.Faults = first.Final, nil
+				o.Estate.SavedAt = Epoch
 				for _, op := range o.Estate.Operations { // what hung or was cancelled goes on
 					op.Stuck = false
 				}

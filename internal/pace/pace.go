@@ -13,6 +13,7 @@ type Poll struct {
 	Elapsed time.Duration // since the resource was first driven
 	Minimum time.Duration // no operation of this kind ends sooner
 	First   bool          // the operation was started by this very look
+	Aside   bool          // what this very look changed takes no time, as a tag
 	Final   bool          // the operation is in its last phase
 	Watched int           // resources watched at the same time
 	Reads   int           // describes that it takes to prove the goals of all of them
@@ -40,6 +41,9 @@ func Wait(p Poll) int {
 	}
 	if p.First {
 		wait = max(wait, p.Minimum, p.Starts) // looks do not come on top of starts, and stay as far apart
+	}
+	if p.Aside {
+		wait = max(wait, p.Starts) // these looks do not come on top of starts, either
 	}
 	if p.Elapsed > fast && p.Hint == 0 {
 		wait = min(max(wait, p.Elapsed/360), longest)

@@ -25,6 +25,8 @@ func TestWait(t *testing.T) {
 		{"a clock that went back", Poll{Watched: 1, Elapsed: -time.Hour}, 5},
 		{"just started, others are still to start", Poll{Watched: 1, First: true, Minimum: 20 * time.Second, Starts: 33 * time.Second}, 33},
 		{"just started, others are started by then", Poll{Watched: 1, First: true, Minimum: 20 * time.Second, Starts: 3 * time.Second}, 20},
+		{"a tag, others are still to start", Poll{Watched: 1, Aside: true, Hint: time.Second, Minimum: 20 * time.Second, Starts: 33 * time.Second}, 33},
+		{"a tag, alone", Poll{Watched: 1, Aside: true, Hint: time.Second, Minimum: 20 * time.Second}, 1},
 		{"started last of all", Poll{Watched: 1, First: true, Starts: -time.Second}, 5},
 		{"the starts count for the first look only", Poll{Watched: 1, Starts: 33 * time.Second}, 5},
 		{"proofs count in the last phase", Poll{Watched: 40, Final: true, Reads: 120}, 30},

@@ -66,7 +66,7 @@ func (a Promotion) note(ctx context.Context, req action.Request[PromoteParameter
 		ResourceName: aws.String(i.ARN), Tags: []types.Tag{{Key: aws.String(succession.PromotedTag), Value: aws.String(note)}},
 	})
 	if err = action.Mutation("tagging "+i.ID, err); err == nil {
-		progress.Memo[memoNote], progress.Changed = noteSet, true
+		progress.Memo[memoNote], progress.Changed, progress.Aside = noteSet, true, true
 		return progress
 	}
 	slog.ErrorContext(ctx, "the promotion goes on without its tag", "instance", i.ARN, "tag", succession.PromotedTag, "error", err.Error())
