@@ -117,7 +117,18 @@ func (k *checker) region(s side) {
 	if r.VPC != nil {
 		k.vpc(s.name+".vpc", r.VPC)
 	}
+	k.payloads(s.name+".checkPlans", r.CheckPlans)
 	k.triggers(s.name+".triggers", r)
+}
+
+// payloads looks at patterns of stored payloads.
+func (k *checker) payloads(at string, patterns []string) {
+	for i, pattern := range patterns {
+		name := strings.TrimPrefix(pattern, "!")
+		if _, err := path.Match(name, ""); err != nil || name == "" || strings.Contains(name, "/") {
+			k.add("%s[%d]: %q is not the name of a stored payload, with * for what may differ, or one to leave out, after a !", at, i, pattern)
+		}
+	}
 }
 
 func (k *checker) vpc(at string, v *VPC) {

@@ -37,10 +37,11 @@ func (c *Config) SwitchAlarm(name string) string { return c.Prefix + "-switch-" 
 
 // Region is one side of the deployment.
 type Region struct {
-	Name     string          `yaml:"region"`
-	Key      string          `yaml:"key"`
-	VPC      *VPC            `yaml:"vpc"`
-	Triggers []guard.Trigger `yaml:"triggers"`
+	Name       string          `yaml:"region"`
+	Key        string          `yaml:"key"`
+	VPC        *VPC            `yaml:"vpc"`
+	CheckPlans []string        `yaml:"checkPlans"` // planwatch.Input
+	Triggers   []guard.Trigger `yaml:"triggers"`
 }
 
 // VPC is where the functions of a region run, when not in Lambda's own.
@@ -110,6 +111,11 @@ func Parse(text []byte) (*Config, error) {
 	}
 	if d.Decode(&yaml.Node{}) != io.EOF {
 		return c, Problems{"something follows the configuration: one document is read"}
+	}
+	// Nothing is to be failed over to the region that serves, and what brings
+	// things back is not ready before they are over here.
+	if c.Secondary.CheckPlans == nil {
+		c.Secondary.CheckPlans = []string{"*", "!failback-*", "!switchback-*", "!release-*"}
 	}
 	for _, s := range c.sides() {
 		for i, t := range s.region.Triggers {

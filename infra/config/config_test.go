@@ -74,6 +74,9 @@ func TestCheck(t *testing.T) {
 		{"several at once", "account: x\nprefix: X\nprimary: {region: nowhere}\nlogRetentionDays: 2\nnotify: [nobody]", []string{
 			"account", "prefix", `no region "nowhere"`, "secondary.region: is missing", "logRetentionDays: 2", "notify[0]"}},
 		{"a prefix that is long", right + "prefix: a23456789012345678901234567890", []string{"prefix"}},
+		{"patterns of payloads", strings.Replace(right, "us-west-2", `us-west-2, checkPlans: ["*", "!failback-*", orders]`, 1), nil},
+		{"patterns that are none", strings.Replace(right, "us-east-1", `us-east-1, checkPlans: ["[", "!", a/b, orders]`, 1), []string{
+			`primary.checkPlans[0]: "["`, `primary.checkPlans[1]: "!"`, `primary.checkPlans[2]: "a/b"`}},
 		{"checks every minute", right + "checkPlansMinutes: 1", []string{"checkPlansMinutes: 1: want 5"}},
 		{"checks twice a day", right + "checkPlansMinutes: 660", nil},
 		{"checks every day", right + "checkPlansMinutes: 1440", []string{"checkPlansMinutes: 1440"}},
@@ -206,5 +209,28 @@ func TestProjectFile(t *testing.T) {
 	f := facts(t)
 	if err := c.Check(f); err != nil {
 		t.Error(err)
+	}
+}
+
+// Without a word of the configuration, the secondary region checks what is for
+// a failover, and the primary one nothing; an empty list is a word.
+func TestChecksByDefault(t *testing.T) {
+	for _, tt := range []struct {
+		name, text         string
+		primary, secondary []string
+	}{
+		{"unsaid", right, nil, []string{"*", "!failback-*", "!switchback-*", "!release-*"}},
+		{"none", strings.Replace(right, "us-west-2", "us-west-2, checkPlans: []", 1), nil, []string{}},
+		{"both", strings.NewReplacer("us-east-1", "us-east-1, checkPlans: [b]", "us-west-2", "us-west-2, checkPlans: [a]").Replace(right), []string{"b"}, []string{"a"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse([]byte(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([][]string{tt.primary, tt.secondary}, [][]string{c.Primary.CheckPlans, c.Secondary.CheckPlans}); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -260,7 +260,7 @@ var (
 var stepDocs = map[string]string{
 	statemachine.CloseRun: "Closes a run whose machine was stopped: reports what was under way.",
 	steps.GuardTrigger:    "Decides whether an event starts a failover, and says why.",
-	steps.CheckPlans:      "Has every stored payload planned, and looks for databases that stand in none.",
+	steps.CheckPlans:      "Has the stored payloads planned, and looks for databases that stand in none.",
 }
 
 const asNamed = "the references entry of the configuration names them"

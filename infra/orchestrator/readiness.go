@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/jsii-runtime-go"
 
+	"dr-orchestrator/internal/planwatch"
 	"dr-orchestrator/internal/run"
 )
 
@@ -19,11 +21,15 @@ import (
 func (o *Orchestrator) checking(checkPlans awslambda.Function, queue awssqs.Queue) {
 	name := o.at.prefix + "-check-plans"
 	ruleARN := o.at.arn("events", "rule/"+name)
+	input, err := json.Marshal(planwatch.Input{Payloads: append([]string{}, o.region.CheckPlans...)})
+	if err != nil {
+		panic(err) // strings can be encoded
+	}
 	awsevents.NewCfnRule(o.construct, jsii.String("checking"), &awsevents.CfnRuleProps{
 		Name: jsii.String(name), Description: jsii.String("Has the stored payloads planned."),
 		ScheduleExpression: jsii.String(fmt.Sprintf("rate(%d minutes)", o.config.CheckPlansMinutes)),
 		Targets: []any{&awsevents.CfnRule_TargetProperty{
-			Arn: checkPlans.FunctionArn(), Id: jsii.String("check"), Input: jsii.String("{}"),
+			Arn: checkPlans.FunctionArn(), Id: jsii.String("check"), Input: jsii.String(string(input)),
 			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: queue.QueueArn()},
 		}},
 	})
@@ -43,7 +49,7 @@ func (o *Orchestrator) metric(name, statistic string, period awscdk.Duration) aw
 // whether it is, and when there is no plan for something.
 func (o *Orchestrator) readinessAlarms(topic awssns.Topic) {
 	period := o.checkPeriod()
-	o.alarmOn(topic, "plan-not-ready", "A stored payload could not be carried out now, or a lag is beyond its limit: see the message and the report of the plan.", &awscloudwatch.AlarmProps{
+	o.alarmOn(topic, "plan-not-ready", "A payload that is checked could not be carried out now, or a lag is beyond its limit: see the message and the report of the plan.", &awscloudwatch.AlarmProps{
 		Metric:    o.metric(run.MetricPlanReady, "Minimum", period),
 		Threshold: jsii.Number(1), EvaluationPeriods: jsii.Number(1),
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD,
@@ -55,7 +61,7 @@ func (o *Orchestrator) readinessAlarms(topic awssns.Topic) {
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD,
 		TreatMissingData:   awscloudwatch.TreatMissingData_BREACHING,
 	})
-	o.alarm(topic, "estate-uncovered", "A database that could be failed over to this region stands in no stored payload: the event Estate Uncovered names it.",
+	o.alarm(topic, "estate-uncovered", "A database that could be failed over to this region stands in no checked payload: the event Estate Uncovered names it.",
 		o.metric(run.MetricUncovered, "Maximum", period))
 }
 

@@ -143,7 +143,8 @@ func playAs(t *testing.T, policies lab.Policies, story func(a alarmed), function
 	if err != nil {
 		t.Fatal(err)
 	}
-	estate.Payloads = map[string]json.RawMessage{"orders": with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica")}
+	orders := with(t, text, "MaxReplicaLagSeconds", "60", "PromoteRDSReadReplica")
+	estate.Payloads = map[string]json.RawMessage{"orders": orders, "failback-orders": orders} // the second is never checked
 	clock := lab.NewClock(lab.Epoch)
 	a := alarmed{lab.NewAccount(estate, clock, 1, nil), t, clock}
 	a.Enforce(policies)

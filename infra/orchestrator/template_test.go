@@ -504,11 +504,18 @@ func TestSecondaryAloneIsComplete(t *testing.T) {
 	}
 }
 
-// The regions differ in nothing but their names, so that what was tried in
-// one holds in the other.
+// The regions differ in nothing but their names and in which payloads are
+// checked, so that what was tried in one holds in the other.
 func TestRegionsAreAlike(t *testing.T) {
 	a := synthesized(t, "plain")
-	if diff := cmp.Diff(strings.ReplaceAll(a.primary.text, primary, secondary), a.secondary.text); diff != "" {
+	checked := regexp.MustCompile(`\{\\"payloads\\":\[[^]]*\]\}`)
+	if n := len(checked.FindAllString(a.secondary.text, -1)); n != 1 {
+		t.Fatalf("%d lists of payloads in the template", n)
+	}
+	alike := func(text string) string {
+		return strings.ReplaceAll(checked.ReplaceAllString(text, ""), primary, secondary)
+	}
+	if diff := cmp.Diff(alike(a.primary.text), alike(a.secondary.text)); diff != "" {
 		t.Errorf("(-primary +secondary):\n%s", diff)
 	}
 }
@@ -702,6 +709,25 @@ func TestDashboard(t *testing.T) {
 	})
 }
 
+// What is checked is what the configuration says of the region.
+func TestChecked(t *testing.T) {
+	byDefault := `{"payloads":["*","!failback-*","!switchback-*","!release-*"]}`
+	for _, tt := range []struct {
+		name string
+		tpl  template
+		want string
+	}{
+		{"plain, primary", synthesized(t, "plain").primary, `{"payloads":[]}`},
+		{"plain, secondary", synthesized(t, "plain").secondary, byDefault},
+		{"full, primary", synthesized(t, "full").primary, `{"payloads":["billing-*"]}`},
+		{"full, secondary", synthesized(t, "full").secondary, byDefault},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want(t, "rule", tt.tpl.rule(t, "-check-plans"), "Targets.0.Input", tt.want)
+		})
+	}
+}
+
 // The schedule of the checks is the configured one, and the alarm that rings
 // when they do not take place is patient enough for it.
 func TestChecking(t *testing.T) {
@@ -712,7 +738,6 @@ func TestChecking(t *testing.T) {
 		}
 		p := tpl.rule(t, "-check-plans")
 		want(t, "rule", p, "ScheduleExpression", fmt.Sprintf("rate(%d minutes)", minutes))
-		want(t, "rule", p, "Targets.0.Input", "{}")
 		target, _ := at(p, "Targets.0.Arn.Fn::GetAtt.0").(string)
 		if name, _ := tpl.Resources[target].Properties["FunctionName"].(string); !strings.HasSuffix(name, "-"+steps.CheckPlans) {
 			t.Errorf("the target is %s", name)

@@ -83,7 +83,7 @@ func (e Estate) candidates(ctx context.Context) ([]string, error) {
 }
 
 // uncovered gives what could be failed over to the region and stands in no
-// stored payload, as the last checks have seen them. While one of them was
+// checked payload, as the last checks have seen them. While one of them was
 // never checked nothing is known, and nothing is said.
 func (c Checker) uncovered(ctx context.Context, payloads []string) ([]string, error) {
 	covered := map[string]bool{}
@@ -141,7 +141,7 @@ func (c Checker) read(ctx context.Context, key string, into any) (bool, error) {
 }
 
 // Uncovered is the detail of the event Estate Uncovered: databases that could
-// be failed over to the region and stand in no stored payload.
+// be failed over to the region and stand in no checked payload.
 type Uncovered struct {
 	Version   int      `json:"version"`
 	Region    string   `json:"region"`

@@ -1,5 +1,5 @@
-// Package planwatch has every stored payload of a region planned again and
-// again, so that it is known on an ordinary day whether it would work on the
+// Package planwatch has the stored payloads of a region planned again and
+// again, so that it is known on an ordinary day whether they would work on the
 // other one. Each plan is an execution of the failover machine, and its own end
 // judges it (package run).
 package planwatch
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -59,8 +60,24 @@ type Checker struct {
 	Now        func() time.Time
 }
 
-// Input is what the schedule sends: nothing.
-type Input struct{}
+// Input is what the schedule sends.
+type Input struct {
+	// Payloads are patterns of the names to check, as package path matches them.
+	// The last that matches a name decides, and one after "!" says no. A region
+	// that an estate is not to be failed over to has none.
+	Payloads []string `json:"payloads"`
+}
+
+// wants reports whether a payload is to be checked.
+func (in Input) wants(name string) bool {
+	for _, pattern := range slices.Backward(in.Payloads) {
+		rest, no := strings.CutPrefix(pattern, "!")
+		if ok, err := path.Match(rest, name); err == nil && ok {
+			return !no
+		}
+	}
+	return false
+}
 
 // Output is the answer.
 type Output struct {
@@ -91,9 +108,12 @@ const (
 )
 
 // Check is the function. Invoked twice within a minute it starts nothing twice.
-func (c Checker) Check(ctx context.Context, _ Input) (Output, error) {
+func (c Checker) Check(ctx context.Context, in Input) (Output, error) {
 	out := Output{Started: []string{}, Running: []string{}, Uncovered: []string{}}
-	names, err := c.stored(ctx)
+	if in.Payloads == nil {
+		return out, action.Errorf(action.InvalidInput, `payloads: is missing: want patterns of names, as in {"payloads": ["*"]}`)
+	}
+	names, err := c.stored(ctx, in)
 	if err != nil {
 		return out, err
 	}
@@ -113,7 +133,10 @@ func (c Checker) Check(ctx context.Context, _ Input) (Output, error) {
 		}
 		out.Started = append(out.Started, name)
 	}
-	if out.Uncovered, err = c.uncovered(ctx, names); err != nil {
+	if len(in.Payloads) > 0 {
+		out.Uncovered, err = c.uncovered(ctx, names)
+	}
+	if err != nil {
 		failed = append(failed, err)
 	} else {
 		failed = append(failed, c.tell(ctx, out.Uncovered))
@@ -130,8 +153,8 @@ func (c Checker) line(metric string, n int) emf.Line {
 	}
 }
 
-// stored lists the names of the payloads in the bucket.
-func (c Checker) stored(ctx context.Context) ([]string, error) {
+// stored lists the names of the payloads in the bucket that are to be checked.
+func (c Checker) stored(ctx context.Context, in Input) ([]string, error) {
 	var names []string
 	for pages := s3.NewListObjectsV2Paginator(c.Objects, &s3.ListObjectsV2Input{Bucket: aws.String(c.Bucket), Prefix: aws.String(folder)}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
@@ -139,13 +162,13 @@ func (c Checker) stored(ctx context.Context) ([]string, error) {
 			return nil, action.Call("listing the stored payloads", err)
 		}
 		for _, o := range page.Contents {
-			if name, ok := strings.CutSuffix(strings.TrimPrefix(aws.ToString(o.Key), folder), suffix); ok && name != "" && !strings.Contains(name, "/") {
+			if name, ok := strings.CutSuffix(strings.TrimPrefix(aws.ToString(o.Key), folder), suffix); ok && name != "" && !strings.Contains(name, "/") && in.wants(name) {
 				names = append(names, name)
 			}
 		}
 	}
 	if len(names) > mostPayloads {
-		return nil, action.Errorf(action.Capacity, "there are %d stored payloads: at most %d are checked", len(names), mostPayloads)
+		return nil, action.Errorf(action.Capacity, "there are %d stored payloads to check: at most %d are", len(names), mostPayloads)
 	}
 	return names, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,14 +118,17 @@ func (w *world) PutEvents(_ context.Context, in *eventbridge.PutEventsInput, _ .
 	return &eventbridge.PutEventsOutput{}, nil
 }
 
-func check(t *testing.T, w *world) (Output, string, error) {
+func check(t *testing.T, w *world, patterns ...string) (Output, string, error) {
 	t.Helper()
+	if patterns == nil {
+		patterns = []string{"*"}
+	}
 	var metrics bytes.Buffer
 	c := Checker{
 		Region: "us-west-2", Bucket: "b", Machine: "arn:aws:states:us-west-2:1:stateMachine:dr-failover", Deployment: "dr", Objects: w, Executions: w,
 		Estate: Estate{Databases: w, Caches: w, Region: "us-west-2"}, Events: w, Metrics: &metrics, Now: func() time.Time { return time.Date(2026, 1, 5, 3, 0, 0, 0, time.UTC) },
 	}
-	out, err := c.Check(t.Context(), Input{})
+	out, err := c.Check(t.Context(), Input{Payloads: patterns})
 	return out, metrics.String(), err
 }
 
@@ -154,6 +158,43 @@ func TestStarts(t *testing.T) {
 	}
 	if !strings.Contains(metrics, `"PlansStarted":1`) {
 		t.Error(metrics)
+	}
+}
+
+// Only what the patterns want is checked. Nothing is said to be uncovered in a
+// region that nothing is to be failed over to.
+func TestPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		patterns  []string
+		want      []string
+		uncovered bool
+	}{
+		{[]string{"*", "!failback-*"}, []string{"failover-orders", "orders"}, false},
+		{[]string{"failover-*"}, []string{"failover-orders"}, false},
+		{[]string{"!failover-*", "*"}, []string{"failback-orders", "failover-orders", "orders"}, false},
+		{[]string{"billing"}, []string{}, true},
+		{[]string{}, []string{}, false},
+	} {
+		t.Run(strings.Join(tt.patterns, " "), func(t *testing.T) {
+			w := &world{objects: map[string]string{"payloads/orders.json": "", "payloads/failover-orders.json": "", "payloads/failback-orders.json": ""}}
+			out, metrics, err := check(t, w, tt.patterns...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(out.Started)
+			if diff := cmp.Diff(tt.want, out.Started); diff != "" {
+				t.Error(diff)
+			}
+			if got := len(out.Uncovered) > 0; got != tt.uncovered {
+				t.Errorf("uncovered: %v", out.Uncovered)
+			}
+			if !strings.Contains(metrics, `"PlansStarted":`) {
+				t.Errorf("that the check took place is not told: %s", metrics)
+			}
+		})
+	}
+	if _, err := (Checker{}).Check(t.Context(), Input{}); action.ClassOf(err) != action.InvalidInput {
+		t.Errorf("without patterns: %v", err)
 	}
 }
 
