@@ -70,9 +70,9 @@ var readMetrics = Statement{
 	Reason: "CloudWatch knows no resource for metrics",
 }
 
-// readReplicaLag is the statement of an action that reads ReplicaLag alone,
+// readKnownMetrics is the statement of an action that reads only metrics
 // whose dimensions are known.
-var readReplicaLag = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
+var readKnownMetrics = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
 
 // readKeys is the statement of every action that looks whether a key can be
 // used. Keys of other accounts are denied, which is told and not in the way.
@@ -116,7 +116,7 @@ var Entries = []Entry{
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica", "rds:AddTagsToResource"}, Resources: []string{anyInstance}},
-			readReplicaLag, readKeys,
+			readKnownMetrics, readKeys,
 		},
 	},
 	{
@@ -128,7 +128,7 @@ var Entries = []Entry{
 			// The old primary is looked at in its own region.
 			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyMember}},
 			{Actions: []string{"rds:SwitchoverReadReplica"}, Resources: []string{anyInstance}},
-			readReplicaLag,
+			readKnownMetrics,
 		},
 	},
 	{
@@ -144,6 +144,7 @@ var Entries = []Entry{
 			},
 			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{anyCluster, anyMember}},
 			{Actions: []string{"ec2:DescribeSecurityGroups"}, Resources: []string{"*"}, Reason: "DescribeSecurityGroups knows no resource"},
+			readKnownMetrics,
 		},
 	},
 	{
@@ -157,7 +158,7 @@ var Entries = []Entry{
 			{Actions: []string{"rds:CreateDBInstanceReadReplica"}, Resources: []string{anyMember, anySubnetGroup, anyParameterGroup, anyOptionGroup}},
 			{Actions: []string{"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"}, Resources: []string{anyInstance, anySnapshot}},
 			{Actions: []string{"rds:DescribeDBSubnetGroups"}, Resources: []string{anySubnetGroup}},
-			readQuotas, useKeys, passMonitoring, readReplicaLag,
+			readQuotas, useKeys, passMonitoring, readKnownMetrics,
 		},
 	},
 	{

@@ -123,7 +123,7 @@ var interfaces = map[string]map[string]reflect.Type{
 	},
 	"SwitchoverRDSReadReplica": {"rds": reflect.TypeFor[replica.SwitchoverAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI]()},
 	"FenceOldPrimary": {"rds/reads": reflect.TypeFor[fence.Finder](), "rds/instances": reflect.TypeFor[fence.InstanceAPI](),
-		"rds/clusters": reflect.TypeFor[fence.ClusterAPI](), "ec2": reflect.TypeFor[fence.GroupReader]()},
+		"rds/clusters": reflect.TypeFor[fence.ClusterAPI](), "ec2": reflect.TypeFor[fence.GroupReader](), "cloudwatch": reflect.TypeFor[lag.DataAPI]()},
 	"CreateRDSReadReplica": {"rds": reflect.TypeFor[replica.CreateAPI](), "rds/old": reflect.TypeFor[replica.OldPrimaryAPI](), "cloudwatch": reflect.TypeFor[lag.DataAPI]()},
 	"CheckHealth":          {"cloudwatch": reflect.TypeFor[healthcheck.Alarms](), "elasticloadbalancing": reflect.TypeFor[healthcheck.Targets]()},
 	"SetHealthCheck":       {"route53": reflect.TypeFor[healthcheck.SetAPI]()},

@@ -9,12 +9,14 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/client"
+	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
 )
 
@@ -35,6 +37,7 @@ type Parameters struct {
 	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both."`
 	IsolationSecurityGroupIds []string `format:"security-group" doc:"For Isolate: security groups in the VPC of the primary, without inbound rules."`
 	Reboot                    bool     `default:"true" doc:"For Isolate: reboot afterwards, which ends the connections that are open. Without it no fence is proved."`
+	FenceInUse                bool     `default:"false" doc:"Fence it also where clients are connected to it, or may be, and what takes over did so before this run. Without it that is refused: it may have been a drill."`
 	Required                  bool     `default:"false" doc:"A fence that cannot be proved is an error. Without it the run goes on after WaitSeconds, and two writers may serve."`
 	WaitSeconds               int      `min:"0" max:"900" default:"60" doc:"Unless Required: seconds of trying against a region that does not answer or a call that is refused."`
 }
@@ -86,16 +89,18 @@ type API interface {
 
 // Fence keeps an old primary from taking writes, or gives it back.
 type Fence struct {
-	RDS    func(region string) API
-	Groups func(region string) GroupReader
+	RDS     func(region string) API
+	Groups  func(region string) GroupReader
+	Clients func(region string) lag.Source
 }
 
 // New wires the action to AWS.
 func New(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[Parameters]{
 		Reconciler: Fence{
-			RDS:    func(region string) API { return rds.NewFromConfig(f.Config(region)) },
-			Groups: func(region string) GroupReader { return ec2.NewFromConfig(f.Config(region)) },
+			RDS:     func(region string) API { return rds.NewFromConfig(f.Config(region)) },
+			Groups:  func(region string) GroupReader { return ec2.NewFromConfig(f.Config(region)) },
+			Clients: func(region string) lag.Source { return lag.Listless(cloudwatch.NewFromConfig(f.Config(region))) },
 		},
 		Secrets: secrets, Now: now,
 	}
@@ -150,7 +155,10 @@ func (a Fence) look(ctx context.Context, req action.Request[Parameters]) (sight,
 	if err = misdirected(p, req.Run.Region, &s.found); err != nil || p.Method == MethodRelease {
 		return s, err
 	}
-	if err = succeeds(s.next, s.found); err != nil || p.Method != MethodIsolate || s.found.Status == statusStopped {
+	if err = succeeds(s.next, s.found); err == nil {
+		err = a.inUse(ctx, req, s)
+	}
+	if err != nil || p.Method != MethodIsolate || s.found.Status == statusStopped {
 		return s, err
 	}
 	return s, closedGroups(ctx, a.Groups(p.PrimaryRegion), p)

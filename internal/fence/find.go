@@ -159,6 +159,11 @@ func (p Primary) marked() bool {
 	return p.Tags[tagFence] == fenceBegun || p.Tags[tagFence] == fenceComplete
 }
 
+// markedFor reports whether that fence was begun for this one.
+func (p Primary) markedFor(next Primary) bool {
+	return p.marked() && strings.EqualFold(p.Tags[tagSuccessor], next.ARN)
+}
+
 // original gives the groups to remember. Those of a fence that is in force are
 // never replaced: what is in their place may be the groups of that fence.
 func (p Primary) original() []string {

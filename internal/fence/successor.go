@@ -68,7 +68,7 @@ func succeeds(next, old Primary) error {
 // it may have been promoted for a drill while its source went on.
 func instanceSucceeds(next, old Primary, wrong func(string, ...any) error) error {
 	switch {
-	case old.marked() && strings.EqualFold(old.Tags[tagSuccessor], next.ARN):
+	case old.markedFor(next):
 		return nil // that was proved when the fence was begun
 	case !succession.Ages(next.Engine):
 		return wrong("it is no replica, Oracle databases change places and keep their age, and no fence was begun for it: fence the old primary by hand, if %s is the one that serves", next.ID)
@@ -96,7 +96,7 @@ func clusterSucceeds(next, old Primary, wrong func(string, ...any) error) error 
 		return nil // its secondary, or what takes the role over just now
 	case old.Global != "" && next.Global == "" && old.Writer != "" && next.Writer != "" && succession.Proves(next.Tags[succession.Tag], next.Created, old.ARN, old.Created):
 		return nil // detached from the global cluster of the other
-	case old.marked() && strings.EqualFold(old.Tags[tagSuccessor], next.ARN):
+	case old.markedFor(next):
 		return nil // that was proved when the fence was begun
 	}
 	return wrong("it is in the global cluster %q and the other in %q, it has no tag %s of a detach from it, and no fence was begun for it", next.Global, old.Global, succession.Tag)

@@ -82,7 +82,7 @@ func (s Survey) unproved(p SecondaryParameters, asked asker) (action.Decision, b
 		return no("the source %s has the tag %s: it is itself the old primary of %s, which seems to be the one that serves. Run the failback in %s; if the tag is out of date, remove it",
 			source.ARN, tagOldOf, c.ARN, p.SourceRegion)
 	case strings.EqualFold(p.OldDBClusterArn, c.ARN), s.LocalIn != "" && source.Global == "" && succession.Proves(source.Tags[succession.Tag], source.Created, c.ARN, c.Created), s.LocalIn == "" && s.SourceIn == "" && c.marked(source.ARN):
-		return action.Decision{}, false
+		return s.inUse(p)
 	}
 	// What this run has changed may not be seen everywhere yet.
 	for _, step := range []string{stepMark, stepLeave, stepRename, stepDelete} {
@@ -105,6 +105,25 @@ func (s Survey) unproved(p SecondaryParameters, asked asker) (action.Decision, b
 	}
 	return no("nothing proves that %s is the old primary: neither it nor the source %s is in a global cluster, and it has no tag %s of this source. If it is the one that serves, run the failback in %s; if it is the old primary, name it: OldDBClusterArn %s",
 		c.ARN, source.ARN, tagOldOf, p.SourceRegion, c.ARN)
+}
+
+// inUse refuses an old primary that clients are connected to, or may be. A
+// detach for a drill, or after a false alarm, leaves the same mark as a failover,
+// and the applications where they were. A person may answer for it, but not for
+// what is to be deleted.
+func (s Survey) inUse(p SecondaryParameters) (action.Decision, bool) {
+	c := s.Local
+	deserted, why := s.Clients.Deserted()
+	switch {
+	case deserted, !c.running(), p.OldDBClusterArn != "" && p.OldPrimary != OldDelete:
+		return action.Decision{}, false
+	case !s.Clients.Known && (s.begun() || action.ConditionOf(conditions, c.Status) != action.StatusReady):
+		// It was deserted when the way began, or is waited for and looked at again.
+		return action.Decision{}, false
+	case p.OldPrimary == OldDelete:
+		return action.Fail(action.Refused, s.state(), "in use", "%s: %s. What may be in use is not deleted: fence it, and start again", c.ARN, why), true
+	}
+	return action.Fail(action.Refused, s.state(), "in use", "%s: %s. If it serves, nothing is to be failed back here; if it does not, fence it, or name it: OldDBClusterArn %s", c.ARN, why, c.ARN), true
 }
 
 // leaves gives the tags that tell what a step leaves of the old primary.

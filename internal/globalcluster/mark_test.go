@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/succession"
 )
 
@@ -72,6 +73,10 @@ func TestOnlyAProvedOldPrimaryIsTouched(t *testing.T) {
 	own := standing(primary).mark(secondary, noon)
 	named := func(p *SecondaryParameters) { p.OldDBClusterArn = primary }
 	same := func(*SecondaryParameters) {}
+	clients := func(n int) func(*Survey) {
+		return func(s *Survey) { s.Clients.Lag = time.Duration(n) * time.Second }
+	}
+	nobodyKnows := func(s *Survey) { s.Clients = lag.Reading{} }
 	for _, tt := range []struct {
 		name   string
 		s      Survey
@@ -100,6 +105,12 @@ func TestOnlyAProvedOldPrimaryIsTouched(t *testing.T) {
 		{"the wrong region, an old mark", survey(servesHere, tagged(own)), same, false, "may be the cluster that serves"},
 		{"the old one beside a global cluster made by hand", servesHere(), named, true, ""},
 		{"another one named", servesHere(), func(p *SecondaryParameters) { p.OldDBClusterArn = secondary }, false, "OldDBClusterArn " + primary},
+
+		{"clients are connected", survey(detachedSurvey, clients(3)), same, false, "clients are connected to it (3)"},
+		{"nobody knows whether clients are connected", survey(detachedSurvey, nobodyKnows), same, false, "is not known"},
+		{"nobody knows, but the way has begun", survey(alone, nobodyKnows), same, true, ""},
+		{"it has begun, and clients are connected", survey(alone, clients(1)), same, false, "clients are connected to it (1)"},
+		{"no instance, nobody can be connected", survey(detachedSurvey, func(s *Survey) { s.Clients, s.Local.Instances = lag.Reading{}, nil }), same, true, ""},
 
 		{"no global cluster, no mark", survey(alone, func(s *Survey) { s.Local.Tags = nil }), same, false, "nothing proves"},
 		{"no global cluster, named", survey(alone, func(s *Survey) { s.Local.Tags = nil }), named, true, ""},
@@ -262,5 +273,22 @@ func TestAMarkHoldsNothingUp(t *testing.T) {
 	m.now = m.now.Add(time.Second)
 	if answer, class := m.drive(t); class != "" || answer.WaitSeconds < MinimumSeconds {
 		t.Errorf("%s: waits %d s after the detach", class, answer.WaitSeconds)
+	}
+}
+
+// A person may answer for an old primary that clients are connected to; what is
+// to be deleted has to be deserted all the same.
+func TestInUseAndNamed(t *testing.T) {
+	for _, reading := range []lag.Reading{{Known: true, Lag: time.Second}, {}} {
+		s := survey(detachedSurvey, func(s *Survey) { s.Clients = reading })
+		named := func(p *SecondaryParameters) { p.OldDBClusterArn = primary }
+		if d := s.decide(back(named), unasked); d.Move != action.MoveAct {
+			t.Errorf("kept: %+v", d)
+		}
+		p := back(named)
+		toDelete(&p)
+		if d := s.decide(p, unasked); d.Class != action.Refused || !strings.Contains(d.Reason, "not deleted") {
+			t.Errorf("deleted: %+v", d)
+		}
 	}
 }

@@ -48,7 +48,7 @@ func standing(arn string) *Cluster {
 func detachedSurvey() Survey {
 	s := Survey{
 		Global:  &Global{ID: "orders", Status: statusAvailable, Members: []Member{{ARN: primary, Writer: true}}},
-		LocalIn: "orders", Local: standing(primary), Source: standing(secondary), Deep: true, Started: started,
+		LocalIn: "orders", Local: standing(primary), Source: standing(secondary), Deep: true, Started: started, Clients: lag.Reading{Known: true},
 	}
 	s.Source.Tags[succession.Tag] = succession.Mark(primary, noon, s.Source.Created)
 	return s

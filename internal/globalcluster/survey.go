@@ -31,6 +31,7 @@ type Survey struct {
 	Taken     []string     // names that the old cluster and its instances are to get and others have
 	Holder    string       // what else holds the name of the secondary's instance; empty: nothing
 	Lag       *lag.Reading // of the secondary; nil: not asked for
+	Clients   lag.Reading  // of what stands under the secondary's name, and is none: as many seconds as there are connections
 }
 
 // Cluster is one DB cluster as its own region shows it.
@@ -69,6 +70,12 @@ func (c Cluster) writer() (Instance, bool) {
 		return Instance{}, false
 	}
 	return c.Instances[i], true
+}
+
+// running reports whether a cluster has an instance that clients can reach, as
+// far as its status tells.
+func (c Cluster) running() bool {
+	return slices.ContainsFunc(c.Instances, func(i Instance) bool { return i.Status != statusDeleting && i.Status != "stopped" })
 }
 
 func (s Survey) snapshot(id string) (Snapshot, bool) {
@@ -260,8 +267,13 @@ func (a Secondary) deepen(ctx context.Context, p SecondaryParameters, now time.T
 			return s, err
 		}
 	}
-	s.Source, err = findCluster(ctx, a.RDS(p.SourceRegion), p.SourceDBClusterIdentifier, p.SourceRegion)
-	return s, err
+	if s.Source, err = findCluster(ctx, a.RDS(p.SourceRegion), p.SourceDBClusterIdentifier, p.SourceRegion); err != nil {
+		return s, err
+	}
+	if s.Local != nil && s.Local.running() {
+		s.Clients = a.Lags.Read(ctx, lag.ClientsOfCluster(s.Local.ID), now)
+	}
+	return s, s.Clients.Err
 }
 
 func (s Survey) evidence(p SecondaryParameters) action.Evidence {
@@ -279,6 +291,9 @@ func (s Survey) evidence(p SecondaryParameters) action.Evidence {
 	}
 	if c := s.Local; c != nil {
 		e["cluster"], e["clusterStatus"] = c.ARN, c.Status
+		if n := s.Clients.Seconds(); n != nil {
+			e["clients"] = *n
+		}
 		for _, i := range c.Instances {
 			e["instance"], e["instanceStatus"] = i.ID, i.Status
 		}

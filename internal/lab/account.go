@@ -143,6 +143,11 @@ func NewAccount(estate *Estate, clock *Clock, seed uint64, spec Faults) *Account
 			a.objects[a.Bucket(region)+"/"+run.StoredKey(name)] = document
 		}
 	}
+	for _, fault := range spec {
+		if region, ok := strings.CutPrefix(fault.Target, "region:"); ok && fault.Kind == Dead && fault.From <= 1 {
+			estate.Desert(region) // even where nobody asks it anything
+		}
+	}
 	a.functions = newFunctions(a)
 	a.runs = newExecutions(a)
 	return a

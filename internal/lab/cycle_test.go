@@ -91,8 +91,8 @@ func thatDeletes(back []byte) []byte {
 }
 
 // shape is an estate as data, but for what a cycle rightly leaves behind: old
-// primaries that were kept, snapshots, and of every resource when it was made
-// and what the orchestrator noted on it. A replica has the backups that its
+// primaries that were kept, snapshots, and of every resource when it was made,
+// what the orchestrator noted on it, and how many clients it has. A replica has the backups that its
 // payload asks for, those of every day have none: they count for primaries.
 func shape(t testing.TB, e *Estate) map[string]any {
 	t.Helper()
@@ -104,7 +104,7 @@ func shape(t testing.TB, e *Estate) map[string]any {
 		if !stands(i.ID) {
 			continue
 		}
-		i.Created, i.Restorable, i.Tags, i.Promoted = time.Time{}, time.Time{}, nil, nil
+		i.Created, i.Restorable, i.Tags, i.Promoted, i.Clients = time.Time{}, time.Time{}, nil, nil, 0
 		if i.Source != "" || i.Cluster != "" {
 			i.Retention = 0
 		}
@@ -116,7 +116,7 @@ func shape(t testing.TB, e *Estate) map[string]any {
 	}
 	for _, x := range c.Clusters {
 		if stands(x.ID) {
-			x.Created, x.Tags, x.MultiAZ = time.Time{}, nil, false
+			x.Created, x.Tags, x.MultiAZ, x.Clients = time.Time{}, nil, false, 0
 			out["cluster "+x.Region+"/"+x.ID] = *x
 		}
 	}
@@ -472,6 +472,7 @@ func TestTwentyDatabasesOfAllKindsGoBackTogether(t *testing.T) {
 		}
 		resources = append(resources, string(doc.StatePayload[0].Resources[0]))
 	}
+	estate.Desert(east)
 	result := failback(t, estate, []byte(`{"StatePayload":[{"layer":1,"resources":[`+strings.Join(resources, ",")+`]}]}`), "")
 	if result.Outcome != report.Succeeded || len(result.Layers[0].Resources) != 20 {
 		t.Fatalf("%s: %s", result.Outcome, result.Cause)

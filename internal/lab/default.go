@@ -101,7 +101,7 @@ func (e *Estate) addReplica(name, engine, version, primary, recovery string) {
 		e.addSubnetGroup(region, name+"-subnets")
 		return InstanceSettings{Created: created, Port: 3788, SubnetGroup: name + "-subnets"}
 	}
-	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7,
+	source := &Instance{Region: primary, ID: id(primary), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available", Retention: 7, Clients: 40,
 		InstanceSettings: settings(primary, Epoch.AddDate(-1, 0, 0)), Traits: e.traits(primary), Network: inGroup("sg-0a1b2c3d4e5f60001")}
 	e.Instances = append(e.Instances, source, &Instance{
 		Region: recovery, ID: id(recovery), Engine: engine, EngineVersion: version, Class: "db.m5.large", Status: "available",
@@ -129,6 +129,8 @@ func (e *Estate) addGlobal(name, cluster, engine, version, port, primary, recove
 			Traits: e.traits(region), Network: inGroup("sg-0a1b2c3d4e5f60002"), ClusterDetails: details(name, port, position)}
 		if region == recovery {
 			c.LagSeconds = seconds(0.4)
+		} else {
+			c.Clients = 40
 		}
 		e.Clusters = append(e.Clusters, c)
 		e.addSubnetGroup(region, name+"-subnets")

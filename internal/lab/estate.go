@@ -95,6 +95,7 @@ type Instance struct {
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
 	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
 	ReplicaMode   string   `json:"replicaMode,omitempty"`   // of an Oracle replica
+	Clients       float64  `json:"clients,omitempty"`       // connections from outside
 	Traits
 	Network
 	InstanceSettings
@@ -118,6 +119,7 @@ type Cluster struct {
 	Status        string   `json:"status"`
 	LagSeconds    *float64 `json:"lagSeconds,omitempty"`    // nil: no datapoint
 	LagAge        float64  `json:"lagAgeSeconds,omitempty"` // of the newest datapoint; 0: fresh
+	Clients       float64  `json:"clients,omitempty"`       // connections from outside, of the instance that has most
 	Traits
 	Network
 	ClusterDetails

@@ -449,17 +449,20 @@ func TestThereAndBackAgain(t *testing.T) {
 	for i, step := range []struct {
 		payload []byte
 		region  string
+		leave   string // the region that the applications leave before
 		want    report.Outcome
 	}{
-		{protect, east, report.Refused}, // nothing has happened yet
-		{promote, west, report.Succeeded},
-		{protect, west, report.Refused}, // the database in use
-		{protect, east, report.Succeeded},
-		{promote, east, report.Succeeded},
-		{protect, east, report.Refused}, // the database in use
-		{protect, west, report.Succeeded},
-		{protect, west, report.Succeeded}, // and again
+		{protect, east, "", report.Refused}, // nothing has happened yet
+		{promote, west, "", report.Succeeded},
+		{protect, west, "", report.Refused}, // the database in use
+		{protect, east, "", report.Refused}, // the applications are still there
+		{protect, east, east, report.Succeeded},
+		{promote, east, "", report.Succeeded},
+		{protect, east, "", report.Refused}, // the database in use
+		{protect, west, west, report.Succeeded},
+		{protect, west, "", report.Succeeded}, // and again
 	} {
+		estate.Desert(step.leave)
 		result := runLab(t, Options{Payload: step.payload, Machine: catalog.Failback, Region: step.region, Estate: estate})
 		if result.Outcome != step.want || step.want == report.Refused && len(result.Mutations) != 0 {
 			t.Fatalf("step %d in %s: %s with %v, want %s: %s", i, step.region, result.Outcome, result.Mutations, step.want, result.Cause)

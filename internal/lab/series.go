@@ -1,11 +1,14 @@
 package lab
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // series gives what CloudWatch knows in a region: lags, which are published
 // where the replica is and end when it becomes a primary.
 func (a *Account) series(region string) []series {
-	var all []series
+	all := a.connections(region)
 	for _, i := range a.Estate.Instances {
 		if i.Region == region && i.LagSeconds != nil {
 			all = append(all, series{"AWS/RDS", "ReplicaLag", map[string]string{"DBInstanceIdentifier": i.ID}, a.replicaLag(i), secondsOf(i.LagAge)})
@@ -32,6 +35,50 @@ func (a *Account) series(region string) []series {
 		}
 	}
 	return all
+}
+
+// connections are how many clients each database of a region has.
+func (a *Account) connections(region string) []series {
+	const name = "DatabaseConnections"
+	var all []series
+	members := map[string]bool{}
+	for _, i := range a.Estate.Instances {
+		switch {
+		case i.Region != region || slices.Contains([]string{"creating", "deleting", "starting", "stopped"}, i.Status):
+		case i.Cluster != "":
+			members[i.Cluster] = true
+		default:
+			all = append(all, series{"AWS/RDS", name, map[string]string{"DBInstanceIdentifier": i.ID}, a.clients(i.Clients, i.Network), 0})
+		}
+	}
+	for _, c := range a.Estate.Clusters {
+		if c.Region == region && members[c.ID] {
+			all = append(all, series{"AWS/RDS", name, map[string]string{"DBClusterIdentifier": c.ID}, a.clients(c.Clients, c.Network), 0})
+		}
+	}
+	return all
+}
+
+func (a *Account) clients(n float64, net Network) float64 {
+	if !a.Estate.reached(net) {
+		return 0
+	}
+	return n
+}
+
+// Desert takes the clients from the databases of a region: those that find it
+// silent do not come back to it by themselves.
+func (e *Estate) Desert(region string) {
+	for _, i := range e.Instances {
+		if i.Region == region {
+			i.Clients = 0
+		}
+	}
+	for _, c := range e.Clusters {
+		if c.Region == region {
+			c.Clients = 0
+		}
+	}
 }
 
 // replicaLag is what an RDS replica shows. One whose source takes no writes

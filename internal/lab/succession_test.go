@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,12 +55,80 @@ func TestAReplicaPromotedByHandHasNotTakenOver(t *testing.T) {
 		}
 		trial(t, "failback again", done, catalog.Failback, east, back, report.Succeeded)
 
-		i.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(arnOf(east, engine), Epoch)}
+		i.Tags = map[string]string{succession.PromotedTag: succession.PromotedNote(arnOf(east, engine), Epoch.Add(-time.Minute))}
+		trial(t, "failover, tagged by hand, while applications are connected", drilled, catalog.Failover, west, over, report.Refused)
+		trial(t, "failback, tagged by hand, while applications are connected", drilled, catalog.Failback, east, back, report.Refused)
+		inUse := trial(t, "failover, fenced in use", drilled, catalog.Failover, west, fencedInUse(over), report.Succeeded)
+		if now := writers(inUse, []string{"db:rds-" + engine + "-instance-"}); !cmp.Equal(now, []string{arnOf(west, engine)}) {
+			t.Errorf("%v serve", now)
+		}
+		drilled.Desert(east)
 		fenced := trial(t, "failover, tagged by hand", drilled, catalog.Failover, west, over, report.Succeeded)
 		if now := writers(fenced, []string{"db:rds-" + engine + "-instance-"}); !cmp.Equal(now, []string{arnOf(west, engine)}) {
 			t.Errorf("%v serve", now)
 		}
 		trial(t, "failback, tagged by hand", drilled, catalog.Failback, east, back, report.Succeeded)
+	}
+}
+
+// fencedInUse is a payload whose fences are for a primary that is in use.
+func fencedInUse(payload []byte) []byte {
+	return []byte(strings.ReplaceAll(string(payload), `"PrimaryRegion"`, `"FenceInUse": "true", "PrimaryRegion"`))
+}
+
+// A drill by this product leaves the mark of a failover, and the applications
+// where they were: what they are connected to is neither fenced, renamed nor
+// deleted. Once they have left it, it is the old primary.
+func TestADrillIsNoFailover(t *testing.T) {
+	only := func(name, kind string) []byte {
+		return edited(t, name, func(doc map[string]any) {
+			for _, layer := range doc["StatePayload"].([]any) {
+				for _, r := range layer.(map[string]any)["resources"].([]any) {
+					if r.(map[string]any)["resourceType"] == kind {
+						layer.(map[string]any)["resources"] = []any{r}
+						doc["StatePayload"] = []any{layer}
+						return
+					}
+				}
+			}
+		})
+	}
+	type story struct {
+		drill, over, back []byte
+		of                string // what is served
+		serves            string // by this, before and after the drill
+	}
+	var stories []story
+	for _, engine := range []string{"mysql", "postgres"} {
+		stories = append(stories, story{only("failover-"+engine+".json", "PromoteRDSReadReplica"), sample(t, "failover-"+engine+".json"), sample(t, "failback-"+engine+".json"), "db:rds-" + engine + "-instance-", arnOf(east, engine)})
+	}
+	for _, engine := range engines {
+		detach := ofEngine(sample(t, "failover-aurora-detach.json"), engine.name)
+		var doc map[string]any
+		if err := json.Unmarshal(detach, &doc); err != nil {
+			t.Fatal(err)
+		}
+		doc["StatePayload"] = doc["StatePayload"].([]any)[1:] // without the fence
+		alone, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stories = append(stories, story{alone, detach, auroraBack(t, engine.name, nil), "cluster:" + strings.TrimSuffix(engine.east, "1"), "arn:aws:rds:us-east-1:111122223333:cluster:" + engine.east})
+	}
+	for _, s := range stories {
+		drilled := trial(t, "drill", DefaultEstate(), catalog.Failover, west, s.drill, report.Succeeded)
+		if now := writers(drilled, []string{s.of}); len(now) != 2 {
+			t.Fatalf("after the drill %v take writes", now)
+		}
+		trial(t, s.serves+": failback", drilled, catalog.Failback, east, s.back, report.Refused)
+		trial(t, s.serves+": failback, deleting", drilled, catalog.Failback, east, thatDeletes(s.back), report.Refused)
+		trial(t, s.serves+": failover", drilled, catalog.Failover, west, s.over, report.Refused)
+		drilled.Desert(east)
+		trial(t, s.serves+": failback, when it is deserted", drilled, catalog.Failback, east, s.back, report.Succeeded)
+		fenced := trial(t, s.serves+": failover, when it is deserted", drilled, catalog.Failover, west, s.over, report.Succeeded)
+		if now := writers(fenced, []string{s.of}); len(now) != 1 || now[0] == s.serves {
+			t.Errorf("%v serve", now)
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 	c.invocation = inv
 	dial, wait := patienceOf(r)
 	if a.faults.dead(c.Region) {
+		a.Estate.Desert(c.Region)
 		a.clock.Sleep(dial)
 		inv.check()
 		return response{}, &net.OpError{Op: "dial", Net: "tcp", Err: noAnswer{"dial " + r.URL.Host}}

@@ -91,6 +91,10 @@ func (a Creation) look(ctx context.Context, req action.Request[CreateParameters]
 	if !s.leaving() {
 		s.source, err = perhaps(ctx, a.Source(p.SourceRegion), p.SourceRDSInstanceIdentifier, p.SourceRegion)
 	}
+	if err == nil && s.here != nil && !s.leaving() {
+		s.here.Clients = a.Lags.Read(ctx, lag.Clients(s.here.ID), req.Now)
+		err = s.here.Clients.Err
+	}
 	return s, err
 }
 

@@ -23,7 +23,7 @@ var (
 	wayBack  = CreateParameters{RDSInstanceIdentifier: "orders", SourceRDSInstanceIdentifier: "orders", SourceRegion: "us-west-2", OldPrimary: oldKeep, MaxReplicaLagSeconds: 300}
 	tookOver = Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Engine: "mysql", Retention: 1, Created: noon.Add(-24 * time.Hour), Restorable: noon.Add(-time.Minute),
 		Tags: map[string]string{succession.PromotedTag: succession.PromotedNote(sourceARN, noon.Add(-time.Hour))}}
-	theOld    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Engine: "mysql", Retention: 7, Created: noon.Add(-48 * time.Hour), Restorable: noon.Add(-2 * time.Minute)}
+	theOld    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Engine: "mysql", Retention: 7, Created: noon.Add(-48 * time.Hour), Restorable: noon.Add(-2 * time.Minute), Clients: lag.Reading{Known: true}}
 	theNew    = Instance{ID: "orders", ARN: sourceARN, Status: statusAvailable, Source: replicaARN, Replication: lag.Replicating, Engine: "mysql", Version: "8.0.42"}
 	lastShot  = Snapshot{ID: "orders-final-20260301115900", Status: "available", Of: "orders", OfCreated: theOld.Created, SnapshotAt: noon.Add(-time.Minute)}
 	fewBehind = lag.Reading{Known: true, Lag: 2 * time.Second, At: noon}
@@ -147,6 +147,22 @@ func TestRulesOfTheOldPrimary(t *testing.T) {
 			func(s *scene, _ *CreateParameters) { s.source.Engine = "" },
 			func(s *scene, _ *CreateParameters) { s.here.Engine, s.source.Engine = "", "" },
 		}, false},
+		{"not in use", []change{
+			func(s *scene, _ *CreateParameters) { s.here.Clients = lag.Reading{Known: true} },
+		}, []change{
+			func(s *scene, _ *CreateParameters) { s.here.Clients.Lag = time.Second },
+			func(s *scene, _ *CreateParameters) { s.here.Clients = lag.Reading{Why: "no datapoint"} },
+		}, false},
+		{"not in use", []change{ // a person answers for it
+			func(s *scene, p *CreateParameters) { p.OldDBInstanceArn = sourceARN },
+		}, []change{
+			func(s *scene, p *CreateParameters) {
+				s.here.Clients.Lag, p.OldDBInstanceArn = time.Second, sourceARN
+			},
+			func(s *scene, p *CreateParameters) {
+				s.here.Clients, p.OldDBInstanceArn = lag.Reading{}, sourceARN
+			},
+		}, true},
 		{"no replicas", []change{
 			func(s *scene, _ *CreateParameters) { s.here.Replicas = []string{strings.ToUpper(replicaARN)} },
 		}, []change{
@@ -442,6 +458,7 @@ func (w *ways) reconciler() Creation {
 // back is an account after a failover, with the old primary still there.
 func back() *ways {
 	w := &ways{}
+	w.lags(0, noon, time.Minute) // nobody is connected
 	w.shows(instance("available", "", 7, func(db *types.DBInstance) {
 		db.DBInstanceArn, db.InstanceCreateTime, db.LatestRestorableTime = aws.String(sourceARN), aws.Time(theOld.Created), aws.Time(theOld.Restorable)
 	}))
@@ -481,6 +498,9 @@ func TestCreationErrors(t *testing.T) {
 		{"the other region is silent, and nothing here", func(w *ways) { gone(w); w.source.err = context.DeadlineExceeded }, wayBack, action.Unreachable, "", 0},
 		{"the other region denies", func(w *ways) { w.source.err = coded("AccessDenied") }, wayBack, action.Denied, "", 0},
 		{"the other region has no such instance", func(w *ways) { w.source.err = coded("DBInstanceNotFound") }, wayBack, action.Refused, "", 0},
+		{"metrics are denied", func(w *ways) { w.metric.err = coded("AccessDenied") }, wayBack, action.Denied, "", 0},
+		{"clients are connected", func(w *ways) { w.lags(3, noon, time.Minute) }, wayBack, action.Refused, "", 0},
+		{"clients were connected long ago", func(w *ways) { w.lags(0, noon, time.Hour) }, wayBack, action.Refused, "", 0},
 		{"snapshots are denied", func(w *ways) { w.shots.err = coded("AccessDenied") }, deleting(wayBack), action.Denied, "", 0},
 		{"snapshots do not answer", func(w *ways) { w.shots.err = serverError() }, deleting(wayBack), action.Unreachable, "", 0},
 		{"rename: taken back", func(w *ways) { w.modify.err = coded("DBInstanceNotFound") }, wayBack, "", "busy", 1},

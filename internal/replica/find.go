@@ -13,6 +13,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/evidence"
+	"dr-orchestrator/internal/lag"
 )
 
 // Instance is what a decision needs to know of a DB instance.
@@ -37,6 +38,7 @@ type Instance struct {
 	Protected  bool      // from deletion
 	Encrypted  bool
 	Tags       map[string]string
+	Clients    lag.Reading // as many seconds as there are connections from outside; only of an old primary
 }
 
 // Describer reads DB instances.

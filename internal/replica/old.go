@@ -152,6 +152,20 @@ var rules = []rule{
 		}
 		return ""
 	}},
+	// A drill by this product, or a promotion after a false alarm, leaves the same
+	// mark as a failover, and the applications where they were.
+	{"not in use", false, func(old, _ Instance, p CreateParameters) string {
+		deserted, why := old.Clients.Deserted()
+		switch {
+		case deserted, p.OldDBInstanceArn != "" && p.OldPrimary != oldDelete:
+			return ""
+		case !old.Clients.Known && action.ConditionOf(conditions, old.Status) == action.StatusPending:
+			return "" // it is waited for, and looked at again
+		case p.OldPrimary == oldDelete:
+			return why + ": what may be in use is not deleted. Fence it, and start again"
+		}
+		return fmt.Sprintf("%s. If %s serves, nothing is to be failed back here; if it does not, fence it, or name it: OldDBInstanceArn %s", why, old.ID, old.ARN)
+	}},
 	// The replica that took over may be listed here for long: the region was
 	// away when it was promoted. That it is no replica any more, it shows itself.
 	{"no replicas", true, func(old, source Instance, _ CreateParameters) string {
@@ -297,6 +311,9 @@ func (s scene) intent(p CreateParameters) string {
 func (s scene) oldEvidence(e action.Evidence, p CreateParameters) {
 	old := *s.here
 	e["created"], e["reaches"] = moment(old.Created), moment(old.Restorable)
+	if n := old.Clients.Seconds(); n != nil {
+		e["clients"] = *n
+	}
 	switch {
 	case p.OldPrimary != oldDelete:
 		tell(e, s.leaves(stepRename))

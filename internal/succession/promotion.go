@@ -19,9 +19,20 @@ func PromotedNote(source string, at time.Time) string {
 // one with this ARN, which was created at this time. An older promotion was from
 // another instance that had the same name.
 func PromotedFrom(tags map[string]string, source string, created time.Time) bool {
-	arn, text, _ := strings.Cut(tags[PromotedTag], " ")
+	arn, _, _ := strings.Cut(tags[PromotedTag], " ")
+	at := PromotedAt(tags)
+	return source != "" && strings.EqualFold(arn, source) && !created.IsZero() && at.After(created)
+}
+
+// PromotedAt gives when an instance with these tags was promoted; zero where no
+// tag tells.
+func PromotedAt(tags map[string]string) time.Time {
+	_, text, _ := strings.Cut(tags[PromotedTag], " ")
 	at, err := time.Parse(time.RFC3339, text)
-	return err == nil && source != "" && strings.EqualFold(arn, source) && !created.IsZero() && at.After(created)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // Ages reports whether the engine lets the age of a database tell which one was

@@ -39,6 +39,15 @@ func TestPromotedFrom(t *testing.T) {
 	}
 }
 
+func TestPromotedAt(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Time{PromotedNote("arn", at): at, "arn": {}, "arn yesterday": {}, "": {}} {
+		if got := PromotedAt(map[string]string{PromotedTag: value}); !got.Equal(want) {
+			t.Errorf("%q: %s", value, got)
+		}
+	}
+}
+
 func TestAges(t *testing.T) {
 	for engine, want := range map[string]bool{"mysql": true, "postgres": true, "mariadb": true, "oracle-ee": false, "oracle-se2-cdb": false, "": false} {
 		if Ages(engine) != want {
