@@ -2,11 +2,13 @@ package replica
 
 import (
 	"context"
+	"time"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/keys"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/listing"
+	"dr-orchestrator/internal/succession"
 )
 
 // look is everything that a preflight reads with.
@@ -36,9 +38,27 @@ func (a Promotion) Batch(reqs []action.Request[PromoteParameters]) action.Prefli
 }
 
 // unproved warns of an instance that needs no promotion. AWS keeps no record of
-// what an instance once replicated.
-func unproved(id string) string {
-	return id + " is no replica: it was promoted before, or never was one; nothing proves that it was promoted from the primary, so see that it holds its data"
+// what an instance once replicated, nor when it stopped.
+func unproved(i Instance) string {
+	if at := succession.PromotedAt(i.Tags); !at.IsZero() {
+		return i.ID + " was promoted before, at " + moment(at) + ": what was written elsewhere since is not in it, so see that it is no copy left over from a drill"
+	}
+	return i.ID + " is no replica: it was promoted before, or never was one; nothing proves that it was promoted from the primary, so see that it holds its data"
+}
+
+// sameRecovery is how long after a promotion a run may still be the recovery that
+// it belongs to, started again.
+const sameRecovery = 24 * time.Hour
+
+// outdated refuses, where a limit of lag was set, what was promoted long before
+// the run: how much its source was written since, nobody knows.
+func outdated(i Instance, p PromoteParameters, started time.Time) error {
+	at := succession.PromotedAt(i.Tags)
+	if i.Source != "" || p.MaxReplicaLagSeconds == nil || p.AcceptUnknownLag || at.IsZero() || started.Sub(at) <= sameRecovery {
+		return nil
+	}
+	return action.Errorf(action.Refused, "%s was promoted at %s, long before this run: what was written elsewhere since is not in it, and MaxReplicaLagSeconds is %d. If it is the database that serves, take it out of the payload, or set AcceptUnknownLag to true",
+		i.ID, moment(at), *p.MaxReplicaLagSeconds)
 }
 
 // Preflight implements action.Preflighter.
@@ -48,10 +68,13 @@ func (l look) Preflight(ctx context.Context, req action.Request[PromoteParameter
 	if err != nil {
 		return action.Readiness{}, err
 	}
+	if err := outdated(i, p, req.Run.StartedAt); err != nil {
+		return action.Readiness{}, err
+	}
 	d := decide(i, p, action.Asked{Now: req.Now}, action.Asked{Now: req.Now})
 	ready := action.Readiness{Observed: d.State, Evidence: i.evidence(), Findings: d.Findings()}
 	if i.Source == "" && d.Move != action.MoveFail {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: unproved(i.ID)})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: unproved(i)})
 	}
 	i.Details.Report(ctx, l.keys, "DB instance "+i.ID, req.Run.Region, &ready)
 	ready.Seen = i.Source // to be noted of it when it is promoted, whatever becomes of the answer to that

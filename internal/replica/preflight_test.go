@@ -1,13 +1,17 @@
 package replica
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
+	"dr-orchestrator/internal/succession"
 )
 
 const key = "arn:aws:kms:us-west-2:111122223333:key/1"
@@ -120,5 +124,45 @@ func TestBatch(t *testing.T) {
 	}
 	if _, drives := (Promotion{}).Batch(nil).(action.Reconciler[PromoteParameters]); drives {
 		t.Error("what looks at a batch can drive")
+	}
+}
+
+// With a limit of lag, a database that was promoted long before the run is not
+// taken for what the run is to bring about.
+func TestOutdated(t *testing.T) {
+	limit := 30
+	promoted := func(ago time.Duration) Instance {
+		return Instance{ID: "orders", Tags: map[string]string{succession.PromotedTag: succession.PromotedNote(sourceARN, noon.Add(-ago))}}
+	}
+	of := func(i Instance, source string) Instance { i.Source = source; return i }
+	with := func(l lag.Limit) PromoteParameters { return PromoteParameters{Limit: l} }
+	limited := with(lag.Limit{MaxReplicaLagSeconds: &limit})
+	for _, tt := range []struct {
+		name    string
+		i       Instance
+		p       PromoteParameters
+		refused bool
+	}{
+		{"a month ago", promoted(30 * 24 * time.Hour), limited, true},
+		{"just too long ago", promoted(sameRecovery + time.Second), limited, true},
+		{"the same day", promoted(sameRecovery), limited, false},
+		{"a month ago, and no limit", promoted(30 * 24 * time.Hour), with(lag.Limit{}), false},
+		{"a month ago, and accepted", promoted(30 * 24 * time.Hour), with(lag.Limit{MaxReplicaLagSeconds: &limit, AcceptUnknownLag: true}), false},
+		{"still a replica, with the tag of another life", of(promoted(30*24*time.Hour), sourceARN), limited, false},
+		{"nobody tells", Instance{ID: "orders"}, limited, false},
+	} {
+		err := outdated(tt.i, tt.p, noon)
+		if (action.ClassOf(err) == action.Refused) != tt.refused || (err != nil) != tt.refused {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestUnproved(t *testing.T) {
+	noted := map[string]string{succession.PromotedTag: succession.PromotedNote(sourceARN, noon)}
+	for says, tags := range map[string]map[string]string{"promoted before, at 2026-": noted, "nothing proves that it was promoted from the primary": nil} {
+		if got := unproved(Instance{ID: "orders", Tags: tags}); !strings.Contains(got, says) {
+			t.Errorf("%q does not say %q", got, says)
+		}
 	}
 }

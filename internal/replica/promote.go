@@ -142,6 +142,9 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 		return action.Progress{}, err
 	}
 	promote, modify := req.Asked(stepPromote), req.Asked(stepModify)
+	if err := outdated(i, p, req.Run.StartedAt); err != nil && promote.Requested.IsZero() {
+		return action.Progress{Evidence: i.evidence()}, err
+	}
 	d := decide(i, p, promote, modify)
 	asked := promote
 	if i.Source == "" {
@@ -152,6 +155,9 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 		d.Move = action.MoveWait // one call at a time
 	}
 	evidence := i.evidence()
+	if i.Source == "" && promote.Requested.IsZero() && req.Drive.Memo[memoSource] == "" {
+		evidence["promotedBefore"] = moment(succession.PromotedAt(i.Tags))
+	}
 	if req.Drive.Memo[memoNote] == noteMissed {
 		evidence[evidenceUntagged] = succession.PromotedTag
 	}
