@@ -436,17 +436,28 @@ func (e *ending) fetch(ctx context.Context, from reports) {
 	e.record, e.missing = &record, ""
 }
 
-// outcome is the end of the run. One that Step Functions itself ended is clean
-// only where no layer was begun.
-func (e ending) outcome() report.Outcome {
-	if e.execution.Status == types.ExecutionStatusSucceeded {
+// declared is the end that a run itself says it came to; empty: it says none.
+func declared(d *sfn.DescribeExecutionOutput) report.Outcome {
+	if d.Status == types.ExecutionStatusSucceeded {
 		return report.Succeeded
 	}
-	switch o := report.Outcome(aws.ToString(e.execution.Error)); o {
+	switch o := report.Outcome(aws.ToString(d.Error)); o {
 	case report.Refused, report.FailedClean, report.FailedDirty:
 		return o
 	}
-	if e.trace.layers == 0 {
+	return ""
+}
+
+// outcome is the end of the run. One that Step Functions itself ended has it in
+// its report; without one it is clean only where no layer was begun.
+func (e ending) outcome() report.Outcome {
+	o := declared(e.execution)
+	switch {
+	case o != "":
+		return o
+	case e.record != nil:
+		return e.record.Outcome
+	case e.trace.layers == 0:
 		return report.FailedClean
 	}
 	return report.FailedDirty
