@@ -18,9 +18,10 @@ import (
 // The exit codes that scripts rely on.
 const (
 	exitSucceeded   = 0
-	exitRun         = 1 // the run failed or was refused
-	exitInput       = 2 // the input is wrong
-	exitEnvironment = 3 // the environment is: no file system, no port, no endpoint
+	exitRun         = 1   // the run failed or was refused
+	exitInput       = 2   // the input is wrong
+	exitEnvironment = 3   // the environment is: no file system, no port, no endpoint
+	exitInterrupted = 130 // watching was, as shells tell it; the run goes on
 )
 
 // failure is an error with its exit code. A silent one has been told already.

@@ -186,8 +186,10 @@ func told(what string, err error) error {
 	var none *types.ExecutionDoesNotExist
 	var machine *types.StateMachineDoesNotExist
 	switch {
-	case errors.As(err, &none), errors.As(err, &exists):
-		return wrongInput("%s: %w", what, err)
+	case errors.As(err, &none):
+		return wrongInput("%s: there is no such execution, or AWS has forgotten it, 90 days after its end. drctl list shows the last ones", what)
+	case errors.As(err, &exists):
+		return wrongInput("%s: an execution of this name already exists. Give another --execution-name", what)
 	case errors.As(err, &machine):
 		return environment("%s: nothing is deployed under this name, see --name, --machine and --region: %w", what, err)
 	case errors.Is(err, context.Canceled):
@@ -328,9 +330,15 @@ func running(s types.ExecutionStatus) bool {
 func (r *remote) next(arn string, approval bool) string {
 	text := fmt.Sprintf("Watch it:    drctl watch %s%s\nStop it:     drctl stop %s%s\n", arn, r.flags, arn, r.flags)
 	if approval {
-		text += fmt.Sprintf("Approve it:  drctl approve %s%s\nDecline it:  drctl decline %s%s --reason TEXT\n", arn, r.flags, arn, r.flags)
+		approve, decline := r.answers(arn)
+		text += "Approve it:  " + approve + "\nDecline it:  " + decline + "\n"
 	}
 	return text
+}
+
+// answers gives the commands that answer an execution that waits for it.
+func (r *remote) answers(arn string) (approve, decline string) {
+	return "drctl approve " + arn + r.flags, "drctl decline " + arn + r.flags + " --reason TEXT"
 }
 
 // trace is what the history of an execution tells beside its report.

@@ -253,9 +253,9 @@ func TestRemoteExitCodes(t *testing.T) {
 		{"decline with a space", []string{"decline", of + "execution:m:a b", "--reason", "x"}, exitInput, "is not the ARN"},
 		{"decline in another region", []string{"decline", of + "execution:m:a", "--reason", "x", "--region", "us-east-1"}, exitInput, "us-west-2"},
 		{"decline without a reason", []string{"decline", of + "execution:m:a"}, exitInput, "--reason"},
-		{"stop nobody", []string{"stop", of + "execution:m:a"}, exitInput, "Does Not Exist"},
-		{"resume nobody", []string{"resume", of + "execution:m:a"}, exitInput, "Does Not Exist"},
-		{"approve nobody", []string{"approve", of + "execution:m:a"}, exitInput, "Does Not Exist"},
+		{"stop nobody", []string{"stop", of + "execution:m:a"}, exitInput, "no such execution"},
+		{"resume nobody", []string{"resume", of + "execution:m:a"}, exitInput, "no such execution"},
+		{"approve nobody", []string{"approve", of + "execution:m:a"}, exitInput, "drctl list"},
 		{"an account of eleven digits", []string{"stop", "arn:aws:states:us-west-2:11112222333:execution:m:a"}, exitInput, "is not the ARN"},
 		{"a region that is none", []string{"stop", "arn:aws:states:west:111122223333:execution:m:a"}, exitInput, "is not the ARN"},
 	}
@@ -315,7 +315,7 @@ func TestStart(t *testing.T) {
 	if got := aws.ToString(s.describe(arn).StateMachineAliasArn); !strings.HasSuffix(got, ":dr-orchestrator-failover:live") {
 		t.Errorf("started by %q", got)
 	}
-	if code, _, errs := s.drctl("start", three, "--execution-name", "one"); code != exitInput || !strings.Contains(errs, "Already Exists") {
+	if code, _, errs := s.drctl("start", three, "--execution-name", "one"); code != exitInput || !strings.Contains(errs, "already exists. Give another --execution-name") {
 		t.Errorf("the same name again: exit code %d, %s", code, errs)
 	}
 	code, out, errs = s.drctl("start", three, "--json", "--wait")

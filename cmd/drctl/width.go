@@ -93,6 +93,38 @@ func pad(s string, columns int) string { return s + strings.Repeat(" ", max(colu
 // fill cuts a text, or pads it, to exactly so many columns.
 func fill(s string, columns int) string { return pad(cut(s, columns), columns) }
 
+// wrapped breaks a text into lines of so many columns, between words where it can.
+func wrapped(s string, most int) []string {
+	var lines []string
+	for width(s) > most {
+		at := len(prefix(s, most))
+		if at == 0 {
+			break
+		}
+		if space := strings.LastIndexByte(s[:at+1], ' '); space > 0 {
+			at = space
+		}
+		lines = append(lines, strings.TrimRight(s[:at], " "))
+		s = strings.TrimLeft(s[at:], " ")
+	}
+	return append(lines, cut(s, most))
+}
+
+// continued breaks a command into lines of so many columns that a shell reads as
+// one, so that it can be copied from them.
+func continued(s string, most int) []string {
+	var lines []string
+	for width(s) > most {
+		at := len(prefix(s, most-1))
+		if at == 0 {
+			break
+		}
+		lines = append(lines, s[:at]+`\`)
+		s = s[at:]
+	}
+	return append(lines, cut(s, most))
+}
+
 // leastName is what a table leaves of a name, however narrow the terminal is.
 const leastName = 16
 
