@@ -248,12 +248,28 @@ func readPayload(path, machine string, s streams, asJSON bool) ([]byte, error) {
 				return nil, err
 			}
 		}
-		return nil, &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", path, problems)}
+		return nil, invalid(path, data, machine, problems)
 	}
-	if len(data) > maxInput {
-		return nil, wrongInput("%s has %d bytes: Step Functions starts an execution with at most %d", path, len(data), maxInput)
+	if err := tooLarge(path, data); err != nil {
+		return nil, wrongInput("%w. Store it, and start it with drctl start --stored NAME", err)
 	}
 	return data, nil
+}
+
+// maxInput is what an execution is started with at most: the limit of Step
+// Functions, less the room that the first state needs around it.
+const (
+	maxInput   = maxStarted - roomAround
+	maxStarted = 262_144
+	roomAround = 1_024
+)
+
+// tooLarge refuses what no execution can be started with.
+func tooLarge(path string, data []byte) error {
+	if len(data) <= maxInput {
+		return nil
+	}
+	return fmt.Errorf("%s has %d bytes, and a run can be given %d: the %d of Step Functions less %d that its first state adds", path, len(data), maxInput, maxStarted, roomAround)
 }
 
 var nameForm = regexp.MustCompile(`^[0-9A-Za-z_-]{1,80}$`)

@@ -406,7 +406,7 @@ func TestHelpAndCompletion(t *testing.T) {
 		}
 	}
 	slices.Sort(plain)
-	if diff := cmp.Diff([]string{"completion", "lab estate", "lab serve", "reference", "schema"}, plain); diff != "" {
+	if diff := cmp.Diff([]string{"completion", "help", "lab estate", "lab serve", "reference", "schema"}, plain); diff != "" {
 		t.Errorf("commands without --json (-want +got):\n%s", diff)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
