@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/guard"
+	"dr-orchestrator/internal/report"
 )
 
 type acknowledgeCommand struct {
@@ -92,7 +94,16 @@ func (c *acknowledgeCommand) Run(s streams, at clock) error {
 		fmt.Fprintf(s.out, "Nothing was changed: a run that began later is acknowledged already, which holds for this one, too.\nAcknowledged by %s: %s\n", holds.By, holds.Execution)
 		return nil
 	}
-	fmt.Fprintf(s.out, "Acknowledged by %s: %s\nTriggers count again.\n", holds.By, id)
+	fmt.Fprintf(s.out, "Acknowledged by %s: %s\n", holds.By, id)
+	declared, err := c.memory(r, name).Downtime(ctx)
+	switch {
+	case err != nil:
+		fmt.Fprintf(s.out, "Triggers count again, unless a maintenance is declared: %v\n", err)
+	case declared != nil && declared.Until.After(at.Now()):
+		fmt.Fprintf(s.out, "Triggers count again at %s, when the maintenance ends that %s declared: %s\n", declared.Until.UTC().Format(time.RFC3339), declared.By, report.Line(declared.Reason))
+	default:
+		fmt.Fprintln(s.out, "Triggers count again.")
+	}
 	return nil
 }
 

@@ -107,6 +107,11 @@ func TestWantsApproval(t *testing.T) {
 			t.Errorf("%s: %v", options, got)
 		}
 	}
+	for kind, want := range map[string]bool{"ManualApproval": true, "SwapDNS": false} {
+		if got := wantsApproval(`{"StatePayload":[{"resources":[]},{"resources":[{"resourceType":"` + kind + `"}]}]}`); got != want {
+			t.Errorf("%s: %v", kind, got)
+		}
+	}
 }
 
 // pages is the history of an execution, in pages of two.

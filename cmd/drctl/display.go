@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lab"
 	"dr-orchestrator/internal/report"
 )
@@ -90,7 +91,7 @@ func (d *display) plain(p lab.Progress) string {
 	if p.Resource == "" {
 		return fmt.Sprintf("%8s  %s", at, p.Phase)
 	}
-	return fmt.Sprintf("%8s  layer %d  %-40s  %-16s  %s", at, p.Layer, shorten(p.Resource, 40), p.Phase, report.Line(p.Message))
+	return fmt.Sprintf("%8s  layer %d  %s  %s  %s", at, p.Layer, pad(middle(report.Line(p.Resource), 40), 40), pad(p.Phase, 16), report.Line(p.Message))
 }
 
 // draw repaints the block of lines at the bottom of the terminal. Resources
@@ -110,7 +111,7 @@ func (d *display) draw(now time.Time) {
 		if !r.last.Ended {
 			elapsed += now.Sub(r.last.Time)
 		}
-		lines = append(lines, fmt.Sprintf("%s %-34s %6s  %-15s %s", mark(r.last), shorten(r.last.Resource, 34), elapsed.Round(time.Second), shorten(r.last.Phase, 15), r.last.Message))
+		lines = append(lines, fmt.Sprintf("%s %s %6s  %s %s", mark(r.last), pad(middle(report.Line(r.last.Resource), 34), 34), elapsed.Round(time.Second), fill(report.Line(r.last.Phase), 15), report.Line(r.last.Message)))
 	}
 	if hidden := len(d.rows) - len(shown); hidden > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more", hidden))
@@ -120,7 +121,7 @@ func (d *display) draw(now time.Time) {
 		fmt.Fprintf(&b, "\x1b[%dA", d.drawn)
 	}
 	for _, line := range lines {
-		fmt.Fprintf(&b, "\r\x1b[2K%s\n", shorten(line, width-1))
+		fmt.Fprintf(&b, "\r\x1b[2K%s\n", cut(line, width-1))
 	}
 	for i := len(lines); i < d.drawn; i++ {
 		b.WriteString("\r\x1b[2K\n")
@@ -164,33 +165,9 @@ func (d *display) close() {
 	}
 }
 
-// shorten fits a text into a width of one line, its end included: names differ
-// there.
-func shorten(s string, width int) string {
-	s = report.Line(s)
-	r := []rune(s)
-	if len(r) <= width || width < 3 {
-		return s
-	}
-	tail := width / 4
-	return string(r[:width-1-tail]) + "…" + string(r[len(r)-tail:])
-}
-
-// nameWidth gives the columns that the table has for names.
-func nameWidth(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return min(max(width-66, 16), 60)
-		}
-	}
-	return 60
-}
-
-// printResult tells a person how a run ended.
+// printResult tells a person how a run in the lab ended.
 func printResult(w io.Writer, result lab.Result) {
-	printOutcome(w, result.Outcome, result.Mode, result.DurationSeconds)
-	printCause(w, result.Outcome, result.Cause)
-	printLayers(w, result.Layers, true)
+	printEnd(w, result.Record, result.Layers)
 	fmt.Fprintf(w, "\n%d API calls, %d of them changed something; %d state transitions.\n", total(result.APICalls), total(result.Mutations), result.Transitions)
 	if result.Caller != nil {
 		printCaller(w, *result.Caller)
@@ -231,31 +208,33 @@ func total(counts map[string]int) int {
 }
 
 // printRecord tells a person what the report of a run says.
-func printRecord(w io.Writer, record report.Record) {
-	printOutcome(w, record.Outcome, record.Mode, record.DurationSeconds)
+func printRecord(w io.Writer, record report.Record) { printEnd(w, record, nil) }
+
+// fewRows is up to how many resources the outcome is still on the screen after
+// the table of them.
+const fewRows = 20
+
+// printEnd tells how a run ended and what to do next, and then of each resource.
+// Only a lab knows how much of the time AWS itself took; nil: it was none.
+func printEnd(w io.Writer, record report.Record, simulated []lab.ResultLayer) {
+	printOutcome(w, record)
 	fmt.Fprint(w, report.Printable(record.Outlook()))
 	printCause(w, record.Outcome, record.Cause)
-	var layers []lab.ResultLayer
-	for _, layer := range record.Layers {
-		l := lab.ResultLayer{Layer: layer.Layer}
-		for _, r := range layer.Resources {
-			l.Resources = append(l.Resources, lab.ResultResource{
-				ResourceType: r.ResourceType, ResourceName: r.ResourceName, Status: r.Status, Changed: r.Changed, DurationSeconds: r.DurationSeconds,
-				Polls: r.Polls, LagSeconds: r.LagSeconds, Error: r.Error, Verdict: r.Verdict, Findings: r.Findings,
-			})
-		}
-		layers = append(layers, l)
+	printLayers(w, record.Layers, simulated)
+	printSaid(w, findings(record))
+	printSaid(w, errorsOf(record))
+	if record.Tally().All > fewRows {
+		printOutcome(w, record)
 	}
-	printLayers(w, layers, false)
 }
 
 // printOutcome tells the end of a run in a sentence.
-func printOutcome(w io.Writer, outcome report.Outcome, mode string, seconds float64) {
-	meaning := outcome.Meaning()
-	if mode == "plan" && outcome == report.Succeeded {
+func printOutcome(w io.Writer, record report.Record) {
+	meaning := record.Outcome.Meaning()
+	if record.Mode == "plan" && record.Outcome == report.Succeeded {
 		meaning = "nothing stands in the way. Planned only, nothing was changed."
 	}
-	fmt.Fprintf(w, "\n%s after %s: %s\n", outcome, span(seconds), meaning)
+	fmt.Fprintf(w, "\n%s after %s: %s\n", record.Outcome, span(record.DurationSeconds), meaning)
 }
 
 func printCause(w io.Writer, outcome report.Outcome, cause string) {
@@ -264,43 +243,83 @@ func printCause(w io.Writer, outcome report.Outcome, cause string) {
 	}
 }
 
-// printLayers shows the resources in a table, and beneath it what was found
-// about each. Only a lab knows how much of the time AWS itself took.
-func printLayers(w io.Writer, layers []lab.ResultLayer, simulated bool) {
+// longestName bounds the names in a table.
+const longestName = 60
+
+// printLayers shows the resources in a table.
+func printLayers(w io.Writer, layers []report.Layer, simulated []lab.ResultLayer) {
 	if len(layers) == 0 {
 		return
 	}
-	width := nameWidth(w)
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if simulated {
-		fmt.Fprintln(t, "LAYER\tRESOURCE\tSTATUS\tCHANGED\tTOOK\tOF IT AWS\tADDED\tLAG")
-	} else {
-		fmt.Fprintln(t, "LAYER\tRESOURCE\tSTATUS\tCHANGED\tTOOK\tLAG")
+	head := []string{"LAYER", "RESOURCE", "STATUS", "CHANGED", "TOOK", "OF IT AWS", "ADDED", "LAG"}
+	if simulated == nil {
+		head = slices.Delete(head, 5, 7)
 	}
-	for _, layer := range layers {
-		for _, r := range layer.Resources {
-			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t", layer.Layer, shorten(r.ResourceName, width), r.Status, yes(r.Changed), span(r.DurationSeconds))
-			if simulated {
-				fmt.Fprintf(t, "%s\t%s\t", span(r.AWSSeconds), added(r))
+	rows := [][]string{head}
+	for i, layer := range layers {
+		for k, r := range layer.Resources {
+			row := []string{fmt.Sprint(layer.Layer), middle(report.Line(r.ResourceName), longestName), string(r.Status), yes(r.Changed), span(r.DurationSeconds)}
+			if simulated != nil {
+				s := simulated[i].Resources[k]
+				row = append(row, span(s.AWSSeconds), added(s))
 			}
-			fmt.Fprintln(t, lag(r.LagSeconds))
+			rows = append(rows, append(row, lag(r.LagSeconds)))
 		}
 	}
-	t.Flush()
-	for _, layer := range layers {
+	fmt.Fprintln(w)
+	printTable(w, rows, 1, terminalWidth(w))
+}
+
+// said is something that is told of resources: what it is, in a word, and the
+// words themselves.
+type said struct{ resource, kind, text string }
+
+// findings are what the preflight found. That a resource is ready is news of a
+// plan alone.
+func findings(record report.Record) []said {
+	var all []said
+	for _, layer := range record.Layers {
 		for _, r := range layer.Resources {
 			for _, f := range r.Findings {
-				fmt.Fprintf(w, "\n%s: %s\n%s\n", shorten(r.ResourceName, 60), f.Verdict, indent(f.Message))
+				if f.Verdict != action.VerdictReady || record.Mode == "plan" {
+					all = append(all, said{r.ResourceName, string(f.Verdict), f.Message})
+				}
 			}
 		}
 	}
-	for _, layer := range layers {
+	return all
+}
+
+func errorsOf(record report.Record) []said {
+	var all []said
+	for _, layer := range record.Layers {
 		for _, r := range layer.Resources {
 			if r.Error != nil {
-				fmt.Fprintf(w, "\n%s: %s\n%s\n", report.Line(r.ResourceName), r.Error.Class, indent(r.Error.Message))
+				all = append(all, said{r.ResourceName, r.Error.Class, r.Error.Message})
 			}
 		}
+	}
+	return all
+}
+
+// printSaid tells what is said of resources, the same said of several once.
+func printSaid(w io.Writer, all []said) {
+	names := map[said][]string{}
+	var order []said
+	for _, s := range all {
+		what := said{kind: s.kind, text: s.text}
+		if names[what] == nil {
+			order = append(order, what)
+		}
+		names[what] = append(names[what], report.Line(s.resource))
+	}
+	const most = 3
+	for _, what := range order {
+		who, more := names[what], ""
+		if n := len(who) - most; n > 0 {
+			who, more = who[:most], fmt.Sprintf(" and %d more", n)
+		}
+		fmt.Fprintf(w, "\n%s%s: %s\n%s\n", strings.Join(who, ", "), more, what.kind, indent(what.text))
 	}
 }
 
@@ -323,6 +342,9 @@ func span(seconds float64) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
+// milliseconds rounds seconds to what anybody can tell.
+func milliseconds(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
+
 func added(r lab.ResultResource) string {
 	if r.Status == report.Skipped {
 		return "-"
@@ -334,5 +356,5 @@ func lag(seconds *float64) string {
 	if seconds == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%g s", *seconds)
+	return fmt.Sprintf("%g s", milliseconds(*seconds))
 }

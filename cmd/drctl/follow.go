@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,6 +76,23 @@ type watchedLayer struct {
 	begun     bool // of those that wait it is only not seen yet what they do
 }
 
+// pending is a question that a run waits for an answer to.
+type pending struct {
+	asked    time.Time
+	resource *run.ApprovalRef // that asks; nil: the run itself, before its first change
+	told     bool
+
+	Question string    `json:"question"`
+	Until    time.Time `json:"until"`
+	Approve  string    `json:"approve"` // the commands that answer
+	Decline  string    `json:"decline"`
+}
+
+// String is the question as a person is asked it.
+func (p pending) String() string {
+	return fmt.Sprintf("It waits for an answer until %s UTC: %s", p.Until.UTC().Format("2006-01-02 15:04:05"), p.Question)
+}
+
 // change is one thing that is new, as it is told where no screen is.
 type change struct {
 	Time     time.Time `json:"time"`
@@ -84,6 +102,7 @@ type change struct {
 	Status   string    `json:"status,omitempty"`
 	Phase    string    `json:"phase,omitempty"`
 	Message  string    `json:"message,omitempty"`
+	Approval *pending  `json:"approval,omitempty"`
 	Trouble  string    `json:"trouble,omitempty"` // why nothing can be seen at present
 }
 
@@ -97,6 +116,7 @@ type watcher struct {
 	mu        sync.Mutex                   // held while what follows is changed or drawn, and not while AWS is asked
 	execution *sfn.DescribeExecutionOutput // nil: not seen yet
 	state     string                       // entered last
+	question  *pending                     // nil: it waits for no answer
 	layers    []*watchedLayer
 	changes   []change // since they were last taken
 
@@ -180,6 +200,7 @@ func (w *watcher) lookAround(ctx context.Context) error {
 	if !w.planned && w.trace.bucket != "" {
 		w.planned = w.plan(ctx)
 	}
+	w.ask()
 	if w.mapRun != "" && running(d.Status) {
 		return w.drive(ctx)
 	}
@@ -214,12 +235,17 @@ func (w *watcher) event(ctx context.Context, e types.HistoryEvent) {
 	w.saw(aws.ToTime(e.Timestamp))
 	switch {
 	case e.StateEnteredEventDetails != nil:
-		w.state = aws.ToString(e.StateEnteredEventDetails.Name)
+		w.state, w.question = aws.ToString(e.StateEnteredEventDetails.Name), nil
 		w.changes = append(w.changes, change{Time: aws.ToTime(e.Timestamp), State: w.state})
 	case e.MapRunStartedEventDetails != nil:
 		w.mapRun = ""
 		if arn := aws.ToString(e.MapRunStartedEventDetails.MapRunArn); run.IsLayerMap(arn) {
 			w.mapRun = arn
+		}
+	case e.TaskScheduledEventDetails != nil && w.state == stateApproval:
+		var asked struct{ Payload run.ApprovalInput }
+		if json.Unmarshal([]byte(aws.ToString(e.TaskScheduledEventDetails.Parameters)), &asked) == nil {
+			w.question = w.asks(asked.Payload, aws.ToTime(e.Timestamp))
 		}
 	case e.TaskScheduledEventDetails != nil && w.state == stateRecord:
 		var asked struct{ Payload run.LayerInput }
@@ -241,8 +267,43 @@ func (w *watcher) event(ctx context.Context, e types.HistoryEvent) {
 	}
 }
 
-// stateRecord is the state that judges a layer.
-const stateRecord = "RecordLayer"
+// The states that judge a layer, and wait for a person.
+const (
+	stateRecord   = "RecordLayer"
+	stateApproval = "RequestApproval"
+)
+
+// asks reads what a run asks a person, and from when on.
+func (w *watcher) asks(in run.ApprovalInput, at time.Time) *pending {
+	p := &pending{asked: at, resource: in.Layer, Question: "may it make its first change?", Until: at.Add(time.Duration(in.Seconds) * time.Second)}
+	if in.Layer != nil {
+		p.Question = report.Line(strings.TrimSuffix(in.Layer.Name+": "+in.Layer.Message, ": "))
+	}
+	p.Approve, p.Decline = w.remote.answers(w.arn)
+	return p
+}
+
+// ask tells the question that is open, once, and shows it at the resource that
+// asks.
+func (w *watcher) ask() {
+	p := w.question
+	if p == nil || p.told || w.over() {
+		return
+	}
+	p.told = true
+	w.changes = append(w.changes, change{Time: p.asked, Approval: p})
+	if p.resource == nil {
+		return
+	}
+	for _, l := range w.layers {
+		for _, r := range l.resources {
+			if r.index == p.resource.Index {
+				l.begun = true
+				r.status, r.began, r.phase, r.message = stageRunning, p.asked, "approval", p.resource.Message
+			}
+		}
+	}
+}
 
 // plan learns from the run's bucket what there is to do.
 func (w *watcher) plan(ctx context.Context) bool {

@@ -77,6 +77,18 @@ func TestAcknowledge(t *testing.T) {
 	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || !strings.Contains(out, "Triggers count again") {
 		t.Errorf("by its ARN: exit code %d\n%s%s", code, out, errs)
 	}
+	if code, out, errs := s.drctl("downtime", "--for", "1h", "--reason", "patching"); code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || strings.Contains(out, "count again.") || !strings.Contains(out, "when the maintenance ends") || !strings.Contains(out, "patching") {
+		t.Errorf("in a maintenance: exit code %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := s.drctl("downtime", "--end"); code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	if code, out, errs := s.drctl("acknowledge", arn); code != exitSucceeded || !strings.Contains(out, "Triggers count again.") {
+		t.Errorf("after it: exit code %d\n%s%s", code, out, errs)
+	}
 	next := s.started(three)
 	if _, err := s.ended(t.Context(), next); err != nil {
 		t.Fatal(err)

@@ -34,10 +34,6 @@ type labRunCommand struct {
 	Report     string  `help:"Folder to write report.json, report.html and report.txt to."`
 }
 
-// maxInput is what Step Functions takes as the input of an execution, less the
-// room that the first state needs around it.
-const maxInput = 262_144 - 1_024
-
 // maxProcessSpeed leaves functions that are processes the time they need.
 const maxProcessSpeed = 30
 
@@ -55,12 +51,12 @@ func (c *labRunCommand) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	checked := options.Payload
+	what, checked := c.Payload, []byte(options.Payload)
 	if name := storedIn(checked); options.Estate.Payloads[name] != nil {
-		checked = options.Estate.Payloads[name]
+		what, checked = "the stored payload "+name, options.Estate.Payloads[name]
 	}
 	if _, problems := payload.Parse(checked, catalog.Types(), c.Machine); len(problems) > 0 {
-		return c.rejected(s, problems)
+		return c.rejected(s, invalid(what, checked, c.Machine, problems), problems)
 	}
 	if c.Faults == "random" {
 		if options.Faults, err = randomFaults(options); err != nil {
@@ -94,8 +90,8 @@ func (c *labRunCommand) options(s streams) (lab.Options, error) {
 	var err error
 	o.Payload, err = readFile(c.Payload, s)
 	note(err)
-	if len(o.Payload) > maxInput {
-		note(fmt.Errorf("%s has %d bytes: Step Functions starts an execution with at most %d", c.Payload, len(o.Payload), maxInput))
+	if err := tooLarge(c.Payload, o.Payload); err != nil {
+		note(fmt.Errorf(`%w. Run it as a stored one: --payload - with {"Payload": "NAME"} for payloads/NAME.json`, err))
 	}
 	if c.Estate != "" {
 		o.Estate, err = lab.LoadEstate(c.Estate)
@@ -169,7 +165,7 @@ func randomFaults(o lab.Options) (lab.Faults, error) {
 }
 
 // rejected tells of a payload that was not run.
-func (c *labRunCommand) rejected(s streams, problems payload.Problems) error {
+func (c *labRunCommand) rejected(s streams, why error, problems payload.Problems) error {
 	if c.JSON {
 		result := lab.Result{Outcome: report.FailedClean, Cause: "the payload is wrong; nothing was started", Layers: []lab.ResultLayer{},
 			APICalls: map[string]int{}, Mutations: map[string]int{}, Problems: problems}
@@ -177,7 +173,7 @@ func (c *labRunCommand) rejected(s streams, problems payload.Problems) error {
 			return err
 		}
 	}
-	return &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", c.Payload, problems)}
+	return why
 }
 
 func (c *labRunCommand) finish(s streams, result lab.Result) error {

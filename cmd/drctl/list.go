@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -85,7 +85,8 @@ const mostListed = 10 * pageOfExecutions
 const pageOfExecutions = 1000
 
 // list gives the last executions of a machine, whichever version they were
-// started by. Why one failed takes a call for each. Where it gave up before it
+// started by. How one failed takes a call for each, and of one that was ended from
+// outside a few. Where it gave up before it
 // had found as many as were wanted, it tells when the oldest began that it saw.
 func (r *remote) list(ctx context.Context, machine string, limit int, plans bool) (all []listed, until time.Time, err error) {
 	plain := strings.TrimSuffix(machine, alias)
@@ -120,38 +121,44 @@ func (r *remote) list(ctx context.Context, machine string, limit int, plans bool
 		if e.StopDate != nil {
 			ended = *e.StopDate
 		}
-		l.DurationSeconds = max(ended.Sub(aws.ToTime(e.StartDate)).Seconds(), 0)
+		l.DurationSeconds = milliseconds(max(ended.Sub(aws.ToTime(e.StartDate)).Seconds(), 0))
 		switch {
 		case running(e.Status):
 		case e.Status == types.ExecutionStatusSucceeded:
-			l.Outcome = ending{execution: &sfn.DescribeExecutionOutput{Status: e.Status}}.outcome()
-		case e.Status == types.ExecutionStatusFailed:
-			d, err := r.describe(ctx, l.Execution)
-			if err != nil {
+			l.Outcome = report.Succeeded
+		default:
+			if l.Outcome, err = r.outcome(ctx, l.Execution); err != nil {
 				return nil, until, err
 			}
-			l.Outcome = ending{execution: d, trace: trace{layers: 1}}.outcome()
 		}
 		all = append(all, l)
 	}
 	return all, until, nil
 }
 
-// printRuns shows runs in a table. How one that was stopped ended stands in its
-// report.
+// outcome finds out how a run ended that did not succeed: where it does not say
+// so itself, by its report.
+func (r *remote) outcome(ctx context.Context, id string) (report.Outcome, error) {
+	d, err := r.describe(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if o := declared(d); o != "" {
+		return o, nil
+	}
+	e, err := r.read(ctx, d)
+	return e.outcome(), err
+}
+
+// printRuns shows runs in a table.
 func printRuns(w io.Writer, all []listed) {
 	if len(all) == 0 {
 		fmt.Fprintln(w, "There are none.")
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "STARTED\tSTATUS\tOUTCOME\tTOOK\tEXECUTION")
+	rows := [][]string{{"STARTED", "STATUS", "OUTCOME", "TOOK", "EXECUTION"}}
 	for _, l := range all {
-		outcome := string(l.Outcome)
-		if outcome == "" {
-			outcome = "-"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.StartedAt, l.Status, outcome, span(l.DurationSeconds), l.Execution)
+		rows = append(rows, []string{l.StartedAt, l.Status, cmp.Or(string(l.Outcome), "-"), span(l.DurationSeconds), l.Execution})
 	}
-	t.Flush()
+	printTable(w, rows, -1, 0)
 }

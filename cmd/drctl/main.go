@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -18,9 +19,10 @@ import (
 // The exit codes that scripts rely on.
 const (
 	exitSucceeded   = 0
-	exitRun         = 1 // the run failed or was refused
-	exitInput       = 2 // the input is wrong
-	exitEnvironment = 3 // the environment is: no file system, no port, no endpoint
+	exitRun         = 1   // the run failed or was refused
+	exitInput       = 2   // the input is wrong
+	exitEnvironment = 3   // the environment is: no file system, no port, no endpoint
+	exitInterrupted = 130 // watching was, as shells tell it; the run goes on
 )
 
 // failure is an error with its exit code. A silent one has been told already.
@@ -62,6 +64,7 @@ type commands struct {
 	Acknowledge acknowledgeCommand `cmd:"" help:"End the time after a run in which no trigger starts another one."`
 	Downtime    downtimeCommand    `cmd:"" help:"Declare a maintenance, during which no trigger starts anything."`
 	Completion  completionCommand  `cmd:"" help:"Print the completion of a shell."`
+	Help        helpCommand        `cmd:"" help:"Show the help of a command."`
 	Reference   referenceCommand   `cmd:"" help:"Print the reference of all resource types and options, in Markdown."`
 }
 
@@ -82,15 +85,23 @@ func executeAt(args []string, s streams, at clock) int {
 	var c commands
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("drctl"), kong.Description("Disaster recovery across two AWS regions."),
-		kong.UsageOnError(), kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }), kong.Bind(s), kong.BindTo(at, (*clock)(nil)))
+		kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }), kong.Bind(s), kong.BindTo(at, (*clock)(nil)))
 	if err != nil {
 		fmt.Fprintln(s.err, "drctl:", err)
 		return exitEnvironment
 	}
 	call, err := parser.Parse(args)
+	var wrong *kong.ParseError
 	switch {
 	case exit >= 0: // help was asked for, and printed
 		return exit
+	case errors.As(err, &wrong):
+		near := wrong.Context.Model.Node
+		if selected := wrong.Context.Selected(); selected != nil {
+			near = selected
+		}
+		fmt.Fprintf(s.err, "drctl: %v\nSee: %s --help\n", wrong, near.FullPath())
+		return exitInput
 	case err != nil:
 		fmt.Fprintln(s.err, "drctl:", err)
 		return exitInput
@@ -101,11 +112,31 @@ func executeAt(args []string, s streams, at clock) int {
 			f = &failure{code: exitEnvironment, err: err}
 		}
 		if !f.silent {
-			fmt.Fprintln(s.err, "drctl:", report.Printable(err.Error()))
+			fmt.Fprintln(s.err, "drctl:", strings.TrimRight(report.Printable(err.Error()), "\n"))
 		}
 		return f.code
 	}
 	return exitSucceeded
+}
+
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"The command, such as: lab run."`
+}
+
+// Help shows examples.
+func (c *helpCommand) Help() string {
+	return `The same as the flag --help of the command.
+
+Examples:
+  drctl help
+  drctl help lab run`
+}
+
+func (c *helpCommand) Run(s streams) error {
+	if code := execute(append(c.Command, "--help"), s); code != exitSucceeded {
+		return &failure{code: code, err: errors.New("no such command"), silent: true}
+	}
+	return nil
 }
 
 // readFile reads a file, or standard input for "-".

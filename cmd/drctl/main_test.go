@@ -63,7 +63,14 @@ func TestExitCodes(t *testing.T) {
 		{"invalid", []string{"validate", wrong}, exitInput, "/Extra"},
 		{"invalid as JSON", []string{"validate", wrong, "--json"}, exitInput, `"valid":false`},
 		{"port in use", []string{"lab", "serve", "--addr", "256.0.0.1:1"}, exitEnvironment, "256.0.0.1"},
-		{"no command", nil, exitInput, "lab"},
+		{"a payload for the other machine", []string{"lab", "run", "--payload", "../../payloads/failback-mysql.json"}, exitInput, "for the failover machine: give --machine failback"},
+		{"no command", nil, exitInput, "See: drctl --help"},
+		{"half a command", []string{"lab", "run"}, exitInput, "See: drctl lab run --help"},
+		{"no argument", []string{"watch"}, exitInput, "See: drctl watch --help"},
+		{"an unknown flag", []string{"decline", "x", "--no"}, exitInput, "See: drctl decline --help"},
+		{"help as a command", []string{"help"}, exitSucceeded, "validate"},
+		{"help of a command", []string{"help", "lab", "run"}, exitSucceeded, "--save-estate"},
+		{"help of no command", []string{"help", "dance"}, exitInput, "dance"},
 		{"help", []string{"--help"}, exitSucceeded, "validate"},
 		{"estate", []string{"lab", "estate"}, exitSucceeded, "rds-mysql-instance-usw2"},
 		{"schema", []string{"schema"}, exitSucceeded, "PromoteRDSReadReplica"},
@@ -223,6 +230,20 @@ func TestNameOfAStoredPayload(t *testing.T) {
 		if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// Of the other machine, the stored payload is named, and that machine.
+	back, err := os.ReadFile("../../payloads/failback-mysql.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "back.json"), back, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(beside+"2", []byte(`{"Payload": "back"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := drctl(t, "", "lab", "run", "--payload", beside+"2"); code != exitInput || !strings.Contains(errs, "the stored payload back is not a valid payload for the failover machine: give --machine failback") {
+		t.Errorf("of the other machine: code %d:\n%s", code, errs)
 	}
 	if code, out, errs := drctl(t, "", "lab", "run", "--payload", beside); code != exitSucceeded || !strings.Contains(out+errs, "Succeeded after") {
 		t.Errorf("code %d:\n%s%s", code, out, errs)

@@ -186,8 +186,10 @@ func told(what string, err error) error {
 	var none *types.ExecutionDoesNotExist
 	var machine *types.StateMachineDoesNotExist
 	switch {
-	case errors.As(err, &none), errors.As(err, &exists):
-		return wrongInput("%s: %w", what, err)
+	case errors.As(err, &none):
+		return wrongInput("%s: there is no such execution, or AWS has forgotten it, 90 days after its end. drctl list shows the last ones", what)
+	case errors.As(err, &exists):
+		return wrongInput("%s: an execution of this name already exists. Give another --execution-name", what)
 	case errors.As(err, &machine):
 		return environment("%s: nothing is deployed under this name, see --name, --machine and --region: %w", what, err)
 	case errors.Is(err, context.Canceled):
@@ -246,12 +248,28 @@ func readPayload(path, machine string, s streams, asJSON bool) ([]byte, error) {
 				return nil, err
 			}
 		}
-		return nil, &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", path, problems)}
+		return nil, invalid(path, data, machine, problems)
 	}
-	if len(data) > maxInput {
-		return nil, wrongInput("%s has %d bytes: Step Functions starts an execution with at most %d", path, len(data), maxInput)
+	if err := tooLarge(path, data); err != nil {
+		return nil, wrongInput("%w. Store it, and start it with drctl start --stored NAME", err)
 	}
 	return data, nil
+}
+
+// maxInput is what an execution is started with at most: the limit of Step
+// Functions, less the room that the first state needs around it.
+const (
+	maxInput   = maxStarted - roomAround
+	maxStarted = 262_144
+	roomAround = 1_024
+)
+
+// tooLarge refuses what no execution can be started with.
+func tooLarge(path string, data []byte) error {
+	if len(data) <= maxInput {
+		return nil
+	}
+	return fmt.Errorf("%s has %d bytes, and a run can be given %d: the %d of Step Functions less %d that its first state adds", path, len(data), maxInput, maxStarted, roomAround)
 }
 
 var nameForm = regexp.MustCompile(`^[0-9A-Za-z_-]{1,80}$`)
@@ -328,9 +346,15 @@ func running(s types.ExecutionStatus) bool {
 func (r *remote) next(arn string, approval bool) string {
 	text := fmt.Sprintf("Watch it:    drctl watch %s%s\nStop it:     drctl stop %s%s\n", arn, r.flags, arn, r.flags)
 	if approval {
-		text += fmt.Sprintf("Approve it:  drctl approve %s%s\nDecline it:  drctl decline %s%s --reason TEXT\n", arn, r.flags, arn, r.flags)
+		approve, decline := r.answers(arn)
+		text += "Approve it:  " + approve + "\nDecline it:  " + decline + "\n"
 	}
 	return text
+}
+
+// answers gives the commands that answer an execution that waits for it.
+func (r *remote) answers(arn string) (approve, decline string) {
+	return "drctl approve " + arn + r.flags, "drctl decline " + arn + r.flags + " --reason TEXT"
 }
 
 // trace is what the history of an execution tells beside its report.
@@ -436,17 +460,28 @@ func (e *ending) fetch(ctx context.Context, from reports) {
 	e.record, e.missing = &record, ""
 }
 
-// outcome is the end of the run. One that Step Functions itself ended is clean
-// only where no layer was begun.
-func (e ending) outcome() report.Outcome {
-	if e.execution.Status == types.ExecutionStatusSucceeded {
+// declared is the end that a run itself says it came to; empty: it says none.
+func declared(d *sfn.DescribeExecutionOutput) report.Outcome {
+	if d.Status == types.ExecutionStatusSucceeded {
 		return report.Succeeded
 	}
-	switch o := report.Outcome(aws.ToString(e.execution.Error)); o {
+	switch o := report.Outcome(aws.ToString(d.Error)); o {
 	case report.Refused, report.FailedClean, report.FailedDirty:
 		return o
 	}
-	if e.trace.layers == 0 {
+	return ""
+}
+
+// outcome is the end of the run. One that Step Functions itself ended has it in
+// its report; without one it is clean only where no layer was begun.
+func (e ending) outcome() report.Outcome {
+	o := declared(e.execution)
+	switch {
+	case o != "":
+		return o
+	case e.record != nil:
+		return e.record.Outcome
+	case e.trace.layers == 0:
 		return report.FailedClean
 	}
 	return report.FailedDirty

@@ -243,6 +243,7 @@ func TestRemoteExitCodes(t *testing.T) {
 		{"start no payload", []string{"start", "none.json"}, exitInput, "none.json"},
 		{"start under a wrong name", []string{"start", three, "--execution-name", "a b"}, exitInput, "80 letters"},
 		{"start under the name of a check", []string{"start", three, "--execution-name", "readiness-orders-1"}, exitInput, "checks of stored payloads"},
+		{"start what belongs to the other machine", []string{"start", "../../payloads/failback-mysql.json"}, exitInput, "for the failover machine: give --machine failback"},
 		{"plan on no machine", []string{"plan", three, "--name", "other"}, exitEnvironment, "other-failover:live"},
 		{"start on no machine", []string{"start", three, "--name", "other"}, exitEnvironment, "nothing is deployed"},
 		{"a wrong machine", []string{"start", three, "--machine", "sideways"}, exitInput, "failback"},
@@ -253,9 +254,9 @@ func TestRemoteExitCodes(t *testing.T) {
 		{"decline with a space", []string{"decline", of + "execution:m:a b", "--reason", "x"}, exitInput, "is not the ARN"},
 		{"decline in another region", []string{"decline", of + "execution:m:a", "--reason", "x", "--region", "us-east-1"}, exitInput, "us-west-2"},
 		{"decline without a reason", []string{"decline", of + "execution:m:a"}, exitInput, "--reason"},
-		{"stop nobody", []string{"stop", of + "execution:m:a"}, exitInput, "Does Not Exist"},
-		{"resume nobody", []string{"resume", of + "execution:m:a"}, exitInput, "Does Not Exist"},
-		{"approve nobody", []string{"approve", of + "execution:m:a"}, exitInput, "Does Not Exist"},
+		{"stop nobody", []string{"stop", of + "execution:m:a"}, exitInput, "no such execution"},
+		{"resume nobody", []string{"resume", of + "execution:m:a"}, exitInput, "no such execution"},
+		{"approve nobody", []string{"approve", of + "execution:m:a"}, exitInput, "drctl list"},
 		{"an account of eleven digits", []string{"stop", "arn:aws:states:us-west-2:11112222333:execution:m:a"}, exitInput, "is not the ARN"},
 		{"a region that is none", []string{"stop", "arn:aws:states:west:111122223333:execution:m:a"}, exitInput, "is not the ARN"},
 	}
@@ -315,7 +316,7 @@ func TestStart(t *testing.T) {
 	if got := aws.ToString(s.describe(arn).StateMachineAliasArn); !strings.HasSuffix(got, ":dr-orchestrator-failover:live") {
 		t.Errorf("started by %q", got)
 	}
-	if code, _, errs := s.drctl("start", three, "--execution-name", "one"); code != exitInput || !strings.Contains(errs, "Already Exists") {
+	if code, _, errs := s.drctl("start", three, "--execution-name", "one"); code != exitInput || !strings.Contains(errs, "already exists. Give another --execution-name") {
 		t.Errorf("the same name again: exit code %d, %s", code, errs)
 	}
 	code, out, errs = s.drctl("start", three, "--json", "--wait")
@@ -364,6 +365,10 @@ func TestStopAndResume(t *testing.T) {
 			t.Errorf("%s after the stop: exit code %d, %s", args[0], code, errs)
 		}
 	}
+	var runs []listed
+	if _, out, errs := s.drctl("list", "--json"); json.Unmarshal([]byte(out), &runs) != nil || len(runs) != 1 || runs[0].Outcome != report.FailedDirty || runs[0].Status != "ABORTED" {
+		t.Errorf("listed: %s%s", out, errs)
+	}
 	code, out, errs = s.drctl("resume", arn, "--wait")
 	next, _, _ := strings.Cut(out, "\n")
 	if code != exitSucceeded || !strings.Contains(out, "Succeeded after") || next == arn || !strings.Contains(next, ":resume-") {
@@ -371,6 +376,53 @@ func TestStopAndResume(t *testing.T) {
 	}
 	if was, is := aws.ToString(s.describe(arn).Input), aws.ToString(s.describe(next).Input); was != is {
 		t.Errorf("resumed with %s, not %s", is, was)
+	}
+}
+
+// The end of a run is what it says itself, or its report, or what its layers let
+// fear.
+func TestOutcome(t *testing.T) {
+	clean := &report.Record{Outcome: report.FailedClean}
+	for _, tt := range []struct {
+		status types.ExecutionStatus
+		err    string
+		record *report.Record
+		layers int
+		want   report.Outcome
+	}{
+		{types.ExecutionStatusSucceeded, "", nil, 1, report.Succeeded},
+		{types.ExecutionStatusFailed, "Refused", nil, 1, report.Refused},
+		{types.ExecutionStatusFailed, "FailedDirty", clean, 1, report.FailedDirty},
+		{types.ExecutionStatusFailed, "States.Runtime", nil, 0, report.FailedClean},
+		{types.ExecutionStatusFailed, "States.Runtime", nil, 1, report.FailedDirty},
+		{types.ExecutionStatusAborted, "Stopped", nil, 0, report.FailedClean},
+		{types.ExecutionStatusAborted, "Stopped", nil, 1, report.FailedDirty},
+		{types.ExecutionStatusAborted, "Stopped", clean, 1, report.FailedClean},
+		{types.ExecutionStatusTimedOut, "", nil, 1, report.FailedDirty},
+	} {
+		e := ending{execution: &sfn.DescribeExecutionOutput{Status: tt.status, Error: &tt.err}, record: tt.record, trace: trace{layers: tt.layers}}
+		if got := e.outcome(); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	blank := func(n int) string { return strings.Repeat(" ", n) }
+	for n, want := range map[int]bool{maxInput: false, maxInput + 1: true} {
+		if err := tooLarge("x", []byte(blank(n))); (err != nil) != want {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	if code, _, errs := drctl(t, blank(maxInput+1), "lab", "run", "--payload", "-"); code != exitInput || !strings.Contains(errs, "the 262144 of Step Functions less 1024") || !strings.Contains(errs, `{"Payload": "NAME"}`) {
+		t.Errorf("exit code %d, %s", code, errs)
+	}
+	body, err := os.ReadFile(three)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := drctl(t, string(body)+strings.Repeat(" ", maxInput), "start", "-"); code != exitInput || !strings.Contains(errs, "drctl start --stored NAME") {
+		t.Errorf("exit code %d, %s", code, errs)
 	}
 }
 

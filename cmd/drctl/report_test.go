@@ -81,6 +81,50 @@ func TestReportBeginsWithWhatToDo(t *testing.T) {
 	}
 }
 
+// Of many resources that are well, a run has nothing to tell but the table, and
+// its outcome stands beneath that again; what is wrong with many is told once. A
+// plan tells what it found of each.
+func TestEndOfALargeRun(t *testing.T) {
+	record := func(n int, mode string, verdict action.Verdict, e *report.Error) report.Record {
+		r := report.Record{Outcome: report.Succeeded, Mode: mode, Layers: []report.Layer{{Layer: 1}}}
+		for i := range n {
+			r.Layers[0].Resources = append(r.Layers[0].Resources, report.Resource{ResourceName: fmt.Sprintf("check %d", i), Status: report.Done, Error: e,
+				Findings: []action.Finding{{Verdict: verdict, Message: "it works now"}}})
+		}
+		return r
+	}
+	for _, tt := range []struct {
+		name   string
+		record report.Record
+		ends   string // of what is printed
+		absent string
+		twice  bool // the outcome is told
+	}{
+		{"few that are ready", record(fewRows, "run", action.VerdictReady, nil), "check 19  DONE    no       0s    -\n", "it works", false},
+		{"many that are ready", record(fewRows+1, "run", action.VerdictReady, nil), "every resource is proved to be at its goal.\n", "it works", true},
+		{"ready in a plan", record(2, "plan", action.VerdictReady, nil), "\n\ncheck 0, check 1: ready\n  it works now\n", "more", false},
+		{"warnings", record(5, "run", action.VerdictWarning, nil), "\n\ncheck 0, check 1, check 2 and 2 more: warning\n  it works now\n", "check 3:", false},
+		{"errors", record(4, "run", action.VerdictReady, &report.Error{Class: "Denied", Message: "no"}), "\n\ncheck 0, check 1, check 2 and 1 more: Denied\n  no\n", "it works", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			printRecord(&out, tt.record)
+			if !strings.HasSuffix(out.String(), tt.ends) || strings.Contains(out.String(), tt.absent) || (strings.Count(out.String(), "Succeeded after") == 2) != tt.twice {
+				t.Error(out.String())
+			}
+		})
+	}
+}
+
+// What a run in the lab ends with is what that of AWS ends with, and what the lab
+// alone knows.
+func TestEndOfARunInTheLab(t *testing.T) {
+	code, out, errs := drctl(t, "", "lab", "run", "--payload", three)
+	if code != exitSucceeded || !strings.Contains(out, "\nThe estate: ") || !strings.Contains(out, "\nWhat to do next:\n  1. ") || !strings.Contains(out, "OF IT AWS") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
 // A report that could not be written is put together from what the run left,
 // and that is said.
 func TestReportThatWasNotWritten(t *testing.T) {
@@ -362,7 +406,7 @@ func TestHelpAndCompletion(t *testing.T) {
 		}
 	}
 	slices.Sort(plain)
-	if diff := cmp.Diff([]string{"completion", "lab estate", "lab serve", "reference", "schema"}, plain); diff != "" {
+	if diff := cmp.Diff([]string{"completion", "help", "lab estate", "lab serve", "reference", "schema"}, plain); diff != "" {
 		t.Errorf("commands without --json (-want +got):\n%s", diff)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {

@@ -44,7 +44,7 @@ type screen struct {
 func (s screen) lines(columns, rows int) []string {
 	now := s.w.now()
 	head := s.head(now, columns)
-	foot := s.foot(columns)
+	foot := s.foot(columns, rows)
 	room := rows - len(head) - len(foot)
 	if room < 1 {
 		return append(head, foot...)[:min(rows, len(head)+len(foot))]
@@ -119,19 +119,27 @@ func (w *watcher) count() (done, failed, all int) {
 	return done, failed, all
 }
 
-func (s screen) foot(columns int) []string {
+// foot tells what is wrong, or what a person is asked and how to answer: whole,
+// for the commands are to be copied.
+func (s screen) foot(columns, rows int) []string {
 	trouble := s.w.trouble(s.cause)
 	switch {
 	case trouble != "":
 		return []string{s.colour.paint(yellow, cut("! "+report.Line(trouble), columns))}
-	case s.w.state == stateApproval:
-		return []string{s.colour.paint(yellow, cut("It waits for an answer: drctl approve "+s.w.arn+s.w.remote.flags, columns))}
+	case s.w.question == nil:
+		return []string{s.colour.paint(faint, cut("Ctrl-C ends the watching, not the run.", columns))}
 	}
-	return []string{s.colour.paint(faint, cut("Ctrl-C ends the watching, not the run.", columns))}
+	q := s.w.question
+	commands := slices.Concat(continued(q.Approve, columns), continued(q.Decline, columns))
+	text := wrapped(q.String(), columns)
+	if most := max(rows/3-len(commands), 1); len(text) > most {
+		text = append(text[:most-1:most-1], cut(strings.Join(text[most-1:], " "), columns))
+	}
+	for i := range text {
+		text[i] = s.colour.paint(yellow, text[i])
+	}
+	return append(text, commands...)
 }
-
-// stateApproval is the state in which a run waits for a person.
-const stateApproval = "RequestApproval"
 
 // tree draws layers and resources. Where not all find room, layers keep a line
 // each, what failed and what is at work is shown first, and the line of a layer

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/run"
 )
 
@@ -95,12 +96,24 @@ func (r *remote) begin(ctx context.Context, b begun, s streams) error {
 	return r.finish(ctx, id, s, b.json)
 }
 
-// wantsApproval reports whether a run stops and asks before it changes
-// anything.
+// wantsApproval reports whether a run stops and asks: before it changes anything,
+// or between layers.
 func wantsApproval(input string) bool {
-	var doc struct{ Options map[string]json.RawMessage }
+	var doc struct {
+		Options      map[string]json.RawMessage
+		StatePayload []struct {
+			Resources []struct{ ResourceType string }
+		}
+	}
 	if err := json.Unmarshal([]byte(input), &doc); err != nil {
 		return false
+	}
+	for _, layer := range doc.StatePayload {
+		for _, r := range layer.Resources {
+			if r.ResourceType == catalog.ManualApproval {
+				return true
+			}
+		}
 	}
 	switch strings.ToLower(strings.Trim(string(doc.Options["Approval"]), `"`)) {
 	case "", "null", "false", "none":

@@ -33,7 +33,9 @@ func (c *validateCommand) Run(s streams) error {
 		}
 	}
 	if len(problems) > 0 {
-		return &failure{code: exitInput, err: fmt.Errorf("%s is not a valid payload\n%w", c.File, problems), silent: c.JSON}
+		err := invalid(c.File, data, c.Machine, problems)
+		err.silent = c.JSON
+		return err
 	}
 	if !c.JSON {
 		resources := 0
@@ -52,6 +54,21 @@ func checked(path string, data []byte, machine string) (*payload.Document, paylo
 		return nil, payload.Problems{{Pointer: "/Payload", Value: storedIn(data), Message: err.Error(), Want: "a StatePayload"}}
 	}
 	return payload.Parse(data, catalog.Types(), machine)
+}
+
+// invalid tells what is wrong with a payload, and for which machine it would be
+// right.
+func invalid(what string, data []byte, machine string, problems payload.Problems) *failure {
+	text := what + " is not a valid payload"
+	for _, other := range []string{catalog.Failover, catalog.Failback} {
+		if machine == "" || other == machine {
+			continue
+		}
+		if _, wrong := payload.Parse(data, catalog.Types(), other); len(wrong) == 0 {
+			text += " for the " + machine + " machine: give --machine " + other
+		}
+	}
+	return &failure{code: exitInput, err: fmt.Errorf("%s\n%w", text, problems)}
 }
 
 // tellValidity prints what was found as one JSON object.

@@ -28,7 +28,7 @@ func (c *watchCommand) Help() string {
 	return `Shows the layers and resources of a run while it goes: how long each has taken, its
 phase, and what AWS says. Elsewhere than on a terminal it prints a line for each
 change. A lost connection, or one that has gone silent, is told, and tried again.
-The exit code is that of the run; Ctrl-C ends the watching, not the run.
+The exit code is that of the run; Ctrl-C ends the watching with 130, not the run.
 
 Examples:
   drctl watch arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:run-1
@@ -45,6 +45,20 @@ const (
 func (c *watchCommand) Run(s streams, at clock) error {
 	ctx, cancel := interruptible()
 	defer cancel()
+	return interrupted(ctx, c.watch(ctx, s, at))
+}
+
+// interrupted gives what only came to pass because somebody gave up waiting a code
+// of its own.
+func interrupted(ctx context.Context, err error) error {
+	var f *failure
+	if ctx.Err() != nil && errors.As(err, &f) && f.code == exitEnvironment {
+		f.code = exitInterrupted
+	}
+	return err
+}
+
+func (c *watchCommand) watch(ctx context.Context, s streams, at clock) error {
 	r, id, err := c.connectTo(ctx, c.Execution, at)
 	if err != nil {
 		return err
@@ -93,7 +107,7 @@ func watch(ctx context.Context, w *watcher, v viewer) error {
 		err := w.round(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return environment("no longer watching; the run itself goes on\n%s", w.remote.next(w.arn, false))
+			return environment("no longer watching; the run itself goes on\n%s", w.remote.next(w.arn, w.question != nil))
 		case err == nil && w.over():
 			v.show(w.take(), "")
 			return nil
@@ -176,7 +190,11 @@ func (p *plainView) line(c change) {
 		return
 	}
 	at := c.Time.UTC().Format("15:04:05")
-	if c.Resource == "" {
+	switch {
+	case c.Approval != nil:
+		fmt.Fprintf(p.out, "%s  %s\n%s\n%s\n", at, c.Approval, c.Approval.Approve, c.Approval.Decline)
+		return
+	case c.Resource == "":
 		fmt.Fprintf(p.out, "%s  %s\n", at, c.State)
 		return
 	}

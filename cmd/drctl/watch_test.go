@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,7 +118,7 @@ func TestWatchEndsWithTheExitCodeOfTheRun(t *testing.T) {
 	if code, out, _ := s.drctl("watch", arn); code != exitRun || !strings.Contains(out, "FailedDirty after") {
 		t.Errorf("code %d: %s", code, out)
 	}
-	if code, _, errs := s.drctl("watch", arn+"x"); code != exitInput || !strings.Contains(errs, "does not exist") && !strings.Contains(errs, "Does Not Exist") {
+	if code, _, errs := s.drctl("watch", arn+"x"); code != exitInput || !strings.Contains(errs, "no such execution") || strings.Contains(errs, "RequestID") {
 		t.Errorf("code %d: %s", code, errs)
 	}
 }
@@ -254,6 +255,124 @@ func TestScreenTellsSilence(t *testing.T) {
 	}
 }
 
+// asking is a payload that asks before its first change, and between its layers.
+func asking(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "payload.json")
+	body := `{"StatePayload": [{"layer": 4, "resources": [{"resourceType": "ManualApproval", "resourceName": "Go on?", "parameters": {"Message": "Is the other side\nfenced?"}}]},
+		{"layer": 5, "resources": [{"resourceType": "PlannedFailoverAurora", "resourceName": "orders", "parameters": {
+			"GlobalClusterIdentifier": "!Import dr-globaldb-cluster-mysql-global-identifier", "DBClusterIdentifier": "!Import dr-globaldb-cluster-mysql-cluster-identifier"}}]}], "Options": {"Approval": true}}`
+	if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Whoever watches a run that waits is told the question and the commands that
+// answer it, while it waits and only then.
+func TestWatchTellsHowToAnswer(t *testing.T) {
+	s := serve(t, lab.DefaultEstate(), "", nil)
+	code, out, errs := s.drctl("start", asking(t))
+	arn, _, _ := strings.Cut(out, "\n")
+	if code != exitSucceeded {
+		t.Fatal(code, out, errs)
+	}
+	approve, decline := "drctl approve "+arn+" --endpoint "+s.url, "drctl decline "+arn+" --endpoint "+s.url+" --reason TEXT"
+	w := newWatcher(s.remote, arn)
+	v := &seen{w: w}
+	for _, want := range []string{"may it make its first change?", "Go on?: Is the other side fenced?"} {
+		for deadline := time.Now().Add(20 * time.Second); w.question == nil || w.question.Question != want; {
+			if err := w.round(t.Context()); err != nil || w.over() || time.Now().After(deadline) {
+				t.Fatalf("never asked: %s (%v)", want, err)
+			}
+		}
+		v.changes = nil
+		v.show(w.take(), "")
+		var told bytes.Buffer
+		for _, plain := range []*plainView{{out: &told, errs: &told, w: w}, {out: &told, errs: &told, w: w, json: true}} {
+			plain.show(v.changes, "")
+		}
+		var asked struct{ Approval pending }
+		for _, line := range strings.Split(told.String(), "\n") {
+			if strings.Contains(line, `"approval":{`) {
+				if err := json.Unmarshal([]byte(line), &asked); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if p := asked.Approval; p.Question != want || p.Approve != approve || p.Decline != decline || !p.Until.After(lab.Epoch) {
+			t.Errorf("as JSON: %+v", p)
+		}
+		if !strings.Contains(told.String(), ": "+want+"\n"+approve+"\n"+decline+"\n") {
+			t.Errorf("in words:\n%s", &told)
+		}
+		if w.round(t.Context()) != nil || len(w.take()) > 0 {
+			t.Error("it is told twice")
+		}
+		if code, out, errs := s.drctl("approve", arn); code != exitSucceeded {
+			t.Fatal(code, out, errs)
+		}
+	}
+	r := w.layers[0].resources[0]
+	if r.status != stageRunning || r.phase != "approval" || r.message != "Is the other side\nfenced?" {
+		t.Errorf("the resource that asks: %+v", r)
+	}
+	if err := watch(t.Context(), w, v); err != nil || w.question != nil || r.status != report.Done {
+		t.Errorf("at the end: %v, %+v, %+v", err, w.question, r)
+	}
+	// What was answered long ago is no question.
+	if code, out, _ := s.drctl("watch", arn); code != exitSucceeded || strings.Contains(out, "drctl approve") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
+// The commands that answer stand whole on every screen that has room for them,
+// in lines that a shell takes for one; a question that is too long gives way.
+func TestScreenTellsHowToAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		columns, rows int
+		question      string
+	}{{80, 24, "Go on?"}, {80, 24, strings.Repeat("Is the other side fenced? ", 50)}, {200, 60, "Go on?"}, {40, 24, "Go on?"}} {
+		w := tree(5, 10)
+		w.question = &pending{Question: tt.question, Until: lab.Epoch}
+		w.question.Approve, w.question.Decline = w.remote.answers(w.arn)
+		lines := screen{w: w}.lines(tt.columns, tt.rows)
+		text := strings.ReplaceAll(strings.Join(lines, "\n"), "\\\n", "")
+		if !strings.HasSuffix(text, "\n"+w.question.Approve+"\n"+w.question.Decline) || !strings.Contains(strings.ReplaceAll(text, "\n", " "), "It waits for an answer until 2026-01-05 03:00:00 UTC: ") || !strings.Contains(text, "✗") {
+			t.Errorf("%+v:\n%s", tt, strings.Join(lines, "\n"))
+		}
+		for _, line := range lines {
+			if width(line) > tt.columns {
+				t.Errorf("a line of %d columns: %q", width(line), line)
+			}
+		}
+	}
+}
+
+// Giving up has a code of its own; how a run ended, and what was wrong before,
+// keep theirs.
+func TestInterrupted(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		ctx  context.Context
+		err  error
+		want int
+	}{{over, environment("x"), exitInterrupted}, {over, wrongInput("x"), exitInput}, {over, &failure{code: exitRun}, exitRun}, {t.Context(), environment("x"), exitEnvironment}} {
+		var f *failure
+		if err := interrupted(tt.ctx, tt.err); !errors.As(err, &f) || f.code != tt.want {
+			t.Errorf("%v, want %d", err, tt.want)
+		}
+	}
+	if err := interrupted(over, nil); err != nil {
+		t.Error(err)
+	}
+	w := newWatcher(&remote{clock: &quick{now: lab.Epoch}, executions: &crowd{n: 1}, lists: &crowd{n: 1}}, "arn")
+	if err := watch(over, w, &seen{w: w}); err == nil || !strings.Contains(err.Error(), "the run itself goes on") {
+		t.Error(err)
+	}
+}
+
 // crowd is an execution whose layer drives many resources.
 type crowd struct {
 	executions
@@ -368,9 +487,12 @@ func tree(layers, each int) *watcher {
 func TestScreenFits(t *testing.T) {
 	for _, size := range [][2]int{{80, 24}, {79, 24}, {200, 60}, {40, 10}, {20, 5}, {10, 3}, {3, 1}, {1, 1}} {
 		for _, shape := range [][2]int{{1, 3}, {5, 10}, {5, 100}, {100, 5}, {0, 0}} {
-			for _, trouble := range []string{"", "dial tcp: connection refused"} {
-				t.Run(fmt.Sprint(size, shape, trouble != ""), func(t *testing.T) {
+			for _, trouble := range []string{"", "dial tcp: connection refused", "a question"} {
+				t.Run(fmt.Sprint(size, shape, trouble), func(t *testing.T) {
 					s := screen{w: tree(shape[0], shape[1]), cause: trouble}
+					if trouble == "a question" {
+						s.cause, s.w.question = "", &pending{Question: strings.Repeat("データ go on? ", 20), Approve: "drctl approve " + s.w.arn, Decline: "drctl decline " + s.w.arn}
+					}
 					lines := s.lines(size[0], size[1])
 					if len(lines) > size[1] {
 						t.Errorf("%d lines", len(lines))
@@ -387,7 +509,7 @@ func TestScreenFits(t *testing.T) {
 					if size[0] >= 79 && shape[0] > 0 && !strings.Contains(text, "✗") {
 						t.Errorf("what failed is not shown:\n%s", text)
 					}
-					if size[0] >= 79 && trouble != "" && !strings.Contains(text, "trying again") {
+					if size[0] >= 79 && s.cause != "" && !strings.Contains(text, "trying again") {
 						t.Error("the lost connection is not told")
 					}
 				})
@@ -536,6 +658,46 @@ func TestWidth(t *testing.T) {
 	} {
 		if got := middle(tt.s, tt.most); got != tt.want || width(got) > tt.most {
 			t.Errorf("middle(%q, %d) = %q of %d columns, want %q", tt.s, tt.most, got, width(got), tt.want)
+		}
+	}
+}
+
+func TestWrapped(t *testing.T) {
+	for _, tt := range []struct {
+		s         string
+		most      int
+		words     string // lines, joined by |
+		continued string
+	}{
+		{"ab cd ef", 5, "ab cd|ef", `ab c\|d ef`},
+		{"ab cd ef", 8, "ab cd ef", "ab cd ef"},
+		{"abcdef gh", 4, "abcd|ef|gh", `abc\|def\| gh`},
+		{"日本語 x", 5, "日本|語 x", `日本\|語 x`},
+		{"日本", 1, "…", "…"}, {"ab", 0, "", ""}, {"", 4, "", ""},
+	} {
+		if got := strings.Join(wrapped(tt.s, tt.most), "|"); got != tt.words {
+			t.Errorf("wrapped(%q, %d) = %q, want %q", tt.s, tt.most, got, tt.words)
+		}
+		if got := strings.Join(continued(tt.s, tt.most), "|"); got != tt.continued {
+			t.Errorf("continued(%q, %d) = %q, want %q", tt.s, tt.most, got, tt.continued)
+		}
+	}
+}
+
+// Columns begin at the same column of the terminal, whatever the names are
+// written in, and only a name gives way, as far as it must and may.
+func TestTable(t *testing.T) {
+	rows := [][]string{{"N", "RESOURCE", "LAG"}, {"1", "Кэш — сессии 🚀 élan", "-"}, {"10", "データベース-replica-0001", "2 s"}}
+	for most, want := range map[int]string{
+		80: "N   RESOURCE                   LAG\n1   Кэш — сессии 🚀 élan       -\n10  データベース-replica-0001  2 s\n",
+		34: "N   RESOURCE                   LAG\n1   Кэш — сессии 🚀 élan       -\n10  データベース-replica-0001  2 s\n",
+		30: "N   RESOURCE               LAG\n1   Кэш — сессии 🚀 élan   -\n10  データベー…plica-0001  2 s\n",
+		9:  "N   RESOURCE          LAG\n1   Кэш — с… 🚀 élan  -\n10  データ…ica-0001   2 s\n",
+	} {
+		var out strings.Builder
+		printTable(&out, rows, 1, most)
+		if out.String() != want {
+			t.Errorf("in %d columns:\n%s\nwant\n%s", most, &out, want)
 		}
 	}
 }

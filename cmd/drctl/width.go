@@ -1,9 +1,15 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"math"
+	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
 // wide are the characters that take two columns of a terminal: East Asian wide
@@ -34,23 +40,26 @@ func width(s string) int {
 	return n
 }
 
+// prefix gives the beginning of a text that fits into columns.
+func prefix(s string, most int) string {
+	n := 0
+	for i, r := range s {
+		if n += columns(r); n > most {
+			return s[:i]
+		}
+	}
+	return s
+}
+
 // cut fits a text into columns from its beginning.
 func cut(s string, most int) string {
-	if width(s) <= most {
+	switch {
+	case width(s) <= most:
 		return s
+	case most <= 0:
+		return ""
 	}
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n += columns(r); n > most-1 {
-			break
-		}
-		b.WriteRune(r)
-	}
-	if most > 0 {
-		b.WriteRune('…')
-	}
-	return b.String()
+	return prefix(s, most-1) + "…"
 }
 
 // middle fits a text into columns by what it leaves out of its middle: names
@@ -83,3 +92,79 @@ func pad(s string, columns int) string { return s + strings.Repeat(" ", max(colu
 
 // fill cuts a text, or pads it, to exactly so many columns.
 func fill(s string, columns int) string { return pad(cut(s, columns), columns) }
+
+// wrapped breaks a text into lines of so many columns, between words where it can.
+func wrapped(s string, most int) []string {
+	var lines []string
+	for width(s) > most {
+		at := len(prefix(s, most))
+		if at == 0 {
+			break
+		}
+		if space := strings.LastIndexByte(s[:at+1], ' '); space > 0 {
+			at = space
+		}
+		lines = append(lines, strings.TrimRight(s[:at], " "))
+		s = strings.TrimLeft(s[at:], " ")
+	}
+	return append(lines, cut(s, most))
+}
+
+// continued breaks a command into lines of so many columns that a shell reads as
+// one, so that it can be copied from them.
+func continued(s string, most int) []string {
+	var lines []string
+	for width(s) > most {
+		at := len(prefix(s, most-1))
+		if at == 0 {
+			break
+		}
+		lines = append(lines, s[:at]+`\`)
+		s = s[at:]
+	}
+	return append(lines, cut(s, most))
+}
+
+// leastName is what a table leaves of a name, however narrow the terminal is.
+const leastName = 16
+
+// printTable prints rows in columns. Where all of them take more than most, the
+// column that gives way is shortened; negative: none is.
+func printTable(w io.Writer, rows [][]string, gives, most int) {
+	longest := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			longest[i] = max(longest[i], width(cell))
+		}
+	}
+	if gives >= 0 {
+		all := 2 * (len(longest) - 1)
+		for _, n := range longest {
+			all += n
+		}
+		longest[gives] = max(longest[gives]-max(all-most, 0), min(longest[gives], leastName))
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			if i == gives {
+				cell = middle(cell, longest[i])
+			}
+			if i < len(row)-1 {
+				cell = pad(cell, longest[i]+2)
+			}
+			b.WriteString(cell)
+		}
+		fmt.Fprintln(w, b.String())
+	}
+}
+
+// terminalWidth gives the columns of a terminal; what is none takes any line.
+func terminalWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return columns
+		}
+	}
+	return math.MaxInt
+}

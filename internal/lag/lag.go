@@ -396,7 +396,7 @@ func (r Reading) String() string {
 	if !r.Known {
 		return "unknown: " + r.why()
 	}
-	return r.Lag.String()
+	return r.Lag.Round(time.Millisecond).String()
 }
 
 func (r Reading) why() string { return cmp.Or(r.Why, "it was not read") }
@@ -421,7 +421,8 @@ func (l Limit) Gate(r Reading) error {
 	case !r.Known:
 		return action.Errorf(action.Refused, "the replication lag is unknown (%s) and MaxReplicaLagSeconds is %d", r.why(), *l.MaxReplicaLagSeconds)
 	case r.Lag.Seconds() > float64(*l.MaxReplicaLagSeconds): // any number of seconds, which a Duration would not hold
-		return action.Errorf(action.Refused, "the replication lag of %s is above MaxReplicaLagSeconds (%d)", r.Lag, *l.MaxReplicaLagSeconds)
+		up := (r.Lag + time.Millisecond - 1).Truncate(time.Millisecond) // never down to the limit
+		return action.Errorf(action.Refused, "the replication lag of %s is above MaxReplicaLagSeconds (%d)", up, *l.MaxReplicaLagSeconds)
 	}
 	return nil
 }

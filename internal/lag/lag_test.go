@@ -547,6 +547,19 @@ func TestAcceptUnknownLag(t *testing.T) {
 	}
 }
 
+// A reading is told in milliseconds, and one above its limit never as within it.
+func TestReadingInWords(t *testing.T) {
+	for lag, want := range map[time.Duration]string{515_757_452: "516ms", 2 * time.Second: "2s", 90*time.Second + 400: "1m30s"} {
+		if got := (Reading{Known: true, Lag: lag}).String(); got != want {
+			t.Errorf("%d: %q, want %q", lag, got, want)
+		}
+	}
+	err := Limit{MaxReplicaLagSeconds: aws.Int(2)}.Gate(Reading{Known: true, Lag: 2*time.Second + 1})
+	if err == nil || !strings.Contains(err.Error(), "the replication lag of 2.001s is above") {
+		t.Error(err)
+	}
+}
+
 func TestZeroReading(t *testing.T) {
 	var zero Reading
 	if zero.Seconds() != nil || zero.String() != "unknown: it was not read" {

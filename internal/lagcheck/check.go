@@ -92,11 +92,11 @@ func decide(p Parameters, r lag.Reading, began time.Time, postgres bool) action.
 	switch {
 	case err == nil && r.Known && p.Wait && *p.MaxReplicaLagSeconds == 0 && !r.At.After(began):
 		return action.Wait(action.StateBusy, phaseBehind, "the replication lag was %s at %s: waiting for a datapoint from after %s, when this check began",
-			r.Lag, clock(r.At), clock(began))
+			r, clock(r.At), clock(began))
 	case err == nil && !r.Known:
 		return action.Finish("unknown", "the replication lag is %s; AcceptUnknownLag allows that", r)
 	case err == nil:
-		return action.Finish(phaseWithin, "the replication lag is %s, and MaxReplicaLagSeconds is %d", r.Lag, *p.MaxReplicaLagSeconds)
+		return action.Finish(phaseWithin, "the replication lag is %s, and MaxReplicaLagSeconds is %d", r, *p.MaxReplicaLagSeconds)
 	case p.Wait && (passing || action.ClassOf(err) == action.Refused):
 		return action.Wait(action.StateBusy, phaseBehind, "waiting: %v", err)
 	}

@@ -219,9 +219,12 @@ func (p *parser) add(pointer, value, message, want string) {
 
 func (p *parser) document(root *node) *Document {
 	members, ok := p.object(root, "the payload", "an object with StatePayload and, if needed, Options",
-		[]string{"StatePayload", "Options"}, []string{"StatePayload"})
+		[]string{"StatePayload", "Options", "$schema"}, []string{"StatePayload"})
 	if !ok {
 		return nil
+	}
+	if n := members["$schema"]; n != nil && n.kind != stringNode { // it is for editors
+		p.add(n.pointer, n.show(), "$schema is "+n.kind.String()+", not text", "where the schema stands")
 	}
 	doc := &Document{}
 	if n := members["StatePayload"]; n != nil {

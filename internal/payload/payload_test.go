@@ -154,6 +154,8 @@ var wrong = []wrongRow{
 	{"null", `null`, []expect{{"", "the payload is null"}}},
 	{"no StatePayload", `{}`, []expect{{"", "has no StatePayload"}}},
 	{"wrong case", `{"statePayload":[]}`, []expect{{"/statePayload", "did you mean StatePayload?"}}},
+	{"schema that is no text", strings.Replace(promote(""), "{", `{"$schema":1,`, 1), []expect{{"/$schema", "$schema is a number, not text"}}},
+	{"schema below the top", strings.Replace(promote(""), `{"layer"`, `{"$schema":"s","layer"`, 1), []expect{{"/StatePayload/0/$schema", `no field "$schema"`}}},
 	{"pointer escapes", `{"StatePayload":[],"a/b~c":1}`, []expect{{"/a~1b~0c", `no field "a/b~c"`}, {"/StatePayload", "empty"}}},
 	{"duplicate at the top", `{"StatePayload":[],"StatePayload":[]}`, []expect{{"/StatePayload", `"StatePayload" is given more than once`}, {"/StatePayload", "empty"}}},
 	// Layers.
@@ -323,6 +325,7 @@ const (
 )
 
 var good = []struct{ name, machine, input string }{
+	{"named schema", "failover", strings.Replace(payloadOf(resource("PlannedFailoverAurora", auroraImports)), "{", `{"$schema":"./schema.json",`, 1)},
 	{"planned failover", "failover", payloadOf(resource("PlannedFailoverAurora", auroraImports))},
 	{"planned failover, values given", "failover", payloadOf(resource("PlannedFailoverAurora",
 		`"GlobalClusterIdentifier": "dr-globaldb-cluster-mysql", "DBClusterIdentifier": "arn:aws:rds:us-west-2:123456789012:cluster:dbcluster-02"`))},

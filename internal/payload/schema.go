@@ -88,6 +88,7 @@ func Schema(types Types) ([]byte, error) {
 	root := object(map[string]any{
 		"StatePayload": map[string]any{"type": "array", "minItems": 1, "items": map[string]any{"$ref": "#/$defs/layer"}},
 		"Options":      options,
+		"$schema":      map[string]any{"type": "string", "description": "Where this schema stands, for editors."},
 	}, "StatePayload")
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "StatePayload"

@@ -181,7 +181,7 @@ func decideReplica(s scene, p CreateParameters, backups action.Asked) action.Dec
 	case !s.reading.Known:
 		return step(action.WaitFinal(underWay, "catching up", "the lag of %s is not known yet: %s", i.ID, s.reading.Why))
 	case s.reading.Lag > limit:
-		return step(action.WaitFinal(underWay, "catching up", "replica %s is %s behind, and done at %s", i.ID, s.reading.Lag, limit))
+		return step(action.WaitFinal(underWay, "catching up", "replica %s is %s behind, and done at %s", i.ID, s.reading, limit))
 	}
-	return step(action.Finish("replicating", "replica %s is available and %s behind %s", i.ID, s.reading.Lag, s.want))
+	return step(action.Finish("replicating", "replica %s is available and %s behind %s", i.ID, s.reading, s.want))
 }
