@@ -163,3 +163,13 @@ func TestTheQuestion(t *testing.T) {
 		}
 	}
 }
+
+// A payload may ask and do nothing else: there is nothing to look at before.
+func TestOnlyAQuestion(t *testing.T) {
+	payload := []byte(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"ManualApproval","resourceName":"Shall we?","parameters":{"Message":"Well?"}}]}]}`)
+	for outcome, answer := range map[report.Outcome]func() (json.RawMessage, error){report.Succeeded: says("ops"), report.Refused: declines("no")} {
+		if result := runLab(t, Options{Payload: payload, Answer: answer}); result.Outcome != outcome {
+			t.Errorf("%s, want %s: %s", result.Outcome, outcome, result.Cause)
+		}
+	}
+}

@@ -245,7 +245,7 @@ func first(otherwise int, numbers ...*int) int {
 
 // batches groups the resources of all layers by function.
 func batches(plan Plan) []Batch {
-	var all []Batch
+	all := []Batch{} // an item reader takes no null
 	open, size := map[string]int{}, map[string]int{}
 	for _, layer := range plan.Layers {
 		for _, r := range layer.Resources {
