@@ -98,7 +98,7 @@ bench: infra/node_modules ## Print the measured numbers: added time, describes, 
 schema: bin/drctl ## Write what the tables say: payloads/schema.json, docs/reference.md, docs/errors.md
 	bin/drctl schema > payloads/schema.json
 	bin/drctl reference > docs/reference.md
-	go test ./internal/lab -run TestErrorTable -count=1 -update > /dev/null
+	$(GO) test ./internal/lab -run TestErrorTable -count=1 -update > /dev/null
 
 # The CDK command line and jsii both run the Node.js that package.json pins.
 CDK := PATH="$(CURDIR)/infra/node_modules/.bin:$$PATH" cdk
