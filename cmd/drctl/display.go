@@ -235,6 +235,7 @@ func printRecord(w io.Writer, record report.Record) {
 	printOutcome(w, record.Outcome, record.Mode, record.DurationSeconds)
 	fmt.Fprint(w, report.Printable(record.Outlook()))
 	printCause(w, record.Outcome, record.Cause)
+	fmt.Fprint(w, report.Printable(record.Answers()))
 	var layers []lab.ResultLayer
 	for _, layer := range record.Layers {
 		l := lab.ResultLayer{Layer: layer.Layer}
