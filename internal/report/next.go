@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func (r Record) Tally() Tally {
 				switch {
 				case x.Changed:
 					t.Moved++
-				case x.Polls > 1:
+				case x.Polls > 1 || x.Before == action.StateBusy || x.Before == action.StateUnderWay:
 					t.Came++
 				}
 			case x.Changed:
@@ -194,6 +195,15 @@ func them(n int) string {
 // Resume is the command that starts the payload of the run again.
 func (r Record) Resume() string { return "drctl resume " + r.Run.Execution }
 
+// input is what drctl is to start again: a stored payload by its name, and of
+// one that came with the start whoever has the file knows which it is.
+func (r Record) input() string {
+	if r.Source == "" {
+		return "FILE"
+	}
+	return "--stored " + strings.TrimSuffix(path.Base(r.Source), ".json")
+}
+
 // flags are those with which drctl finds the machine of the run again.
 func (r Record) flags() string {
 	flags := ""
@@ -232,11 +242,15 @@ func (r Record) Next() []string {
 		if t.Warnings > 0 {
 			add("Read what was found (%d).", t.Warnings)
 		}
-		add("When it is time, start the same payload with Options.Mode run: drctl start FILE%s", r.flags())
+		add("When it is time, start the same payload with Options.Mode run: drctl start %s%s", r.input(), r.flags())
 	case r.planned():
 		steps = append(steps, r.silence()...)
 		add("Remove what stands in the way, see below.")
-		add("Look again: drctl plan FILE%s", r.flags())
+		if r.Source != "" {
+			add("Look again: %s", r.Resume())
+		} else {
+			add("Look again: drctl plan FILE%s", r.flags())
+		}
 	case r.Outcome == Succeeded:
 		steps = append(steps, r.achieved(t)...)
 	case r.Outcome == Refused && r.declined():

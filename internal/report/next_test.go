@@ -89,6 +89,24 @@ func TestCommandsNameTheMachine(t *testing.T) {
 	}
 }
 
+// A stored payload has a name, and its user no file.
+func TestCommandsNameAStoredPayload(t *testing.T) {
+	for source, want := range map[string]string{
+		"s3://bucket/payloads/failback-mysql.json": "drctl start --stored failback-mysql --machine failback --region us-east-1",
+		"ssm:/dr-orchestrator/payloads/orders":     "drctl start --stored orders --machine failback --region us-east-1",
+	} {
+		r := Record{Mode: "plan", Outcome: Succeeded, Source: source}
+		r.Run.Region, r.Run.Machine, r.Run.Execution = "us-east-1", "failback", "arn:a"
+		if steps := strings.Join(r.Next(), "\n"); !strings.HasSuffix(steps, ": "+want) {
+			t.Error(steps)
+		}
+		r.Outcome = FailedClean
+		if steps := strings.Join(r.Next(), "\n"); !strings.HasSuffix(steps, "Look again: drctl resume arn:a") {
+			t.Error(steps)
+		}
+	}
+}
+
 // What ended a run says what to do: a person's no and another run's lock are no
 // rule of safety, and silence of AWS is no defect to be mended.
 func TestNextByCause(t *testing.T) {
@@ -155,10 +173,11 @@ func TestNextByCause(t *testing.T) {
 // What came to its goal while a run watched was not there before it.
 func TestWhatCameToItsGoalMeanwhile(t *testing.T) {
 	r := Record{Outcome: Succeeded, Layers: []Layer{{Resources: []Resource{
-		{Status: Done, Polls: 1}, {Status: Done, Polls: 2}, {Status: Done, Polls: 3, Changed: true},
+		{Status: Done, Polls: 1, Before: action.StateDone}, {Status: Done, Polls: 2}, {Status: Done, Polls: 3, Changed: true, Before: action.StateBusy},
+		{Status: Done, Polls: 1, Before: action.StateUnderWay}, {Status: Done, Polls: 1, Before: action.StateBusy},
 	}}}}
 	r.Run.Region = "us-west-2"
-	if want := "All 3 resources are at the goal in us-west-2: 1 brought there by this run, 1 came there while it ran, 1 there before."; r.State() != want {
+	if want := "All 5 resources are at the goal in us-west-2: 1 brought there by this run, 3 came there while it ran, 1 there before."; r.State() != want {
 		t.Errorf("%q, want %q", r.State(), want)
 	}
 	r.Layers[0].Resources = r.Layers[0].Resources[:1]

@@ -67,6 +67,7 @@ type Resource struct {
 	Changed         bool             `json:"changed"`
 	Verdict         action.Verdict   `json:"verdict,omitempty"` // of the preflight
 	Findings        []action.Finding `json:"findings,omitempty"`
+	Before          action.State     `json:"before,omitempty"` // as the preflight saw it
 	StartedAt       *time.Time       `json:"startedAt,omitempty"`
 	EndedAt         *time.Time       `json:"endedAt,omitempty"`
 	DurationSeconds float64          `json:"durationSeconds"`

@@ -224,7 +224,7 @@ func recordLayer(layer Layer, checked []action.Checked, items []Item, begun bool
 		}
 		if r.Index < len(checked) {
 			c := checked[r.Index]
-			entry.Verdict, entry.Findings, entry.LagSeconds, entry.Evidence = c.Verdict, c.Findings, c.Lag, c.Evidence
+			entry.Verdict, entry.Findings, entry.Before, entry.LagSeconds, entry.Evidence = c.Verdict, c.Findings, c.Observed, c.Lag, c.Evidence
 		}
 		if item, ok := byIndex[r.Index]; ok {
 			fill(&entry, item)

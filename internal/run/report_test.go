@@ -287,7 +287,7 @@ func TestReportFields(t *testing.T) {
 	} {
 		layer := has("layer", layers[i], "layer", "resources")
 		resources, _ := layer["resources"].([]any)
-		resource := has("resource", resources[0], append(names, "index", "resourceType", "resourceName", "status", "changed", "durationSeconds", "polls", "lagSeconds")...)
+		resource := has("resource", resources[0], append(names, "index", "resourceType", "resourceName", "purpose", "before", "status", "changed", "durationSeconds", "polls", "lagSeconds")...)
 		if resource["error"] != nil {
 			has("error", resource["error"], "class", "message")
 		}
