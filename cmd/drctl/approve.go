@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"dr-orchestrator/internal/report"
 )
 
 // tokens answers the token that a run waits for.
@@ -90,10 +93,10 @@ func decided(s streams, asJSON bool, a approval, id, text string) error {
 	return nil
 }
 
-// errorDeclined is the error that a run ends with which somebody declined.
-const errorDeclined = "Declined"
-
 func (c *declineCommand) Run(s streams, at clock) error {
+	if strings.TrimSpace(c.Reason) == "" {
+		return wrongInput("--reason is empty: it is what the report tells of why the run ended")
+	}
 	ctx, cancel := interruptible()
 	defer cancel()
 	r, id, err := c.connectTo(ctx, c.Execution, at)
@@ -104,12 +107,12 @@ func (c *declineCommand) Run(s streams, at clock) error {
 	if err != nil {
 		return err
 	}
-	cause := "declined by " + by + ": " + c.Reason
-	_, err = r.tokens.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{TaskToken: &asked.token, Error: aws.String(errorDeclined), Cause: &cause})
+	cause := by + ": " + c.Reason
+	_, err = r.tokens.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{TaskToken: &asked.token, Error: aws.String(report.ClassDeclined), Cause: &cause})
 	if err = r.answered(ctx, id.arn, asked, cause, err); err != nil {
 		return err
 	}
-	return decided(s, c.JSON, approval{"declined", by, c.Reason}, id.arn, "Declined by %s: %s changes nothing.\n")
+	return decided(s, c.JSON, approval{"declined", by, c.Reason}, id.arn, "Declined by %s: %s changes nothing more.\n")
 }
 
 // question is a task that waits for an answer, by its event in the history.

@@ -60,12 +60,17 @@ func TestApprove(t *testing.T) {
 
 func TestDecline(t *testing.T) {
 	s, arn := waits(t)
+	for _, reason := range []string{"", "  "} {
+		if code, out, errs := s.drctl("decline", arn, "--reason", reason); code != exitInput || !strings.Contains(errs, "--reason is empty") {
+			t.Errorf("for %q: exit code %d\n%s%s", reason, code, out, errs)
+		}
+	}
 	code, out, errs := s.drctl("decline", arn, "--reason", "not today")
-	if code != exitSucceeded || !strings.Contains(out, "Declined by") {
+	if code != exitSucceeded || !strings.Contains(out, "Declined by") || !strings.Contains(out, "changes nothing more") {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
 	d, err := s.ended(t.Context(), arn)
-	if err != nil || aws.ToString(d.Error) != "Declined" || aws.ToString(d.Cause) != "declined by arn:aws:iam::111122223333:user/lab: not today" {
+	if err != nil || aws.ToString(d.Error) != "Declined" || aws.ToString(d.Cause) != "arn:aws:iam::111122223333:user/lab: not today" {
 		t.Errorf("%s %s %v", aws.ToString(d.Error), aws.ToString(d.Cause), err)
 	}
 }

@@ -220,6 +220,7 @@ func printEnd(w io.Writer, record report.Record, simulated []lab.ResultLayer) {
 	printOutcome(w, record)
 	fmt.Fprint(w, report.Printable(record.Outlook()))
 	printCause(w, record.Outcome, record.Cause)
+	fmt.Fprint(w, report.Printable(record.Answers()))
 	printLayers(w, record.Layers, simulated)
 	printSaid(w, findings(record))
 	printSaid(w, errorsOf(record))

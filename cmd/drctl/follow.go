@@ -489,7 +489,7 @@ func (w *watcher) words(r *watchedResource, e types.HistoryEvent) bool {
 		}
 		phase, message = answer.Payload.Phase, answer.Payload.Message
 	case e.TaskFailedEventDetails != nil:
-		phase, message = aws.ToString(e.TaskFailedEventDetails.Error), plainCause(aws.ToString(e.TaskFailedEventDetails.Cause))
+		phase, message = aws.ToString(e.TaskFailedEventDetails.Error), report.Plain(aws.ToString(e.TaskFailedEventDetails.Cause))
 	case e.TaskTimedOutEventDetails != nil:
 		phase, message = "no answer", "its function did not answer in time"
 	default:
@@ -502,17 +502,6 @@ func (w *watcher) words(r *watchedResource, e types.HistoryEvent) bool {
 	return true
 }
 
-// plainCause takes the words out of what Lambda makes of an error.
-func plainCause(cause string) string {
-	var lambda struct {
-		Message string `json:"errorMessage"`
-	}
-	if json.Unmarshal([]byte(cause), &lambda) == nil && lambda.Message != "" {
-		return lambda.Message
-	}
-	return cause
-}
-
 // settle takes in the end of a resource.
 func (w *watcher) settle(r *watchedResource, item run.Item) {
 	if r.status == item.Status {
@@ -520,7 +509,7 @@ func (w *watcher) settle(r *watchedResource, item run.Item) {
 	}
 	r.status, r.began, r.ended, r.phase, r.message = item.Status, item.StartedAt, item.EndedAt, item.Phase, item.Message
 	if item.Failure != nil {
-		r.phase, r.message = item.Failure.Error, plainCause(item.Failure.Cause)
+		r.phase, r.message = item.Failure.Error, report.Plain(item.Failure.Cause)
 	}
 	w.told(r, item.EndedAt)
 }

@@ -71,14 +71,21 @@ func Call(what string, err error) error {
 	return Errorf(ClassOf(err), "%s: %w", what, plain(err))
 }
 
-// plain gives the answer of AWS without the SDK's words around it: a person
-// reads it in the cause of a run, where room is scarce.
+// plain gives the answer of AWS, or that there was none, without the SDK's words
+// around it: a person reads it in the cause of a run, where room is scarce.
 func plain(err error) error {
 	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return err
+	var sending *smithyhttp.RequestSendError
+	var ended interface{ CanceledError() bool }
+	switch {
+	case errors.As(err, &api):
+		return &awsAnswer{text: api.ErrorCode() + ": " + api.ErrorMessage(), err: err}
+	case errors.As(err, &sending):
+		return &awsAnswer{text: "no answer: " + sending.Err.Error(), err: err}
+	case errors.As(err, &ended):
+		return &awsAnswer{text: "no answer in time", err: err}
 	}
-	return &awsAnswer{text: api.ErrorCode() + ": " + api.ErrorMessage(), err: err}
+	return err
 }
 
 type awsAnswer struct {

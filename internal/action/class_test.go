@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -202,6 +203,28 @@ func TestClassOfMissingAnswers(t *testing.T) {
 	}
 	if Call("x", nil) != nil || Mutation("x", nil) != nil {
 		t.Error("no error became one")
+	}
+}
+
+// A person reads what AWS said, or that it said nothing, and not how often the
+// SDK has asked.
+func TestTheWordsOfTheSDKAreLeftOut(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"an answer", answered(400, coded("Busy")), "x: Busy: "},
+		{"none", unsent(dialing), "x: no answer: " + dialing.Error()},
+		{"none, and no more tries", errors.Join(unsent(reading), errors.New("failed to get rate limit token")), "x: no answer: " + reading.Error()},
+		{"none in time", &smithy.OperationError{ServiceID: "RDS", OperationName: "Y", Err: &smithy.CanceledError{Err: context.DeadlineExceeded}}, "x: no answer in time"},
+		{"our own", errors.New("a defect"), "x: a defect"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if read, mutation := Call("x", tt.err).Error(), Mutation("x", tt.err).Error(); !strings.HasPrefix(read, tt.want) || mutation != read || strings.Contains(read, "StatusCode") {
+				t.Errorf("%q and %q, want %q", read, mutation, tt.want)
+			}
+		})
 	}
 }
 

@@ -35,9 +35,10 @@ const (
 
 // Entry is one row: a resource type and the action that drives it.
 type Entry struct {
-	Type       string       // resourceType in a payload
-	Function   string       // folder under functions, and suffix of the Lambda's name
-	Doc        string       // one sentence
+	Type       string // resourceType in a payload
+	Function   string // folder under functions, and suffix of the Lambda's name
+	Doc        string // one sentence
+	Purpose    action.Purpose
 	Parameters reflect.Type // struct with the tags that package payload reads
 	Machines   []string     // the machines that accept it
 	TimeLimit  time.Duration
@@ -110,7 +111,7 @@ const (
 // Entries is the table, in the order in which documents list it.
 var Entries = []Entry{
 	{
-		Type: "PromoteRDSReadReplica", Function: "promote-read-replica",
+		Type: "PromoteRDSReadReplica", Function: "promote-read-replica", Purpose: action.TakesOver,
 		Doc:        "Promotes an RDS read replica to a database of its own, with backups.",
 		Parameters: reflect.TypeFor[replica.PromoteParameters](), Machines: both,
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
@@ -120,7 +121,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "SwitchoverRDSReadReplica", Function: "switchover-read-replica",
+		Type: "SwitchoverRDSReadReplica", Function: "switchover-read-replica", Purpose: action.TakesOver,
 		Doc:        "Lets an RDS for Oracle primary and its replica change places; nothing is lost.",
 		Parameters: reflect.TypeFor[replica.SwitchoverParameters](), Machines: both,
 		TimeLimit: 2 * time.Hour, ProofReads: 2, Sample: "failover-oracle.json", New: replica.NewSwitchover,
@@ -132,7 +133,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "FenceOldPrimary", Function: "fence-old-primary",
+		Type: "FenceOldPrimary", Function: "fence-old-primary", Purpose: action.Fences,
 		Doc:        "Keeps an old primary from taking writes, by its security groups or by stopping it, or gives it back.",
 		Parameters: reflect.TypeFor[fence.Parameters](), Machines: both,
 		TimeLimit: 30 * time.Minute, ProofReads: 4, Sample: "switchback-replica.json", New: fence.New,
@@ -148,7 +149,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "CreateRDSReadReplica", Function: "create-read-replica",
+		Type: "CreateRDSReadReplica", Function: "create-read-replica", Purpose: action.Protects,
 		Doc:        "Creates an RDS read replica in the region that was lost, of the database that took over; the old primary is kept under another name.",
 		Parameters: reflect.TypeFor[replica.CreateParameters](), Machines: []string{Failback},
 		TimeLimit: 8 * time.Hour, ProofReads: 1, Sample: "failback-replica.json", New: replica.NewCreation,
@@ -162,7 +163,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "PlannedFailoverAurora", Function: "switchover-global-cluster",
+		Type: "PlannedFailoverAurora", Function: "switchover-global-cluster", Purpose: action.TakesOver,
 		Doc:        "Switches an Aurora global database over to a secondary cluster; nothing is lost.",
 		Parameters: reflect.TypeFor[globalcluster.SwitchoverParameters](), Machines: both,
 		TimeLimit: time.Hour, ProofReads: 3, Sample: "failover-aurora-planned.json", New: globalcluster.NewSwitchover,
@@ -173,7 +174,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "UnPlannedFailoverAurora", Function: "failover-global-cluster",
+		Type: "UnPlannedFailoverAurora", Function: "failover-global-cluster", Purpose: action.TakesOver,
 		Doc:        "Makes a secondary cluster of an Aurora global database take writes when its primary is lost.",
 		Parameters: reflect.TypeFor[globalcluster.FailoverParameters](), Machines: both,
 		TimeLimit: time.Hour, ProofReads: 4, Sample: "failover-aurora-unplanned.json", New: globalcluster.NewFailover,
@@ -185,7 +186,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "CreateAuroraSecondaryDBCluster", Function: "create-secondary-cluster",
+		Type: "CreateAuroraSecondaryDBCluster", Function: "create-secondary-cluster", Purpose: action.Protects,
 		Doc:        "Gives the Aurora cluster that took over a secondary again, in the region that was lost.",
 		Parameters: reflect.TypeFor[globalcluster.SecondaryParameters](), Machines: []string{Failback},
 		TimeLimit: 12 * time.Hour, ProofReads: 5, Sample: "failback-aurora.json", New: globalcluster.NewSecondary,
@@ -205,7 +206,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "FailoverElastiCacheCluster", Function: "failover-replication-group",
+		Type: "FailoverElastiCacheCluster", Function: "failover-replication-group", Purpose: action.TakesOver,
 		Doc:        "Makes a replication group the primary of its ElastiCache global datastore.",
 		Parameters: reflect.TypeFor[cachegroup.FailoverParameters](), Machines: both,
 		TimeLimit: time.Hour, ProofReads: 2, Sample: "failover-replica-and-cache.json", New: cachegroup.NewFailover,
@@ -222,7 +223,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "CheckReplicaLag", Function: "check-replica-lag",
+		Type: "CheckReplicaLag", Function: "check-replica-lag", Purpose: action.Checks,
 		Doc:        "Checks, or waits until, a replica is close enough behind its source; changes nothing.",
 		Parameters: reflect.TypeFor[lagcheck.Parameters](), Machines: both,
 		TimeLimit: time.Hour, ProofReads: 1, Sample: "failover-checked-replica.json", New: lagcheck.New,
@@ -234,7 +235,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "SetRoutingControl", Function: "set-routing-control",
+		Type: "SetRoutingControl", Function: "set-routing-control", Purpose: action.MovesTraffic,
 		Doc:        "Turns ARC routing controls on and off, all of them in one update that safety rules guard.",
 		Parameters: reflect.TypeFor[routingcontrol.SetParameters](), Machines: both,
 		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-traffic.json", New: routingcontrol.NewSetting,
@@ -247,7 +248,7 @@ var Entries = []Entry{
 		}},
 	},
 	{
-		Type: "SwapDNS", Function: "swap-dns",
+		Type: "SwapDNS", Function: "swap-dns", Purpose: action.MovesTraffic,
 		Doc:        "Changes Route 53 records, those of one hosted zone together, and waits until every name server has them.",
 		Parameters: reflect.TypeFor[dnsrecord.SwapParameters](), Machines: both,
 		TimeLimit: time.Hour, ProofReads: 2, Sample: "failover-dns.json", New: dnsrecord.NewSwap,
@@ -260,7 +261,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "ShiftTraffic", Function: "shift-traffic",
+		Type: "ShiftTraffic", Function: "shift-traffic", Purpose: action.MovesTraffic,
 		Doc:        "Moves traffic to one of several weighted Route 53 record sets in steps, and back if the target does not answer. For S3 Multi-Region Access Points see SetAccessPointRoutes.",
 		Parameters: reflect.TypeFor[dnsrecord.ShiftParameters](), Machines: both,
 		TimeLimit: 2 * time.Hour, ProofReads: 2, Sample: "failover-shift-traffic.json", New: dnsrecord.NewShift,
@@ -272,7 +273,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "SetAccessPointRoutes", Function: "set-access-point-routes",
+		Type: "SetAccessPointRoutes", Function: "set-access-point-routes", Purpose: action.MovesTraffic,
 		Doc:        "Makes regions of an S3 Multi-Region Access Point active and passive, at once or with both sides active for a while, and back if the target does not answer.",
 		Parameters: reflect.TypeFor[accesspoint.SetParameters](), Machines: both,
 		TimeLimit: 45 * time.Minute, ProofReads: 2, Sample: "failover-access-point.json", New: accesspoint.NewSetting,
@@ -282,13 +283,13 @@ var Entries = []Entry{
 		}},
 	},
 	{
-		Type: "CheckEndpoint", Function: "check-endpoint",
+		Type: "CheckEndpoint", Function: "check-endpoint", Purpose: action.Checks,
 		Doc:        "Waits until an endpoint of an application answers as it should, several times in a row; changes nothing.",
 		Parameters: reflect.TypeFor[probe.CheckParameters](), Machines: both,
 		TimeLimit: 30 * time.Minute, Sample: "check-application.json", New: probe.NewCheck,
 	},
 	{
-		Type: "CheckHealth", Function: "check-health",
+		Type: "CheckHealth", Function: "check-health", Purpose: action.Checks,
 		Doc:        "Waits until CloudWatch alarms are OK and target groups have healthy targets, several looks in a row; changes nothing.",
 		Parameters: reflect.TypeFor[healthcheck.CheckParameters](), Machines: both,
 		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "check-application.json", New: healthcheck.NewCheck,
@@ -304,7 +305,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "SetHealthCheck", Function: "set-health-check",
+		Type: "SetHealthCheck", Function: "set-health-check", Purpose: action.MovesTraffic,
 		Doc:        "Forces a Route 53 health check to be healthy or unhealthy, or lets it look for itself again; needs Route 53's control plane.",
 		Parameters: reflect.TypeFor[healthcheck.SetParameters](), Machines: both,
 		TimeLimit: 15 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSetting,
@@ -313,7 +314,7 @@ var Entries = []Entry{
 		}},
 	},
 	{
-		Type: "SetSwitch", Function: "set-switch",
+		Type: "SetSwitch", Function: "set-switch", Purpose: action.MovesTraffic,
 		Doc:        "Flips a CloudWatch alarm that a Route 53 health check watches, without the control plane of Route 53.",
 		Parameters: reflect.TypeFor[healthcheck.SwitchParameters](), Machines: both,
 		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSwitching,
@@ -324,7 +325,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "SetEventSource", Function: "set-event-source",
+		Type: "SetEventSource", Function: "set-event-source", Purpose: action.MovesJobs,
 		Doc:        "Turns event source mappings of Lambda functions on or off.",
 		Parameters: reflect.TypeFor[eventsource.SetParameters](), Machines: both,
 		TimeLimit: 30 * time.Minute, ProofReads: 2, Sample: "failover-consumers.json", New: eventsource.NewSetting,
@@ -337,7 +338,7 @@ var Entries = []Entry{
 		},
 	},
 	{
-		Type: "SetSchedule", Function: "set-schedule",
+		Type: "SetSchedule", Function: "set-schedule", Purpose: action.MovesJobs,
 		Doc:        "Turns EventBridge rules and schedules on or off.",
 		Parameters: reflect.TypeFor[schedule.SetParameters](), Machines: both,
 		TimeLimit: 15 * time.Minute, ProofReads: 2, Sample: "failover-consumers.json", New: schedule.NewSetting,
@@ -380,6 +381,15 @@ func Find(resourceType string) (Entry, bool) {
 		}
 	}
 	return Entry{}, false
+}
+
+// PurposeOf says what a resource type is for in a run; empty: it is none.
+func PurposeOf(resourceType string) action.Purpose {
+	if resourceType == ManualApproval {
+		return action.Asks
+	}
+	e, _ := Find(resourceType)
+	return e.Purpose
 }
 
 // Types gives the table as package payload reads it, and ManualApproval.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"dr-orchestrator/internal/accesspoint"
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/cachegroup"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/dnsrecord"
@@ -91,6 +92,8 @@ func TestRowsAreComplete(t *testing.T) {
 			t.Errorf("%s: %q is none of the verbs %v", e.Function, verb, verbs)
 		case e.Doc == "" || e.TimeLimit <= 0 || len(e.Machines) == 0 || e.New == nil || e.Parameters.Kind() != reflect.Struct:
 			t.Errorf("%s: the row is not complete", e.Type)
+		case !slices.Contains(action.Purposes, e.Purpose) || catalog.PurposeOf(e.Type) != e.Purpose:
+			t.Errorf("%s: the purpose %q is none of %v: a report does not know what to say of it", e.Type, e.Purpose, action.Purposes)
 		}
 		for _, s := range e.Statements {
 			if slices.Contains(s.Resources, "*") && s.Reason == "" {
@@ -103,6 +106,9 @@ func TestRowsAreComplete(t *testing.T) {
 	}
 	if _, ok := catalog.Find("NoSuchType"); ok {
 		t.Error("a type that does not exist is found")
+	}
+	if none, asks := catalog.PurposeOf("NoSuchType"), catalog.PurposeOf(catalog.ManualApproval); none != "" || asks != action.Asks {
+		t.Errorf("of a type that does not exist %q, of a question %q", none, asks)
 	}
 }
 

@@ -79,6 +79,9 @@ func TestApprovalBeforeTheFirstChange(t *testing.T) {
 			if result.Outcome != tt.outcome || !strings.Contains(result.Cause, tt.says) || statuses(result) != tt.statuses {
 				t.Errorf("%s, %s: %s, want %s, %s: %s", result.Outcome, statuses(result), result.Cause, tt.outcome, tt.statuses, tt.says)
 			}
+			if talk := strings.HasPrefix(result.Record.Next()[0], "Talk to who said no"); talk != (tt.outcome == report.Refused) {
+				t.Errorf("what to do next: %q", result.Record.Next())
+			}
 			if approved := result.Record.Approval; (tt.outcome == report.Succeeded) != strings.HasPrefix(approved, "approved by somebody at ") {
 				t.Errorf("the report says %q", approved)
 			}
@@ -105,19 +108,25 @@ func TestManualApproval(t *testing.T) {
 		statuses string
 	}{
 		{"approved", plain, nil, says("somebody"), report.Succeeded, "", "DONE DONE DONE DONE"},
-		{"declined after a change", plain, nil, declines("it is not well"), report.FailedDirty, "declined: it is not well", "DONE REFUSED SKIPPED SKIPPED"},
-		{"declined, and nothing was to be changed", plain, done, declines("it is not well"), report.Refused, "declined: it is not well", "DONE REFUSED SKIPPED SKIPPED"},
+		{"declined after a change", plain, nil, declines("it is not well"), report.FailedDirty, "?: Declined: it is not well", "DONE REFUSED SKIPPED SKIPPED"},
+		{"declined, and nothing was to be changed", plain, done, declines("it is not well"), report.Refused, "?: Declined: it is not well", "DONE REFUSED SKIPPED SKIPPED"},
 		{"no answer after a change", plain, nil, nil, report.FailedDirty, "nobody approved in time", "DONE FAILED SKIPPED SKIPPED"},
 		{"no answer, and nothing was to be changed", plain, done, nil, report.FailedClean, "nobody approved in time", "DONE FAILED SKIPPED SKIPPED"},
 		{"declined: that is for all layers", func(o map[string]any, layers []map[string]any) {
 			o["OnFailure"], layers[2]["dependsOn"] = "continue", []any{1}
-		}, nil, declines("it is not well"), report.FailedDirty, "declined", "DONE REFUSED SKIPPED SKIPPED"},
+		}, nil, declines("it is not well"), report.FailedDirty, "Declined: it is not well", "DONE REFUSED SKIPPED SKIPPED"},
 		{"the run has a shorter limit", func(o map[string]any, _ []map[string]any) { o["TimeLimitSeconds"] = 400 }, nil, nil, report.FailedDirty, "nobody approved in time", "DONE FAILED SKIPPED SKIPPED"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			result := runLab(t, Options{Payload: withQuestion(t, tt.edit), Estate: tt.estate, Answer: tt.answer})
 			if result.Outcome != tt.outcome || !strings.Contains(result.Cause, tt.says) || statuses(result) != tt.statuses {
 				t.Errorf("%s, %s: %s, want %s, %s: %s", result.Outcome, statuses(result), result.Cause, tt.outcome, tt.statuses, tt.says)
+			}
+			if tells := strings.Contains(result.Record.Answers(), "Asked in layer 2, Is the first database well?: Look at its dashboard.: "); !tells {
+				t.Errorf("the report does not tell what was asked: %q", result.Record.Answers())
+			}
+			if talk := strings.Contains(strings.Join(result.Record.Next(), "\n"), "Talk to who said no"); talk != strings.Contains(tt.says, "Declined") {
+				t.Errorf("what to do next: %q", result.Record.Next())
 			}
 			if len(result.Layers) > 1 {
 				if x := result.Layers[1].Resources[0]; x.Changed || x.ResourceType != catalog.ManualApproval {

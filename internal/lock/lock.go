@@ -109,8 +109,8 @@ func (l Locks) take(ctx context.Context, execution, resource string, now time.Ti
 		}
 		running, until, err := l.running(ctx, holder.Execution)
 		if err != nil { // whoever holds it may be at work
-			return nil, action.Errorf(action.Conflict, "%s is locked by %s since %s, and whether that runs could not be seen: %w",
-				holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), err)
+			return nil, action.Errorf(action.Conflict, report.Held+"%s is locked by %s since %s; "+report.HeldWatch+"%s; whether it runs could not be seen: %w",
+				holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), holder.Execution, err)
 		}
 		if running || until.After(now) {
 			holder.Until = until

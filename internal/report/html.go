@@ -109,7 +109,7 @@ func (r Record) meaning() string {
 func (r Record) tiles(p *page) {
 	t := r.Tally()
 	p.put(`<section class="tiles" aria-label="In numbers">`)
-	if r.RTO != nil {
+	if r.RTO != nil && (r.RTO.TargetSeconds != nil || r.recovers()) {
 		r.rtoTile(p)
 	} else {
 		p.put(`<div class="tile">Took<b>%s</b><span class="soft">nothing was to be recovered</span></div>`, span(r.DurationSeconds))
@@ -129,6 +129,12 @@ func (r Record) tiles(p *page) {
 	p.put(`<div class="tile">Resources at their goal<b>%d of %d</b><span class="soft">%d brought there by this run</span></div>`, t.Done, t.All, t.Moved)
 	calls, dropped := r.count()
 	p.put(`<div class="tile">Calls that changed something<b>%d</b><span class="soft">each with its request id, below</span></div></section>`+"\n", calls+dropped)
+}
+
+// recovers reports a run whose time is a recovery time. Of a record of before
+// there were purposes nobody knows.
+func (r Record) recovers() bool {
+	return r.isFor(action.TakesOver) || r.isFor(action.MovesTraffic) || r.isFor("")
 }
 
 func (r Record) rtoTile(p *page) {
@@ -189,7 +195,11 @@ func (r Record) facts(p *page) {
 	}
 	fact("Run", r.Run.ID)
 	fact("Machine", strings.TrimSpace(machine+" "+r.Mode))
-	fact("Region taking over", r.Run.Region)
+	region := "Region of the run"
+	if r.isFor(action.TakesOver) {
+		region = "Region taking over"
+	}
+	fact(region, r.Run.Region)
 	fact("Account", r.Run.Account)
 	fact("Started", moment(r.StartedAt))
 	fact("Ended", moment(r.EndedAt))
@@ -326,12 +336,15 @@ func (r Record) resources(p *page) {
 			}
 		}
 		changed, seen := "no", x.Message
+		if x.Question != "" {
+			seen = strings.TrimSuffix(x.Question+" – "+x.Message, " – ")
+		}
 		if x.Changed {
 			changed = "yes"
 		}
 		switch {
 		case x.Error != nil:
-			seen = x.Error.Class + ": " + x.Error.Message
+			seen = strings.TrimPrefix(x.Question+" – "+x.Error.Class+": "+x.Error.Message, " – ")
 		case seen == "":
 			seen = preflight(x.Verdict)
 		}

@@ -20,13 +20,13 @@ var began = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 // recordOf is a run of five layers that failed in the third.
 func recordOf(resources int) Record {
 	r := Record{Outcome: FailedDirty, Mode: "run", Cause: "because", StartedAt: began, EndedAt: began.Add(20 * time.Minute), DurationSeconds: 1200, RTO: NewRTO(new(1000), nil)}
-	r.Run = action.Run{ID: "run-1", Execution: "arn:aws:states:us-west-2:111122223333:execution:m:run-1", Region: "us-west-2", StartedAt: began}
+	r.Run = action.Run{ID: "run-1", Machine: "failover", Execution: "arn:aws:states:us-west-2:111122223333:execution:dr-orchestrator-failover:run-1", Region: "us-west-2", StartedAt: began}
 	for i := range resources {
 		n := i * 5 / resources
 		for n >= len(r.Layers) {
 			r.Layers = append(r.Layers, Layer{Layer: n + 1})
 		}
-		x := Resource{Index: i, ResourceType: "PromoteRDSReadReplica", ResourceName: fmt.Sprintf("db-%d", i), Status: Done, Changed: true, Message: "stands on its own and is available",
+		x := Resource{Index: i, ResourceType: "PromoteRDSReadReplica", Purpose: action.TakesOver, ResourceName: fmt.Sprintf("db-%d", i), Status: Done, Changed: true, Message: "stands on its own and is available",
 			RPO: &RPO{Seconds: new(2.5), Evidence: "replication lag of 2.5s"}, Calls: []audit.Call{{At: began, Service: "rds", Operation: "PromoteReadReplica", RequestID: fmt.Sprintf("id-%d", i)}}}
 		from, to := began.Add(time.Duration(n)*5*time.Minute), began.Add(time.Duration(n)*5*time.Minute+4*time.Minute)
 		x.StartedAt, x.EndedAt, x.DurationSeconds = &from, &to, 240
@@ -34,7 +34,7 @@ func recordOf(resources int) Record {
 		case n == 2 && i%2 == 0:
 			x.Status, x.Error, x.RPO = Failed, &Error{Class: "Terminal", Message: "storage-full"}, &RPO{Unknown: "no datapoint"}
 		case n > 2:
-			x = Resource{Index: i, ResourceName: x.ResourceName, Status: Skipped}
+			x = Resource{Index: i, Purpose: x.Purpose, ResourceName: x.ResourceName, Status: Skipped}
 		}
 		r.Layers[n].Resources = append(r.Layers[n].Resources, x)
 	}
@@ -70,7 +70,7 @@ func TestFirstLines(t *testing.T) {
 		{"stopped", stopped, []string{"Stopped half way", "1 changed, or perhaps changed", "drctl resume arn:aws"}, "Remove the cause"},
 		{"stopped, nothing changed", stoppedClean, []string{"Stopped: nothing was changed", "As it was before the run", "drctl resume arn:aws"}, "Remove the cause"},
 		{"succeeded", good, []string{"Recovered", "All 4 resources are at the goal in us-west-2: 4 brought there", "Direct the applications", "up to 2.5 s of writes, on 4 resources"}, "drctl resume"},
-		{"planned", plan, []string{"Ready", "As it was", "drctl start FILE --region us-west-2"}, "Recovered"},
+		{"planned", plan, []string{"Ready", "As it was", "drctl start FILE --machine failover --region us-west-2"}, "Recovered"},
 		{"a wrong payload", wrong, []string{"Failed: nothing was changed", "As it was before the run", "drctl validate"}, "drctl resume"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,15 +2,12 @@ package report
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
+
+	"dr-orchestrator/internal/action"
 )
-
-// EndedOutside begins the cause of a run that did not end by itself: it was
-// stopped, it timed out, or Step Functions ended it.
-const EndedOutside = "the execution was ended from outside"
-
-// Stopped reports a run that did not come to an end of its own.
-func (r Record) Stopped() bool { return strings.HasPrefix(r.Cause, EndedOutside) }
 
 // planned reports a run that was to look and to change nothing.
 func (r Record) planned() bool { return r.Mode == "plan" }
@@ -20,6 +17,7 @@ type Tally struct {
 	All       int
 	Done      int // at the goal
 	Moved     int // of those, brought there by this run
+	Came      int // of those, seen short of the goal by this run, and not changed by it
 	Unsettled int // changed, or perhaps, and not at the goal
 	Untouched int // not at the goal, and as before the run
 	Optional  int // not at the goal, and the run may do without
@@ -38,8 +36,11 @@ func (r Record) Tally() Tally {
 			switch {
 			case x.Status == Done:
 				t.Done++
-				if x.Changed {
+				switch {
+				case x.Changed:
 					t.Moved++
+				case x.Polls > 1 || x.Before == action.StateBusy || x.Before == action.StateUnderWay:
+					t.Came++
 				}
 			case x.Changed:
 				t.Unsettled++
@@ -65,23 +66,81 @@ func (r Record) Tally() Tally {
 
 // Headline is the end of a run in a few words.
 func (r Record) Headline() string {
+	_, held := r.holder()
 	switch {
 	case r.planned() && r.Outcome == Succeeded:
 		return "Ready: nothing stands in the way"
 	case r.planned():
 		return "Not ready: something stands in the way"
 	case r.Outcome == Succeeded:
-		return "Recovered: every resource is at its goal"
+		return r.success()
+	case r.Outcome == Refused && r.declined():
+		return "Declined: a person said no, and nothing was changed"
+	case r.Outcome == Refused && held:
+		return "Held: another run is at work on it, and nothing was changed"
 	case r.Outcome == Refused:
 		return "Refused: a safety rule said no, and nothing was changed"
 	case r.Stopped() && r.Outcome == FailedClean:
 		return "Stopped: nothing was changed"
 	case r.Stopped():
 		return "Stopped half way: something was changed, or may have been"
+	case r.declined() && r.Outcome == FailedDirty && !r.failed():
+		return "Declined half way: something was changed, or may have been"
 	case r.Outcome == FailedClean:
 		return "Failed: nothing was changed"
 	}
 	return "Failed half way: something was changed, or may have been"
+}
+
+// success is the headline of a run that reached its goal: what it was for, the
+// most of it first.
+func (r Record) success() string {
+	const end = ": every resource is at its goal"
+	for _, of := range []struct {
+		purpose action.Purpose
+		words   string
+	}{
+		{action.TakesOver, "Recovered"}, {action.Protects, "Protected again"}, {action.MovesTraffic, "Traffic moved"},
+		{action.Fences, "Done"}, {action.MovesJobs, "Done"}, {action.Checks, "Checked"}, {action.Asks, "Approved"},
+	} {
+		if len(r.done(of.purpose)) > 0 {
+			return of.words + end
+		}
+	}
+	return "Done" + end
+}
+
+// done gives what is at its goal, of what is for a purpose.
+func (r Record) done(purpose action.Purpose) (all []Resource) {
+	r.each(func(_ Layer, x Resource) {
+		if x.Status == Done && x.Purpose == purpose {
+			all = append(all, x)
+		}
+	})
+	return all
+}
+
+// named names resources.
+func named(all []Resource) string {
+	var names []string
+	for _, x := range all {
+		names = append(names, Line(x.ResourceName))
+	}
+	return some(names)
+}
+
+// described names resources, and says of each how it was seen last.
+func described(all []Resource) string {
+	var texts []string
+	for _, x := range all {
+		texts = append(texts, Line(strings.TrimSuffix(x.ResourceName+": "+x.Message, ": ")))
+	}
+	return some(texts)
+}
+
+// isFor reports whether a run is for a purpose, whatever became of it.
+func (r Record) isFor(purpose action.Purpose) bool {
+	return r.any(func(x Resource) bool { return x.Purpose == purpose })
 }
 
 // State says in what state the run has left the estate.
@@ -95,7 +154,11 @@ func (r Record) State() string {
 	case t.All == 0:
 		return "Not known: the run has left nothing that tells of its resources."
 	case r.Outcome == Succeeded && t.Done == t.All:
-		return fmt.Sprintf("%s at the goal in %s: %d brought there by this run, %d there before.", all(t.All), r.Run.Region, t.Moved, t.Done-t.Moved)
+		came := ""
+		if t.Came > 0 {
+			came = fmt.Sprintf(" %d came there while it ran,", t.Came)
+		}
+		return fmt.Sprintf("%s at the goal in %s: %d brought there by this run,%s %d there before.", all(t.All), r.Run.Region, t.Moved, came, t.Done-t.Moved-t.Came)
 	}
 	text := fmt.Sprintf("%d of %d resources at the goal.", t.Done, t.All)
 	if t.Unsettled > 0 {
@@ -132,6 +195,32 @@ func them(n int) string {
 // Resume is the command that starts the payload of the run again.
 func (r Record) Resume() string { return "drctl resume " + r.Run.Execution }
 
+// input is what drctl is to start again: a stored payload by its name, and of
+// one that came with the start whoever has the file knows which it is.
+func (r Record) input() string {
+	if r.Source == "" {
+		return "FILE"
+	}
+	return "--stored " + strings.TrimSuffix(path.Base(r.Source), ".json")
+}
+
+// flags are those with which drctl finds the machine of the run again.
+func (r Record) flags() string {
+	flags := ""
+	if r.Run.Machine != "" {
+		flags += " --machine " + r.Run.Machine
+	}
+	if parts := strings.Split(r.Run.Execution, ":"); len(parts) > 6 {
+		if prefix, ok := strings.CutSuffix(parts[6], "-"+r.Run.Machine); ok && prefix != defaultPrefix {
+			flags += " --name " + prefix
+		}
+	}
+	return flags + " --region " + r.Run.Region
+}
+
+// defaultPrefix is the prefix of a deployment that drctl takes without --name.
+const defaultPrefix = "dr-orchestrator"
+
 // Next says what there is to do now, the first thing first. A command stands
 // at the end of its line, after a colon.
 func (r Record) Next() []string {
@@ -140,48 +229,125 @@ func (r Record) Next() []string {
 	add := func(format string, args ...any) { steps = append(steps, fmt.Sprintf(format, args...)) }
 	again := "Start the same payload again; every resource is looked at first, and what is at its goal is left alone: " + r.Resume()
 	if t.All == 0 && len(r.Problems) > 0 {
-		add("Correct the payload: each problem stands below, with its place. Check it with: drctl validate FILE")
+		machine := ""
+		if r.Run.Machine != "" {
+			machine = " --machine " + r.Run.Machine
+		}
+		add("Correct the payload: each problem stands below, with its place. Check it with: drctl validate FILE%s", machine)
 		return steps
 	}
+	holder, held := r.holder()
 	switch {
 	case r.planned() && r.Outcome == Succeeded:
 		if t.Warnings > 0 {
 			add("Read what was found (%d).", t.Warnings)
 		}
-		add("When it is time, start the same payload with Options.Mode run: drctl start FILE --region %s", r.Run.Region)
+		add("When it is time, start the same payload with Options.Mode run: drctl start %s%s", r.input(), r.flags())
 	case r.planned():
+		steps = append(steps, r.silence()...)
 		add("Remove what stands in the way, see below.")
-		add("Look again: drctl plan FILE --region %s", r.Run.Region)
+		if r.Source != "" {
+			add("Look again: %s", r.Resume())
+		} else {
+			add("Look again: drctl plan FILE%s", r.flags())
+		}
 	case r.Outcome == Succeeded:
-		add("Direct the applications to %s, and see that they work.", r.Run.Region)
-		if t.Behind > 0 {
-			add("Find out what was lost: up to %g s of writes, on %s, see RPO.", t.WorstRPO, of(t.Behind, "resource"))
-		}
-		if t.Unknown > 0 {
-			add("Find out what was lost on %s: how far behind its source each was is not known, see RPO.", of(t.Unknown, "resource"))
-		}
-		if t.Optional > 0 {
-			add("Look after what is optional and not at its goal (%s), see below.", of(t.Optional, "resource"))
-		}
+		steps = append(steps, r.achieved(t)...)
+	case r.Outcome == Refused && r.declined():
+		add("Talk to who said no: name and reason stand below.")
+		add("When that is settled, start the same payload again: %s", r.Resume())
+	case r.Outcome == Refused && held:
+		steps = append(steps, wait(holder))
+		add("%s", again)
 	case r.Outcome == Refused:
 		add("Read what was refused and why, below. The rule protects data: wait until it is content, or change the limit in the payload knowingly.")
 		add("%s", again)
 	case r.Outcome == FailedClean && r.Stopped():
 		add("%s", again)
 	case r.Outcome == FailedClean:
+		steps = append(steps, r.silence()...)
 		add("Remove the cause, see below.")
 		add("%s", again)
 	default:
 		if t.Unsettled > 0 {
 			add("Look at what is changed and not at its goal (%s), see below. What AWS was asked to do goes on by itself: do not undo it by hand.", of(t.Unsettled, "resource"))
 		}
-		if !r.Stopped() {
+		steps = append(steps, r.silence()...)
+		if held {
+			steps = append(steps, wait(holder))
+		}
+		if r.declined() {
+			add("Talk to who said no to the rest: name and reason stand below.")
+		}
+		if !r.Stopped() && (r.failed() || !held && !r.declined()) {
 			add("Remove the cause, see below.")
 		}
 		add("%s", again)
 		if t.Done > 0 {
 			add("Until then the estate is divided: %d of %d resources are at their goal.", t.Done, t.All)
 		}
+	}
+	return steps
+}
+
+// wait is what to do while another run works on the same.
+func wait(holder string) string {
+	const text = "Wait until the other run has ended, or talk to who started it (CloudTrail tells, by StartExecution)"
+	if holder == "" {
+		return text + "."
+	}
+	return text + ": drctl watch " + holder
+}
+
+// silence is what to do where AWS gave no answer.
+func (r Record) silence() (steps []string) {
+	if r.unseen() {
+		steps = append(steps, "If it is the other region that gives no answer, because it is lost: set Options.Disaster to true in the payload. The run then goes on where nothing answers, and what was not replicated may be given up.")
+	}
+	if names := r.silent(); len(names) > 0 {
+		steps = append(steps, fmt.Sprintf("What is to move the traffic got no answer (%s). The control plane of Route 53 stands in us-east-1: docs/dns.md names the ways that do without it, as SetRoutingControl and SetSwitch.", some(names)))
+	}
+	return steps
+}
+
+// achieved is what is left to a person after a run that reached its goal: what
+// that is depends on what the run was for.
+func (r Record) achieved(t Tally) (steps []string) {
+	add := func(format string, args ...any) { steps = append(steps, fmt.Sprintf(format, args...)) }
+	took, traffic := len(r.done(action.TakesOver)) > 0, r.done(action.MovesTraffic)
+	switch {
+	case len(traffic) > 0:
+		add("See that the applications work where the traffic leads now (%s).", named(traffic))
+	case took:
+		add("Direct the applications to %s, and see that they work.", r.Run.Region)
+	}
+	if t.Behind > 0 {
+		add("Find out what was lost: up to %g s of writes, on %s, see RPO.", t.WorstRPO, of(t.Behind, "resource"))
+	}
+	if t.Unknown > 0 {
+		add("Find out what was lost on %s: how far behind its source each was is not known, see RPO.", of(t.Unknown, "resource"))
+	}
+	if copies := r.done(action.Protects); len(copies) > 0 {
+		if !took {
+			add("Leave the applications where they are: what was made in %s only follows what serves (%s).", r.Run.Region, named(copies))
+		}
+		add("See what became of the old primary, if there was one, and what is to be done with it: docs/runbooks/failback.md.")
+	}
+	if fences := r.done(action.Fences); len(fences) > 0 && !took {
+		add("See what is fenced and what is given back (%s), and that the applications work with what serves.", described(fences))
+	}
+	if jobs := r.done(action.MovesJobs); len(jobs) > 0 {
+		add("See that consumers and schedules run on one side only (%s).", named(jobs))
+	}
+	if t.Optional > 0 {
+		add("Look after what is optional and not at its goal (%s), see below.", of(t.Optional, "resource"))
+	}
+	switch {
+	case len(steps) > 0:
+	case t.All == 0 || r.isFor(""): // nothing is known of it, or not what it was for
+		add("See that the applications work.")
+	default:
+		add("See what was found (%s). The run only looked: it moved nothing.", described(slices.Concat(r.done(action.Checks), r.done(action.Asks))))
 	}
 	return steps
 }

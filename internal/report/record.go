@@ -16,7 +16,7 @@ type Outcome string
 // The four ends of a run.
 const (
 	Succeeded   Outcome = "Succeeded"   // every resource is proved to be at its goal
-	Refused     Outcome = "Refused"     // a safety rule said no; nothing changed
+	Refused     Outcome = "Refused"     // a safety rule, another run or a person said no; nothing changed
 	FailedClean Outcome = "FailedClean" // something failed; nothing changed
 	FailedDirty Outcome = "FailedDirty" // something failed, and something changed or may have
 )
@@ -60,11 +60,14 @@ type Resource struct {
 	Index           int              `json:"index"`
 	ResourceType    string           `json:"resourceType"`
 	ResourceName    string           `json:"resourceName"`
+	Purpose         action.Purpose   `json:"purpose,omitempty"`  // what its type is for; empty in records of before there were any
+	Question        string           `json:"question,omitempty"` // of one that asks a person
 	Optional        bool             `json:"optional,omitempty"`
 	Status          Status           `json:"status"`
 	Changed         bool             `json:"changed"`
 	Verdict         action.Verdict   `json:"verdict,omitempty"` // of the preflight
 	Findings        []action.Finding `json:"findings,omitempty"`
+	Before          action.State     `json:"before,omitempty"` // as the preflight saw it
 	StartedAt       *time.Time       `json:"startedAt,omitempty"`
 	EndedAt         *time.Time       `json:"endedAt,omitempty"`
 	DurationSeconds float64          `json:"durationSeconds"`

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"dr-orchestrator/internal/action"
 )
 
 // Every outcome says whether something was changed, and no two say the same.
@@ -76,7 +78,7 @@ func TestTextBeginsWithWhatToDo(t *testing.T) {
 		{FailedClean, EndedOutside + " (ABORTED): enough", Skipped, false, "As it was before the run", "Start the same payload again"},
 		{FailedDirty, EndedOutside + " (ABORTED): enough", Failed, true, "0 of 1 resources at the goal. 1 changed", "Look at what is changed and not at its goal"},
 	} {
-		record := Record{Outcome: tt.outcome, Cause: tt.cause, Layers: []Layer{{Layer: 1, Resources: []Resource{{ResourceName: "orders", Status: tt.status, Changed: tt.changed}}}}}
+		record := Record{Outcome: tt.outcome, Cause: tt.cause, Layers: []Layer{{Layer: 1, Resources: []Resource{{ResourceName: "orders", Purpose: action.TakesOver, Status: tt.status, Changed: tt.changed}}}}}
 		record.Run.Region, record.Run.Execution = "us-west-2", "arn:run-1"
 		text := record.Text()
 		lines := strings.Split(text, "\n")

@@ -19,6 +19,7 @@ func (r Record) Text() string {
 	if r.Cause != "" {
 		fmt.Fprintf(&b, "%s\n", r.Cause)
 	}
+	b.WriteString(r.Answers())
 	told := 0
 	for _, layer := range r.Layers {
 		for _, x := range layer.Resources {
@@ -57,6 +58,31 @@ func (r Record) Outlook() string {
 	return b.String()
 }
 
+// Answers tells what people were asked in a run, and what each of them said.
+func (r Record) Answers() string {
+	var b strings.Builder
+	if r.Approval != "" {
+		fmt.Fprintf(&b, "Before the first change: %s\n", r.Approval)
+	}
+	r.each(func(l Layer, x Resource) {
+		if x.Purpose == action.Asks && x.Status != Skipped {
+			fmt.Fprintf(&b, "Asked in layer %d, %s\n", l.Layer, Line(x.asked()))
+		}
+	})
+	return b.String()
+}
+
+// asked is a question, with its answer if there was one.
+func (x Resource) asked() string {
+	text := x.ResourceName
+	for _, more := range []string{x.Question, x.Message} {
+		if more != "" {
+			text += ": " + more
+		}
+	}
+	return text
+}
+
 // loss tells, of a resource that was changed, how far behind its source it was
 // before the run acted: what may be lost. Nothing is said of one that has no
 // lag, as after a switchover.
@@ -76,7 +102,7 @@ func (o Outcome) Meaning() string {
 	case Succeeded:
 		return "every resource is proved to be at its goal."
 	case Refused:
-		return "a safety rule said no; nothing was changed."
+		return "a safety rule, another run or a person said no; nothing was changed."
 	case FailedClean:
 		return "the run failed; nothing was changed."
 	default:

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,6 +18,15 @@ import (
 
 // isApproval reports a resource that is no resource: a question to a person.
 func isApproval(r action.Resource) bool { return r.Type == catalog.ManualApproval }
+
+// asked is what a person is asked by it, beside its name.
+func asked(r action.Resource) string {
+	var p catalog.ApprovalParameters
+	if json.Unmarshal(r.Parameters, &p) != nil || p.Message == "" {
+		return ""
+	}
+	return bounded([]string{p.Message})
+}
 
 // ApprovalInput is what the machine sends when a person has to say yes.
 type ApprovalInput struct {

@@ -1,8 +1,8 @@
 package run
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -68,19 +68,9 @@ type failure struct {
 	Cause string `json:"Cause"`
 }
 
-// read gives the class and the message. The Cause of a failed Lambda function
-// is the JSON of its error; that of Step Functions' own errors is a text.
+// read gives the class and the message.
 func (f *failure) read() report.Error {
-	var lambda struct {
-		Message string `json:"errorMessage"`
-	}
-	if json.Unmarshal([]byte(f.Cause), &lambda) == nil && lambda.Message != "" {
-		return report.Error{Class: f.Error, Message: lambda.Message}
-	}
-	if f.Cause == "" {
-		return report.Error{Class: f.Error, Message: f.Error}
-	}
-	return report.Error{Class: f.Error, Message: f.Cause}
+	return report.Error{Class: f.Error, Message: cmp.Or(report.Plain(f.Cause), f.Error)}
 }
 
 // LayerRecorder records the end of a layer and tells of it.

@@ -68,8 +68,8 @@ func (l Locker) Set(ctx context.Context, in LocksInput) (Locked, error) {
 		return Locked{Decision: "wait", Wait: int(max(holder.Until.Sub(l.Now())/time.Second, 0)) + 1}, nil
 	}
 	return Locked{Decision: "held", Outcome: report.Refused, Cause: fmt.Sprintf(
-		"%s is being worked on by %s since %s; look with: aws stepfunctions describe-execution --region %s --execution-arn %s",
-		holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), in.Run.Region, holder.Execution)}, nil
+		report.Held+"%s is being worked on by %s since %s; "+report.HeldWatch+"%s",
+		holder.Resource, holder.Execution, holder.Since.Format(time.RFC3339), holder.Execution)}, nil
 }
 
 // identities names everything that a plan, or one resource of it, changes.

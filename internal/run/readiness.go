@@ -2,13 +2,11 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"dr-orchestrator/internal/action"
-	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
 )
 
@@ -88,11 +86,7 @@ func (s Store) RecordReadiness(ctx context.Context, in ReadinessInput) (Readines
 func refer(run action.Run, layer Layer) LayerRef {
 	ref := LayerRef{Layer: layer.Layer, Key: prefix(run) + docLayer(layer.Layer), Count: len(layer.Resources), TimeLimitSeconds: layer.TimeLimitSeconds}
 	if r := layer.Resources[0]; isApproval(r) {
-		ref.Approval = &ApprovalRef{Index: r.Index, Name: r.Name, Seconds: min(r.TimeLimitSeconds, layer.TimeLimitSeconds)}
-		var p catalog.ApprovalParameters
-		if json.Unmarshal(r.Parameters, &p) == nil {
-			ref.Approval.Message = bounded([]string{p.Message})
-		}
+		ref.Approval = &ApprovalRef{Index: r.Index, Name: r.Name, Message: asked(r), Seconds: min(r.TimeLimitSeconds, layer.TimeLimitSeconds)}
 	}
 	return ref
 }

@@ -16,6 +16,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/audit"
+	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/emf"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/report"
@@ -149,7 +150,7 @@ func (in ReportInput) run() action.Run {
 // Build puts the record of a run together from what its steps have left in the
 // store. What a step did not come to leave is told as such, never guessed.
 func (s Store) Build(ctx context.Context, in ReportInput, now time.Time) (report.Record, error) {
-	record := report.Record{Version: 1, Run: in.run(), Outcome: in.Outcome, Cause: in.Cause, Approval: in.Approval, StartedAt: in.Execution.StartTime, EndedAt: now,
+	record := report.Record{Version: 1, Run: in.run(), Outcome: in.Outcome, Cause: report.Plain(in.Cause), Approval: in.Approval, StartedAt: in.Execution.StartTime, EndedAt: now,
 		DurationSeconds: now.Sub(in.Execution.StartTime).Seconds(), Layers: []report.Layer{}, Problems: []payload.Problem{}}
 	if !in.Planned {
 		return record, nil
@@ -217,10 +218,13 @@ func recordLayer(layer Layer, checked []action.Checked, items []Item, begun bool
 		byIndex[item.Index] = item
 	}
 	for _, r := range layer.Resources {
-		entry := report.Resource{Index: r.Index, ResourceType: r.Type, ResourceName: r.Name, Optional: r.Optional, Status: report.Skipped}
+		entry := report.Resource{Index: r.Index, ResourceType: r.Type, ResourceName: r.Name, Purpose: catalog.PurposeOf(r.Type), Optional: r.Optional, Status: report.Skipped}
+		if isApproval(r) {
+			entry.Question = asked(r)
+		}
 		if r.Index < len(checked) {
 			c := checked[r.Index]
-			entry.Verdict, entry.Findings, entry.LagSeconds, entry.Evidence = c.Verdict, c.Findings, c.Lag, c.Evidence
+			entry.Verdict, entry.Findings, entry.Before, entry.LagSeconds, entry.Evidence = c.Verdict, c.Findings, c.Observed, c.Lag, c.Evidence
 		}
 		if item, ok := byIndex[r.Index]; ok {
 			fill(&entry, item)
@@ -249,25 +253,28 @@ func fill(entry *report.Resource, item Item) {
 	}
 }
 
-// acted tells what may be lost by what was done to a resource. What the
-// preflight saw is no figure for it: replication went on, or broke, until the
+// acted tells what may be lost by what was done to a resource: of one that took
+// over, for what is made anew, or waited for, loses nothing by being behind. What
+// the preflight saw is no figure for it: replication went on, or broke, until the
 // action looked for itself.
 func acted(entry *report.Resource, item Item) {
 	before, lags := entry.LagSeconds, lagging(*entry)
 	text, looked := item.Memo[action.MemoLagEvidence]
 	lag, err := strconv.ParseFloat(item.Memo[action.MemoLag], 64)
-	if err == nil {
+	changed := item.Changed.Happened()
+	switch {
+	case err == nil:
 		entry.LagSeconds = &lag
+	case changed && (looked || lags):
+		entry.LagSeconds = nil
 	}
 	switch {
-	case !item.Changed.Happened():
+	case !changed || entry.Purpose != action.TakesOver:
 	case err == nil:
 		entry.RPO = &report.RPO{Seconds: &lag, Evidence: "replication lag of " + cmp.Or(text, fmt.Sprintf("%g s", lag)) + ", read just before acting"}
 	case looked:
-		entry.LagSeconds = nil
 		entry.RPO = &report.RPO{Unknown: strings.TrimPrefix(text, "unknown: ")}
 	case lags:
-		entry.LagSeconds = nil
 		entry.RPO = &report.RPO{Unknown: "what was seen just before acting was lost with the answer of the call"}
 	}
 	if entry.RPO != nil && entry.RPO.Seconds == nil && before != nil {

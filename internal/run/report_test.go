@@ -287,7 +287,7 @@ func TestReportFields(t *testing.T) {
 	} {
 		layer := has("layer", layers[i], "layer", "resources")
 		resources, _ := layer["resources"].([]any)
-		resource := has("resource", resources[0], append(names, "index", "resourceType", "resourceName", "status", "changed", "durationSeconds", "polls", "lagSeconds")...)
+		resource := has("resource", resources[0], append(names, "index", "resourceType", "resourceName", "purpose", "before", "status", "changed", "durationSeconds", "polls", "lagSeconds")...)
 		if resource["error"] != nil {
 			has("error", resource["error"], "class", "message")
 		}
@@ -340,9 +340,14 @@ func TestRPO(t *testing.T) {
 		{"nothing was changed", &seen, false, action.ChangeNo, nil, &seen, false, nothing, ""},
 		{"a check", &seen, false, action.ChangeNo, acted, &one, false, nothing, ""},
 		{"nothing to be behind", nil, false, action.ChangeYes, nil, nil, false, nothing, ""},
+		{"a copy that was made, and is behind", &seen, false, action.ChangeYes, acted, &one, false, nothing, ""},
+		{"a copy that was made, and nobody knows how far behind it is", &seen, false, action.ChangeYes, map[string]string{action.MemoLagEvidence: "unknown: no datapoint"}, nil, false, nothing, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			entry := report.Resource{LagSeconds: tt.preflight}
+			entry := report.Resource{LagSeconds: tt.preflight, Purpose: action.TakesOver}
+			if strings.HasPrefix(tt.name, "a copy") {
+				entry.Purpose = action.Protects
+			}
 			if tt.warned {
 				entry.Findings = []action.Finding{{Verdict: action.VerdictWarning, Message: action.LagUnknown + ": why"}}
 			}
