@@ -151,6 +151,12 @@ func (p Primary) in(groups []string) bool {
 	return p.Settled && slices.Equal(p.Groups, slices.Compact(want))
 }
 
+// secondary reports whether it is shown as a member of a global cluster that
+// takes no writes.
+func (p Primary) secondary() bool {
+	return p.Global != "" && p.Members > 0 && p.Writer == ""
+}
+
 // saved gives the groups from before the isolation.
 func (p Primary) saved() []string { return strings.Fields(p.Tags[tagGroups]) }
 
