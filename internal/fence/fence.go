@@ -35,7 +35,7 @@ type Parameters struct {
 	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both, unless what takes over has done so."`
 	IsolationSecurityGroupIds []string `format:"security-group" doc:"For Isolate: security groups in the VPC of the primary, without inbound rules."`
 	Reboot                    bool     `default:"true" doc:"For Isolate: reboot afterwards, which ends the connections that are open. Without it no fence is proved."`
-	Required                  bool     `default:"false" doc:"A fence that cannot be proved is an error. Without it the run goes on after WaitSeconds, and two writers may serve."`
+	Required                  bool     `default:"false" doc:"A fence that cannot be proved is an error, and a replica that does not replicate is refused as what takes over. Without it the run goes on after WaitSeconds, and two writers may serve."`
 	AcceptTwoWriters          bool     `default:"false" doc:"For Release: give it back although what takes over has done so, or nobody knows. Two writers may serve."`
 	WaitSeconds               int      `min:"0" max:"900" default:"60" doc:"Unless Required: seconds of trying against a region that does not answer or a call that is refused."`
 }
@@ -154,7 +154,10 @@ func (a Fence) look(ctx context.Context, req action.Request[Parameters]) (sight,
 	if err = misdirected(p, req.Run.Region, &s.found); err != nil || p.Method == MethodRelease {
 		return s, err
 	}
-	if err = succeeds(s.next, s.found); err != nil || p.Method != MethodIsolate || s.found.Status == statusStopped {
+	if err = succeeds(s.next, s.found); err == nil {
+		err = follows(p, s.next, s.found)
+	}
+	if err != nil || p.Method != MethodIsolate || s.found.Status == statusStopped {
 		return s, err
 	}
 	return s, closedGroups(ctx, a.Groups(p.PrimaryRegion), p)

@@ -7,9 +7,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/lag"
 )
 
-// What a release asks of what takes over: that it has not done so yet.
+// What a fence asks of a successor that has not taken over yet: before it begins,
+// that it can; and before the primary is given back, that it has not.
+
+// follows refuses a Required fence for a replica that does not replicate. Such a
+// fence is for a day on which nothing may be lost: the wait for the last writes
+// would have no end, and nobody could write meanwhile. A fence that is only tried
+// belongs to a failover, where the loss of the primary itself ends replication;
+// one that was begun may have ended it.
+func follows(p Parameters, next, old Primary) error {
+	begun := old.marked() && strings.EqualFold(old.Tags[tagSuccessor], next.ARN)
+	if !p.Required || next.Cluster || next.Source == "" || next.Replication == lag.Replicating || begun {
+		return nil
+	}
+	return action.Errorf(action.Refused, "%s is not fenced, for the replication of %s is %q: the last writes would not reach it. Mend it or make the replica anew; where the writes that are missing are given up, fence without Required",
+		old.what(), next.what(), next.Replication)
+}
 
 // standby reports whether it is proved to take no writes, as a replica of old or
 // a secondary beside it.

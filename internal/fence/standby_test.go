@@ -9,6 +9,38 @@ import (
 
 const nextARN = "arn:aws:rds:us-west-2:111122223333:db:orders-2"
 
+// Only a Required fence asks whether a replica replicates, and only before it is
+// begun for that one.
+func TestFollows(t *testing.T) {
+	required := isolate
+	required.Required = true
+	dead := Primary{ID: "orders-2", ARN: nextARN, Source: idle.ARN, Replication: "error"}
+	forNext := func(word, next string) Primary {
+		return with(idle, func(p *Primary) { p.Tags = map[string]string{tagFence: word, tagSuccessor: next} })
+	}
+	for _, tt := range []struct {
+		name      string
+		p         Parameters
+		next, old Primary
+		refused   bool
+	}{
+		{"it replicates", required, with(dead, func(p *Primary) { p.Replication = "replicating" }), idle, false},
+		{"it does not", required, dead, idle, true},
+		{"nothing is shown", required, with(dead, func(p *Primary) { p.Replication = "" }), idle, true},
+		{"it does not, and the fence is only tried", isolate, dead, idle, false},
+		{"promoted", required, with(dead, func(p *Primary) { p.Source, p.Replication = "", "" }), idle, false},
+		{"a cluster, of which nothing is shown", required, with(dead, func(p *Primary) { p.Cluster, p.Replication = true, "" }), idle, false},
+		{"begun for it", required, dead, forNext(fenceBegun, nextARN), false},
+		{"complete for it", required, dead, forNext(fenceComplete, strings.ToUpper(nextARN)), false},
+		{"begun for another", required, dead, forNext(fenceBegun, nextARN+"-x"), true},
+		{"released of it", required, dead, forNext(fenceReleased, nextARN), true},
+	} {
+		if err := follows(tt.p, tt.next, tt.old); (err != nil) != tt.refused || err != nil && action.ClassOf(err) != action.Refused {
+			t.Errorf("%s: %v, want refused: %t", tt.name, err, tt.refused)
+		}
+	}
+}
+
 func TestGiveBack(t *testing.T) {
 	replica := Primary{ID: "orders-2", ARN: nextARN, Source: idle.ARN, Status: "available"}
 	primary := with(cluster, func(p *Primary) { p.Global = "g" })

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/succession"
@@ -301,6 +302,52 @@ func TestAReleaseAsksForTheLastSuccessor(t *testing.T) {
 	over.Source, over.Replication, over.LagSeconds = "", "", nil
 	if result := runLab(t, Options{Payload: fenceOf(anInstance + `,"Method":"Release"`), Estate: fenced.Final}); result.Outcome != report.Refused {
 		t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+	}
+}
+
+// A replica that does not replicate is no successor on a planned day: nobody is
+// fenced for it. A failover goes on, for the loss of the primary shows the same.
+func TestNobodyIsFencedForAReplicaThatDoesNotReplicate(t *testing.T) {
+	for _, engine := range []string{"mysql", "postgres"} {
+		for _, status := range []string{"error", "stopped", "terminated", "replication degraded", "replication stop point reached", ""} {
+			estate := DefaultEstate()
+			estate.instance(west, "rds-"+engine+"-instance-usw2").Replication = status
+			home := runLab(t, Options{Payload: sample(t, "switchback-"+engine+".json"), Estate: estate.Clone()})
+			if home.Outcome != report.Refused || len(home.Begun) != 0 {
+				t.Errorf("%s %q: the switchback: %s with %v: %s", engine, status, home.Outcome, home.Mutations, home.Cause)
+			}
+			for _, layer := range home.Record.Layers[:2] { // the fence by itself, and the wait by itself
+				if r := layer.Resources[0]; !slices.ContainsFunc(r.Findings, func(f action.Finding) bool {
+					return f.Verdict == action.VerdictBlocked && strings.Contains(f.Message, "replication")
+				}) {
+					t.Errorf("%s %q: %s: %+v", engine, status, r.ResourceName, r.Findings)
+				}
+			}
+			over := runLab(t, Options{Payload: sample(t, "failover-"+engine+".json"), Estate: estate})
+			if over.Outcome != report.Succeeded || fenceIn(over).Evidence["fence"] != "fenced" {
+				t.Errorf("%s %q: the failover: %s: %s", engine, status, over.Outcome, over.Cause)
+			}
+		}
+	}
+}
+
+// Replication that ends after the fence was begun, perhaps by it, does not undo
+// it: the same payload finds it done.
+func TestAFenceStandsWhenReplicationEnds(t *testing.T) {
+	required := fenceOf(anInstance + `,"Required":"true"`)
+	for faults, outcome := range map[string]report.Outcome{"": report.Succeeded, "stuck@rds:RebootDBInstance": report.FailedDirty} {
+		first := runLab(t, Options{Payload: required, Faults: faultsOf(t, faults)})
+		if first.Outcome != outcome {
+			t.Fatalf("%s: %s", first.Outcome, first.Cause)
+		}
+		first.Final.instance(west, "rds-mysql-instance-usw2").Replication = "error"
+		primary := first.Final.instance(east, "rds-mysql-instance-use1")
+		primary.Status = "available"
+		first.Final.Operations = nil
+		again := runLab(t, Options{Payload: required, Estate: first.Final})
+		if again.Outcome != report.Succeeded || fenceIn(again).Evidence["fence"] != "fenced" {
+			t.Errorf("%s: %s", again.Outcome, again.Cause)
+		}
 	}
 }
 
