@@ -10,6 +10,7 @@ import (
 const (
 	stepSave     = "saving"      // tags: the groups, and that a fence begins
 	stepIsolate  = "isolating"   // the groups without inbound rules
+	stepName     = "naming"      // tag: what takes over by now
 	stepReboot   = "rebooting"   // ends connections that the old groups let in
 	stepComplete = "recording"   // tag: it was rebooted
 	stepStop     = "stopping"    // instead of all that
@@ -26,7 +27,8 @@ const (
 // notes is what earlier invocations of this run left behind.
 type notes struct {
 	asked    func(step string) action.Asked
-	rebooted bool // it was seen rebooting while it was isolated
+	rebooted bool   // it was seen rebooting while it was isolated
+	next     string // ARN of what takes over
 }
 
 // misdirected finds parameters that would fence what is to take over, or what
@@ -42,7 +44,7 @@ func misdirected(p Parameters, region string, found *Primary) error {
 		return nil
 	case found.Source != "":
 		return action.Errorf(action.Refused, "%s is a replica of %s and no primary: fence the primary", found.what(), found.Source)
-	case found.Global != "" && found.Members > 0 && found.Writer == "":
+	case found.secondary():
 		return action.Errorf(action.Refused, "%s is a secondary of the global cluster %s and takes no writes: fence the primary", found.what(), found.Global)
 	case found.Parent != "":
 		return action.Errorf(action.Refused, "%s is a member of the cluster %s: give DBClusterIdentifier", found.what(), found.Parent)
@@ -99,6 +101,9 @@ func decideIsolate(found Primary, p Parameters, n notes) action.Decision {
 		return d
 	}
 	switch {
+	case state == action.StateUnderWay && n.next != "" && !strings.EqualFold(found.Tags[tagSuccessor], n.next):
+		// A release asks what the tag names.
+		return step(n, stepName, state, "the fence of %s was begun for %q, and %s takes over now", found.what(), found.Tags[tagSuccessor], n.next)
 	case isolated:
 		return decideReboot(found, p, n)
 	case !found.Settled:

@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,15 @@ func TestDecideRules(t *testing.T) {
 	unsure := notes{asked: func(string) action.Asked { return action.Asked{Now: noon, Unsure: true} }}
 	noReboot := isolate
 	noReboot.Reboot = false
+	forHim := func(p *Primary) { p.Tags[tagSuccessor] = "arn:he" }
+	of := func(p Primary, changes ...func(*Primary)) Primary {
+		p.Tags = maps.Clone(p.Tags)
+		for _, change := range changes {
+			change(&p)
+		}
+		return p
+	}
+	him, another := notes{asked: nothing, next: "ARN:he"}, notes{asked: nothing, next: "arn:she"}
 	two := isolate
 	two.IsolationSecurityGroupIds = []string{closed, other, closed}
 	many := with(idle, func(p *Primary) { p.Groups = strings.Fields(strings.Repeat("sg-0123456789abcdef0 ", 12)) })
@@ -144,6 +154,15 @@ func TestDecideRules(t *testing.T) {
 		{"stopped takes no writes", stopped, isolate, none, finish, done, "", phaseFenced},
 		{"cluster without instances", with(shut, func(p *Primary) { p.Cluster, p.Writer, p.WriterStatus = true, "", "" }), isolate, none, finish, done, "", phaseFenced},
 		{"cluster that shows no writer", with(shut, func(p *Primary) { p.Cluster, p.Members, p.Writer, p.WriterStatus = true, 2, "", "" }), isolate, none, wait, underWay, "", "no writer"},
+
+		{"begun for it", of(begun, forHim), isolate, him, act, underWay, stepIsolate, stepIsolate},
+		{"begun for another: the tag is to say so", of(begun, forHim), isolate, another, act, underWay, stepName, stepName},
+		{"begun, and nobody knows for what", begun, isolate, him, act, underWay, stepName, stepName},
+		{"recorded for it", of(complete, forHim), isolate, him, finish, done, "", phaseFenced},
+		{"recorded for another", of(complete, forHim), isolate, another, act, underWay, stepName, stepName},
+		{"recorded for another, not yet visible", of(complete, forHim), isolate, notes{asked: askedFor(stepName, time.Minute).asked, next: "arn:she"}, wait, underWay, stepName, action.PhaseInvisible},
+		{"released of another, and isolated still", of(freed, forHim), isolate, another, act, underWay, stepName, stepName},
+		{"released of another, and open: the groups are saved, and that with them", of(with(freed, func(p *Primary) { p.Groups = []string{open} }), forHim), isolate, another, act, ready, stepSave, stepSave},
 
 		{"stop", idle, by(MethodStop), none, act, ready, stepStop, stepStop},
 		{"stop, not yet visible", idle, by(MethodStop), askedFor(stepStop, time.Minute), wait, underWay, stepStop, action.PhaseInvisible},
@@ -235,6 +254,8 @@ func TestCheckParameters(t *testing.T) {
 		{"no successor", func(p *Parameters) { p.SuccessorIdentifier = "" }, 1},
 		{"no successor, by stopping", func(p *Parameters) { p.SuccessorIdentifier, p.Method = "", MethodStop }, 1},
 		{"no successor, given back", func(p *Parameters) { p.SuccessorIdentifier, p.Method = "", MethodRelease }, 0},
+		{"two writers accepted", func(p *Parameters) { p.AcceptTwoWriters = true }, 1},
+		{"two writers accepted, given back", func(p *Parameters) { p.AcceptTwoWriters, p.Method = true, MethodRelease }, 0},
 		{"no groups", func(p *Parameters) { p.IsolationSecurityGroupIds = nil }, 1},
 		{"no groups, by stopping", func(p *Parameters) { p.IsolationSecurityGroupIds, p.Method = nil, MethodStop }, 0},
 		{"no groups, given back", func(p *Parameters) { p.IsolationSecurityGroupIds, p.Method = nil, MethodRelease }, 0},

@@ -34,11 +34,12 @@ type Parameters struct {
 	DBClusterIdentifier       string   `format:"db-cluster" identity:"fenced-rds-cluster" doc:"Identifier of the Aurora DB cluster to fence."`
 	PrimaryRegion             string   `param:"required" format:"region" doc:"Region of what is to be fenced; never the region that takes over."`
 	SuccessorIdentifier       string   `format:"replica" doc:"What takes over, in the region of the run: a DB instance, or a DB cluster where one is fenced. It must show that it does. Not for Release."`
-	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both."`
+	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both, unless what takes over has done so."`
 	IsolationSecurityGroupIds []string `format:"security-group" doc:"For Isolate: security groups in the VPC of the primary, without inbound rules."`
 	Reboot                    bool     `default:"true" doc:"For Isolate: reboot afterwards, which ends the connections that are open. Without it no fence is proved."`
 	FenceInUse                bool     `default:"false" doc:"Fence it also where clients are connected to it, or may be, and what takes over did so before this run. Without it that is refused: it may have been a drill."`
-	Required                  bool     `default:"false" doc:"A fence that cannot be proved is an error. Without it the run goes on after WaitSeconds, and two writers may serve."`
+	Required                  bool     `default:"false" doc:"A fence that cannot be proved is an error, and a replica that does not replicate is refused as what takes over. Without it the run goes on after WaitSeconds, and two writers may serve."`
+	AcceptTwoWriters          bool     `default:"false" doc:"For Release: give it back although what takes over has done so, or nobody knows. Two writers may serve."`
 	WaitSeconds               int      `min:"0" max:"900" default:"60" doc:"Unless Required: seconds of trying against a region that does not answer or a call that is refused."`
 }
 
@@ -53,6 +54,9 @@ func (p Parameters) Check() []payload.Issue {
 	}
 	if p.Method == MethodIsolate && len(p.IsolationSecurityGroupIds) == 0 {
 		issues = append(issues, payload.Issue{Parameter: "IsolationSecurityGroupIds", Message: "Isolate needs IsolationSecurityGroupIds", Want: "security groups without inbound rules, such as sg-0123456789abcdef0"})
+	}
+	if p.Method != MethodRelease && p.AcceptTwoWriters {
+		issues = append(issues, payload.Issue{Parameter: "AcceptTwoWriters", Message: p.Method + " knows no AcceptTwoWriters", Want: "it left out; it is for Release"})
 	}
 	return issues
 }
@@ -119,8 +123,8 @@ const (
 	memoTrouble  = "troubleSince"
 )
 
-func notesOf(req action.Request[Parameters]) notes {
-	return notes{asked: req.Asked, rebooted: req.Drive.Memo[memoRebooted] != ""}
+func notesOf(req action.Request[Parameters], s sight) notes {
+	return notes{asked: req.Asked, rebooted: req.Drive.Memo[memoRebooted] != "", next: s.next.ARN}
 }
 
 // sight is what one look shows.
@@ -156,6 +160,9 @@ func (a Fence) look(ctx context.Context, req action.Request[Parameters]) (sight,
 		return s, err
 	}
 	if err = succeeds(s.next, s.found); err == nil {
+		err = follows(p, s.next, s.found)
+	}
+	if err == nil {
 		err = a.inUse(ctx, req, s)
 	}
 	if err != nil || p.Method != MethodIsolate || s.found.Status == statusStopped {
@@ -180,7 +187,10 @@ func (a Fence) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 			Findings: []action.Finding{warn("%s in %s may not be fenced, and two writers may serve: %v", p.name(), p.PrimaryRegion, err)}}, nil
 	}
 	found := sees.found
-	d := decide(found, p, notes{asked: func(string) action.Asked { return action.Asked{Now: req.Now} }})
+	d, err := a.judge(ctx, req, &sees, notes{asked: func(string) action.Asked { return action.Asked{Now: req.Now} }, next: sees.next.ARN})
+	if err != nil {
+		return action.Readiness{}, err
+	}
 	ready := action.Readiness{Observed: d.State, Evidence: proof(found, d), Findings: d.Findings()}
 	sees.tell(ready.Evidence)
 	for i, f := range ready.Findings {
@@ -229,7 +239,10 @@ func (a Fence) Reconcile(ctx context.Context, req action.Request[Parameters]) (a
 		return bear(req, action.Progress{Observed: action.StateUnknown, Evidence: action.Evidence{evidenceFence: fenceUnknown}}, err)
 	}
 	found := sees.found
-	d := decide(found, p, notesOf(req))
+	d, err := a.judge(ctx, req, &sees, notesOf(req, sees))
+	if err != nil {
+		return action.Progress{Observed: d.State, Evidence: proof(found, d)}, err
+	}
 	evidence := proof(found, d)
 	sees.tell(evidence)
 	progress, err := d.Progress(req.Asked(d.Step), evidence)
@@ -250,6 +263,8 @@ func (a Fence) act(ctx context.Context, api API, req action.Request[Parameters],
 	switch d.Step {
 	case stepSave:
 		err = tag(ctx, api, found, map[string]string{tagGroups: strings.Join(found.original(), " "), tagFence: fenceBegun, tagSuccessor: sees.next.ARN})
+	case stepName:
+		err = tag(ctx, api, found, map[string]string{tagSuccessor: sees.next.ARN})
 	case stepComplete:
 		err = tag(ctx, api, found, map[string]string{tagFence: fenceComplete})
 	case stepRelease:

@@ -37,19 +37,20 @@ const (
 
 // Primary is what a decision needs to know of a DB instance or DB cluster.
 type Primary struct {
-	ID       string
-	ARN      string
-	Status   string
-	Engine   string
-	Created  time.Time         // zero: not shown
-	Cluster  bool              // a DB cluster, and not an instance
-	Parent   string            // of an instance: the cluster that it is a member of
-	Source   string            // what it replicates; empty: nothing
-	Replicas int               // replicas that it has
-	Global   string            // global cluster that it is a member of
-	Groups   []string          // VPC security groups, sorted
-	Settled  bool              // every one of Groups is active, and there is one
-	Tags     map[string]string // all of them
+	ID          string
+	ARN         string
+	Status      string
+	Engine      string
+	Created     time.Time         // zero: not shown
+	Cluster     bool              // a DB cluster, and not an instance
+	Parent      string            // of an instance: the cluster that it is a member of
+	Source      string            // what it replicates; empty: nothing
+	Replication string            // of an instance that is a replica: the status of its replication
+	Replicas    int               // replicas that it has
+	Global      string            // global cluster that it is a member of
+	Groups      []string          // VPC security groups, sorted
+	Settled     bool              // every one of Groups is active, and there is one
+	Tags        map[string]string // all of them
 
 	Members      int    // of a cluster: its instances
 	Writer       string // the instance that takes writes; empty: none is shown
@@ -77,6 +78,11 @@ func find(ctx context.Context, api Finder, p Parameters) (Primary, error) {
 		Source:   cmp.Or(aws.ToString(db.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(db.ReadReplicaSourceDBClusterIdentifier)),
 		Replicas: len(db.ReadReplicaDBInstanceIdentifiers) + len(db.ReadReplicaDBClusterIdentifiers),
 		Writer:   aws.ToString(db.DBInstanceIdentifier), WriterStatus: aws.ToString(db.DBInstanceStatus), Tags: tagsOf(db.TagList),
+	}
+	for _, info := range db.StatusInfos {
+		if strings.EqualFold(aws.ToString(info.StatusType), "read replication") {
+			found.Replication = aws.ToString(info.Status)
+		}
 	}
 	found.Groups, found.Settled = groupsOf(db.VpcSecurityGroups)
 	return found, nil
@@ -149,6 +155,12 @@ func groupsOf(list []types.VpcSecurityGroupMembership) (groups []string, settled
 func (p Primary) in(groups []string) bool {
 	want := slices.Sorted(slices.Values(groups))
 	return p.Settled && slices.Equal(p.Groups, slices.Compact(want))
+}
+
+// secondary reports whether it is shown as a member of a global cluster that
+// takes no writes.
+func (p Primary) secondary() bool {
+	return p.Global != "" && p.Members > 0 && p.Writer == ""
 }
 
 // saved gives the groups from before the isolation.

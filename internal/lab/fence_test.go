@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/succession"
 )
@@ -137,17 +139,18 @@ func TestAFenceThatFailsCostsLittle(t *testing.T) {
 
 // What was fenced is given back as it was, and can be fenced again.
 func TestReleaseGivesBack(t *testing.T) {
-	for _, tt := range []struct{ name, parameters, method string }{
-		{"isolated instance", anInstance, "Isolate"},
-		{"isolated cluster", aCluster, "Isolate"},
-		{"stopped instance", aSingle, "Stop"},
-		{"stopped cluster", aCluster, "Stop"},
+	for _, tt := range []struct{ name, parameters, method, release string }{
+		{"isolated instance", anInstance, "Isolate", ""},
+		{"isolated cluster", aCluster, "Isolate", ""},
+		{"isolated member of a global database", aMember, "Isolate", ""},
+		{"stopped instance", aSingle, "Stop", `,"AcceptTwoWriters":"true"`},
+		{"stopped cluster", aCluster, "Stop", `,"AcceptTwoWriters":"true"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			estate := withCluster()
 			before := estate.Serving()
 			fence := fenceOf(tt.parameters + `,"Method":"` + tt.method + `"`)
-			release := fenceOf(tt.parameters + `,"Method":"Release"`)
+			release := fenceOf(tt.parameters + `,"Method":"Release"` + tt.release)
 			for range 2 {
 				fenced := runLab(t, Options{Payload: fence, Estate: estate})
 				if fenced.Outcome != report.Succeeded || slices.Equal(fenced.Final.Serving(), before) {
@@ -167,6 +170,184 @@ func TestReleaseGivesBack(t *testing.T) {
 				t.Errorf("groups %v", got.SecurityGroups)
 			}
 		})
+	}
+}
+
+// A primary is given back only beside a successor that is seen to stand by, or
+// seen to be gone. Whatever else is true, nothing is changed.
+func TestAReleaseMakesNoSecondWriter(t *testing.T) {
+	const accept = `,"AcceptTwoWriters":"true"`
+	promoted := func(e *Estate) {
+		i := e.instance(west, "rds-mysql-instance-usw2")
+		i.Source, i.Replication, i.LagSeconds = "", "", nil
+	}
+	gone := func(e *Estate) {
+		e.Instances = slices.DeleteFunc(e.Instances, func(i *Instance) bool { return i.ID == "rds-mysql-instance-usw2" })
+	}
+	shown := func(status string) func(*Estate) {
+		return func(e *Estate) { e.instance(west, "rds-mysql-instance-usw2").Status = status }
+	}
+	tagged := func(successor string) func(*Estate) {
+		return func(e *Estate) {
+			e.instance(east, "rds-mysql-instance-use1").Tags["dr-orchestrator:fence-successor"] = successor
+		}
+	}
+	detached := func(e *Estate) {
+		g := e.global("dr-globaldb-cluster-mysql")
+		g.Members = slices.DeleteFunc(g.Members, func(m GlobalMember) bool { return regionOf(m.ARN) == west })
+		for _, i := range e.Instances {
+			i.Writer = i.Writer || i.Region == west && i.Cluster == "dbcluster-02"
+		}
+	}
+	for _, tt := range []struct {
+		name, fence, more string
+		since             func(*Estate) // since the fence
+		faults            string
+		outcome           report.Outcome
+		tells             string
+	}{
+		{"a replica still", anInstance, "", nil, "", report.Succeeded, ""},
+		{"a replica that replicates no more", anInstance, "", func(e *Estate) { e.instance(west, "rds-mysql-instance-usw2").Replication = "terminated" }, "", report.Succeeded, ""},
+		{"a replica that has failed", anInstance, "", shown("failed"), "", report.Succeeded, ""},
+		{"a replica that AWS is at work on", anInstance, "", shown("modifying"), "", report.FailedClean, "may be on its way"},
+		{"a replica of an unknown status", anInstance, "", shown("something-new"), "", report.Refused, "may be on its way"},
+		{"promoted", anInstance, "", promoted, "", report.Refused, "AcceptTwoWriters"},
+		{"promoted, and that is accepted", anInstance, accept, promoted, "", report.Succeeded, ""},
+		{"promoted, and that is not accepted", anInstance, `,"AcceptTwoWriters":"false"`, promoted, "", report.Refused, "AcceptTwoWriters"},
+		{"a replica of something else", anInstance, "", func(e *Estate) {
+			e.instance(west, "rds-mysql-instance-usw2").Source = "arn:aws:rds:us-east-1:111122223333:db:x"
+		}, "", report.Refused, "AcceptTwoWriters"},
+		{"gone", anInstance, "", gone, "", report.Succeeded, ""},
+		{"no tag tells what it is", anInstance, "", tagged(""), "", report.Refused, "is not known"},
+		{"the tag is of a cluster", anInstance, "", tagged("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02"), "", report.Refused, "is not known"},
+		{"the tag is of another account", anInstance, "", tagged("arn:aws:rds:us-west-2:444455556666:db:rds-mysql-instance-usw2"), "", report.Refused, "is not known"},
+		{"not to be seen", anInstance, "", nil, "dead@region:us-west-2", report.FailedClean, "AcceptTwoWriters"},
+		{"not to be seen, and that is accepted", anInstance, accept, nil, "dead@region:us-west-2", report.Succeeded, ""},
+		{"a secondary still", aMember, "", nil, "", report.Succeeded, ""},
+		{"detached", aMember, "", detached, "", report.Refused, "AcceptTwoWriters"},
+		{"a secondary without instances", aMember, "", func(e *Estate) {
+			e.Instances = slices.DeleteFunc(e.Instances, func(i *Instance) bool { return i.Region == west && i.Cluster == "dbcluster-02" })
+		}, "", report.Refused, "AcceptTwoWriters"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			estate := runLab(t, Options{Payload: fenceOf(tt.fence)}).Final
+			if tt.since != nil {
+				tt.since(estate)
+			}
+			before := estate.Serving()
+			result := runLab(t, Options{Payload: fenceOf(tt.fence + `,"Method":"Release"` + tt.more), Machine: catalog.Failback, Region: east, Estate: estate, Faults: faultsOf(t, tt.faults)})
+			if result.Outcome != tt.outcome || !strings.Contains(result.Cause, tt.tells) {
+				t.Errorf("%s: %s", result.Outcome, result.Cause)
+			}
+			if given := len(result.Final.Serving()) > len(before); given != (tt.outcome == report.Succeeded) || !given && len(result.Begun) > 0 {
+				t.Errorf("%v; serving %v", result.Mutations, result.Final.Serving())
+			}
+		})
+	}
+}
+
+// What takes no writes itself makes no second writer: its groups are given back
+// beside one that does.
+func TestAReleaseOfWhatTakesNoWrites(t *testing.T) {
+	for _, tt := range []struct {
+		name, fence string
+		since       func(*Estate)
+		groups      func(*Estate) []string
+	}{
+		{"a replica, since the roles were changed", anInstance, func(e *Estate) {
+			old, next := e.instanceOf(fencedPrimary), e.instanceOf(servingReplica)
+			old.Source, next.Source = servingReplica, ""
+		}, func(e *Estate) []string { return e.instanceOf(fencedPrimary).SecurityGroups }},
+		{"a secondary, since the roles were changed", aMember, func(e *Estate) {
+			for n, m := range e.global("dr-globaldb-cluster-mysql").Members {
+				e.global("dr-globaldb-cluster-mysql").Members[n].Writer = regionOf(m.ARN) == west
+			}
+			for _, i := range e.Instances {
+				if i.Cluster == "dbcluster-01" || i.Cluster == "dbcluster-02" {
+					i.Writer = i.Region == west
+				}
+			}
+		}, func(e *Estate) []string {
+			return e.cluster("arn:aws:rds:us-east-1:111122223333:cluster:dbcluster-01").SecurityGroups
+		}},
+	} {
+		estate := DefaultEstate()
+		before := tt.groups(estate)
+		estate = runLab(t, Options{Payload: fenceOf(tt.fence), Estate: estate}).Final
+		tt.since(estate)
+		result := runLab(t, Options{Payload: fenceOf(tt.fence + `,"Method":"Release"`), Estate: estate})
+		if got := tt.groups(result.Final); result.Outcome != report.Succeeded || !slices.Equal(got, before) {
+			t.Errorf("%s: %s, groups %v: %s", tt.name, result.Outcome, got, result.Cause)
+		}
+	}
+}
+
+// What a release asks is what the last fence was for, and not the first.
+func TestAReleaseAsksForTheLastSuccessor(t *testing.T) {
+	second := strings.Replace(anInstance, "rds-mysql-instance-usw2", "orders-2", 1)
+	estate := runLab(t, Options{Payload: fenceOf(anInstance)}).Final
+	replica := *estate.instance(west, "rds-mysql-instance-usw2")
+	estate.Instances = slices.DeleteFunc(estate.Instances, func(i *Instance) bool { return i.ID == replica.ID })
+	replica.ID = "orders-2"
+	estate.Instances = append(estate.Instances, &replica)
+	planned := runLab(t, Options{Payload: []byte(strings.Replace(string(fenceOf(second)), `"StatePayload"`, `"Options":{"Mode":"plan"},"StatePayload"`, 1)), Estate: estate.Clone()})
+	if next, _ := fenceIn(planned).Evidence["next"].(string); !strings.HasPrefix(next, "naming") {
+		t.Errorf("the plan says %q", next)
+	}
+	fenced := runLab(t, Options{Payload: fenceOf(second), Estate: estate})
+	if fenced.Outcome != report.Succeeded || fenceIn(fenced).Evidence["fence"] != "fenced" || total(fenced.Mutations) != 1 {
+		t.Fatalf("%s with %v: %s", fenced.Outcome, fenced.Mutations, fenced.Cause)
+	}
+	over := fenced.Final.instance(west, "orders-2")
+	over.Source, over.Replication, over.LagSeconds = "", "", nil
+	if result := runLab(t, Options{Payload: fenceOf(anInstance + `,"Method":"Release"`), Estate: fenced.Final}); result.Outcome != report.Refused {
+		t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+	}
+}
+
+// A replica that does not replicate is no successor on a planned day: nobody is
+// fenced for it. A failover goes on, for the loss of the primary shows the same.
+func TestNobodyIsFencedForAReplicaThatDoesNotReplicate(t *testing.T) {
+	for _, engine := range []string{"mysql", "postgres"} {
+		for _, status := range []string{"error", "stopped", "terminated", "replication degraded", "replication stop point reached", ""} {
+			estate := DefaultEstate()
+			estate.instance(west, "rds-"+engine+"-instance-usw2").Replication = status
+			home := runLab(t, Options{Payload: sample(t, "switchback-"+engine+".json"), Estate: estate.Clone()})
+			if home.Outcome != report.Refused || len(home.Begun) != 0 {
+				t.Errorf("%s %q: the switchback: %s with %v: %s", engine, status, home.Outcome, home.Mutations, home.Cause)
+			}
+			for _, layer := range home.Record.Layers[:2] { // the fence by itself, and the wait by itself
+				if r := layer.Resources[0]; !slices.ContainsFunc(r.Findings, func(f action.Finding) bool {
+					return f.Verdict == action.VerdictBlocked && strings.Contains(f.Message, "replication")
+				}) {
+					t.Errorf("%s %q: %s: %+v", engine, status, r.ResourceName, r.Findings)
+				}
+			}
+			over := runLab(t, Options{Payload: sample(t, "failover-"+engine+".json"), Estate: estate})
+			if over.Outcome != report.Succeeded || fenceIn(over).Evidence["fence"] != "fenced" {
+				t.Errorf("%s %q: the failover: %s: %s", engine, status, over.Outcome, over.Cause)
+			}
+		}
+	}
+}
+
+// Replication that ends after the fence was begun, perhaps by it, does not undo
+// it: the same payload finds it done.
+func TestAFenceStandsWhenReplicationEnds(t *testing.T) {
+	required := fenceOf(anInstance + `,"Required":"true"`)
+	for faults, outcome := range map[string]report.Outcome{"": report.Succeeded, "stuck@rds:RebootDBInstance": report.FailedDirty} {
+		first := runLab(t, Options{Payload: required, Faults: faultsOf(t, faults)})
+		if first.Outcome != outcome {
+			t.Fatalf("%s: %s", first.Outcome, first.Cause)
+		}
+		first.Final.instance(west, "rds-mysql-instance-usw2").Replication = "error"
+		primary := first.Final.instance(east, "rds-mysql-instance-use1")
+		primary.Status = "available"
+		first.Final.Operations = nil
+		again := runLab(t, Options{Payload: required, Estate: first.Final})
+		if again.Outcome != report.Succeeded || fenceIn(again).Evidence["fence"] != "fenced" {
+			t.Errorf("%s: %s", again.Outcome, again.Cause)
+		}
 	}
 }
 

@@ -192,6 +192,7 @@ func TestACheckWaits(t *testing.T) {
 		{"none left, by datapoints that come late", "0", seconds(0), 120, report.Succeeded, func(n int) bool { return n > 20 }},
 		{"above", "10", seconds(11), 0, report.FailedClean, func(n int) bool { return n > 100 }},
 		{"unknown", "10", nil, 0, report.FailedClean, func(n int) bool { return n > 100 }},
+		{"not replicating", "10", seconds(-1), 0, report.Refused, func(n int) bool { return n == 0 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			estate := DefaultEstate()

@@ -68,8 +68,9 @@ type Reading struct {
 	At    time.Time
 	Why   string
 	Err   error // the metric could not be asked for: that may pass
-
-	stopped bool // a fresh datapoint says that replication does not run
+	// Stopped: replication was seen not to run, by its status or by a fresh
+	// datapoint.
+	Stopped bool
 }
 
 // Source gives readings of metrics.
@@ -192,7 +193,7 @@ func (r Reading) rank() int {
 	switch {
 	case r.Err != nil:
 		return 3
-	case r.stopped:
+	case r.Stopped:
 		return 2
 	case r.Known:
 		return 1
@@ -376,7 +377,7 @@ func reading(m Metric, value float64, at, now time.Time) Reading {
 	case math.IsNaN(value) || value*float64(m.Unit) > float64(math.MaxInt64/2):
 		return Reading{At: at, Why: fmt.Sprintf("%s is %g, which is no lag", m.Name, value)}
 	case value < 0:
-		return Reading{At: at, Why: fmt.Sprintf("%s is %g: replication is not running", m.Name, value), stopped: now.Sub(at) <= MaxAge}
+		return Reading{At: at, Why: fmt.Sprintf("%s is %g: replication is not running", m.Name, value), Stopped: now.Sub(at) <= MaxAge}
 	case now.Sub(at) > MaxAge:
 		return Reading{At: at, Why: fmt.Sprintf("%s was last published %s ago", m.Name, now.Sub(at).Round(time.Second))}
 	}

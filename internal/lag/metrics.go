@@ -22,7 +22,7 @@ const Replicating = "replicating"
 // last datapoints behind: for some minutes they look fresh.
 func OfRunning(ctx context.Context, from Source, instance, replication string, now time.Time) Reading {
 	if replication != Replicating {
-		return Reading{Why: fmt.Sprintf("replication is %q, and what it last published says nothing of now", replication)}
+		return Reading{Stopped: true, Why: fmt.Sprintf("replication is %q, and what it last published says nothing of now", replication)}
 	}
 	return from.Read(ctx, OfReplica(instance), now)
 }

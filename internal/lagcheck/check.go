@@ -30,7 +30,7 @@ type Parameters struct {
 	ReplicaIdentifier    string `param:"required" format:"replica" doc:"Identifier of the DB instance, DB cluster or replication group in the region of the run."`
 	MaxReplicaLagSeconds *int   `param:"required" min:"0" doc:"The most that the replica may be behind."`
 	AcceptUnknownLag     bool   `doc:"Go ahead where the lag is not known. One that is known still counts."`
-	Wait                 bool   `doc:"Wait until the lag is within the limit, instead of refusing at once. With a limit of 0 it must be measured after the check began; of PostgreSQL, everything from before that must have been replayed."`
+	Wait                 bool   `doc:"Wait until the lag is within the limit, instead of refusing at once; a replica that does not replicate before the run begins is refused all the same. With a limit of 0 it must be measured after the check began; of PostgreSQL, everything from before that must have been replayed."`
 }
 
 func (p Parameters) limit() lag.Limit {
@@ -116,7 +116,9 @@ func evident(e action.Evidence, r lag.Reading, now time.Time) {
 
 // Preflight tells whether the check would pass now. One that may wait only
 // warns: its layer may begin much later, and what comes before it may stop the
-// writes.
+// writes. Replication that does not run blocks that one, too: what comes before
+// would leave nobody to write, for a wait that may never end. Not so of a replica
+// that AWS is at work on: that may be its promotion, which is carried on with.
 func (c Check) Preflight(ctx context.Context, req action.Request[Parameters]) (action.Readiness, error) {
 	s, err := c.read(ctx, req)
 	if err != nil {
@@ -129,7 +131,7 @@ func (c Check) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 	evident(evidence, r, req.Now)
 	p := req.Parameters
 	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence, Lag: r.Seconds()}
-	if err := p.limit().Gate(r); p.Wait && err != nil && (action.ClassOf(err) == action.Refused || action.Passing(action.ClassOf(err))) {
+	if err := p.limit().Gate(r); p.Wait && !(r.Stopped && evidence["status"] == "available") && err != nil && (action.ClassOf(err) == action.Refused || action.Passing(action.ClassOf(err))) {
 		ready.Findings = []action.Finding{{Verdict: action.VerdictWarning, Message: "the check will wait: " + err.Error()}}
 		return ready, nil
 	}

@@ -192,7 +192,8 @@ func TestCheck(t *testing.T) {
 		return lag.Reading{Known: true, Lag: d, At: noon.Add(-age)}
 	}
 	failed := func(class action.Class) lag.Reading { return lag.Reading{Why: "no", Err: action.Errorf(class, "no")} }
-	unknown := lag.Reading{Why: "ReplicaLag is -1"}
+	unknown := lag.Reading{Why: "ReplicaLag has no datapoint"}
+	dead := lag.Reading{Why: "ReplicaLag is -1", Stopped: true}
 	const done, going = action.Done, action.InProgress
 	const ready, warns, blocks = action.VerdictReady, action.VerdictWarning, action.VerdictBlocked
 	for _, tt := range []struct {
@@ -223,6 +224,8 @@ func TestCheck(t *testing.T) {
 		{"waits: above", 10, false, true, known(11*time.Second, 0), going, "", warns},
 		{"waits: above, unknown accepted", 10, true, true, known(11*time.Second, 0), going, "", warns},
 		{"waits: unknown", 10, false, true, unknown, going, "", warns},
+		{"waits: not replicating", 10, false, true, dead, going, "", blocks},
+		{"waits: not replicating, accepted", 10, true, true, dead, done, "", warns},
 		{"waits: unknown, accepted", 10, true, true, unknown, done, "", warns},
 		{"waits: never read", 10, false, true, lag.Reading{}, going, "", warns},
 		{"waits: throttled", 10, false, true, failed(action.Throttled), going, "", warns},
@@ -271,6 +274,33 @@ func TestCheck(t *testing.T) {
 				t.Errorf("preflight: lag %v", got.Lag)
 			}
 		})
+	}
+}
+
+// Replication that does not run keeps a run from beginning, but for that of a
+// replica that may be on its way to be promoted.
+func TestReplicationThatDoesNotRunBlocks(t *testing.T) {
+	for _, tt := range []struct {
+		replication, status string
+		wait                bool
+		verdict             action.Verdict
+	}{
+		{"replicating", "available", true, action.VerdictReady},
+		{"error", "available", true, action.VerdictBlocked},
+		{"stopped", "available", true, action.VerdictBlocked},
+		{"terminated", "available", true, action.VerdictBlocked},
+		{"", "available", true, action.VerdictBlocked},
+		{"error", "modifying", true, action.VerdictWarning},
+		{"error", "modifying", false, action.VerdictBlocked},
+	} {
+		db := replica(tt.replication)
+		db.DBInstanceStatus = aws.String(tt.status)
+		p := Parameters{ReplicaKind: KindRDS, ReplicaIdentifier: "orders", MaxReplicaLagSeconds: aws.Int(10), Wait: tt.wait}
+		var answer action.PreflightAnswer
+		class, message := invoke(t, &account{instance: db, reading: lag.Reading{Known: true, At: noon}}, p, nil, &answer)
+		if class != "" || answer.Readiness[0].Verdict != tt.verdict {
+			t.Errorf("%+v: %s %s %+v", tt, class, message, answer.Readiness)
+		}
 	}
 }
 
