@@ -231,11 +231,7 @@ func printEnd(w io.Writer, record report.Record, simulated []lab.ResultLayer) {
 
 // printOutcome tells the end of a run in a sentence.
 func printOutcome(w io.Writer, record report.Record) {
-	meaning := record.Outcome.Meaning()
-	if record.Mode == "plan" && record.Outcome == report.Succeeded {
-		meaning = "nothing stands in the way. Planned only, nothing was changed."
-	}
-	fmt.Fprintf(w, "\n%s after %s: %s\n", record.Outcome, span(record.DurationSeconds), meaning)
+	fmt.Fprintf(w, "\n%s after %s: %s\n", record.Outcome, span(record.DurationSeconds), record.Meaning())
 }
 
 func printCause(w io.Writer, outcome report.Outcome, cause string) {

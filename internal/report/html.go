@@ -71,7 +71,7 @@ func (r Record) tone() string {
 // end is what a person on duty reads first.
 func (r Record) end(p *page) {
 	p.put(`<header class="end %s"><h1>%s</h1><dl>`, r.tone(), r.Headline())
-	p.put("<dt>Outcome</dt><dd>%s after %s: %s</dd>", r.Outcome, span(r.DurationSeconds), r.meaning())
+	p.put("<dt>Outcome</dt><dd>%s after %s: %s</dd>", r.Outcome, span(r.DurationSeconds), r.Meaning())
 	p.put("<dt>The estate</dt><dd>%s</dd><dt>What to do next</dt><dd><ol>", r.State())
 	for _, step := range r.Next() {
 		p.put("<li>")
@@ -97,13 +97,6 @@ func firstLines(cause string) string {
 		return cause
 	}
 	return strings.Join(lines[:most], "\n") + "\nand more, see what is left to do"
-}
-
-func (r Record) meaning() string {
-	if r.planned() && r.Outcome == Succeeded {
-		return "planned only, and nothing was changed."
-	}
-	return r.Outcome.Meaning()
 }
 
 func (r Record) tiles(p *page) {

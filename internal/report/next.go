@@ -39,7 +39,7 @@ func (r Record) Tally() Tally {
 				switch {
 				case x.Changed:
 					t.Moved++
-				case x.Polls > 1 || x.Before == action.StateBusy || x.Before == action.StateUnderWay:
+				case !x.stood():
 					t.Came++
 				}
 			case x.Changed:
@@ -62,6 +62,12 @@ func (r Record) Tally() Tally {
 		}
 	}
 	return t
+}
+
+// stood reports a resource that was at its goal before the run began, and was not
+// touched.
+func (x Resource) stood() bool {
+	return x.Status == Done && !x.Changed && x.Polls <= 1 && x.Before != action.StateBusy && x.Before != action.StateUnderWay
 }
 
 // Headline is the end of a run in a few words.
@@ -95,7 +101,17 @@ func (r Record) Headline() string {
 // success is the headline of a run that reached its goal: what it was for, the
 // most of it first.
 func (r Record) success() string {
-	const end = ": every resource is at its goal"
+	t := r.Tally()
+	end := ": every resource is at its goal"
+	if t.Optional > 0 {
+		end = fmt.Sprintf(": but for %s, everything is at its goal", of(t.Optional, "optional resource"))
+	}
+	switch took := r.done(action.TakesOver); {
+	case t.All > 0 && t.Done == 0:
+		return "Nothing done: nothing is at its goal, and the run may do without it"
+	case len(took) > 0 && t.Moved+t.Came == 0:
+		return "Nothing to recover" + end + ", and was before"
+	}
 	for _, of := range []struct {
 		purpose action.Purpose
 		words   string
@@ -103,7 +119,7 @@ func (r Record) success() string {
 		{action.TakesOver, "Recovered"}, {action.Protects, "Protected again"}, {action.MovesTraffic, "Traffic moved"},
 		{action.Fences, "Done"}, {action.MovesJobs, "Done"}, {action.Checks, "Checked"}, {action.Asks, "Approved"},
 	} {
-		if len(r.done(of.purpose)) > 0 {
+		if slices.ContainsFunc(r.done(of.purpose), func(x Resource) bool { return of.purpose != action.TakesOver || !x.stood() }) {
 			return of.words + end
 		}
 	}
@@ -310,11 +326,34 @@ func (r Record) silence() (steps []string) {
 	return steps
 }
 
+// fewStood is of how many resources it is said that they were at their goal
+// before.
+const fewStood = 5
+
+// warned gives the warnings of the preflight about a resource.
+func (x Resource) warned() string {
+	text := ""
+	for _, f := range x.Findings {
+		if f.Verdict == action.VerdictWarning {
+			text += " " + Line(f.Message) + "."
+		}
+	}
+	return text
+}
+
 // achieved is what is left to a person after a run that reached its goal: what
 // that is depends on what the run was for.
 func (r Record) achieved(t Tally) (steps []string) {
 	add := func(format string, args ...any) { steps = append(steps, fmt.Sprintf(format, args...)) }
 	took, traffic := len(r.done(action.TakesOver)) > 0, r.done(action.MovesTraffic)
+	r.each(func(_ Layer, x Resource) {
+		if x.Purpose == action.TakesOver && x.stood() {
+			add("See that %s holds what it should, before anything else: it was at its goal before this run, which has moved nothing there.%s", Line(x.ResourceName), x.warned())
+		}
+	})
+	if len(steps) > fewStood {
+		steps = append(steps[:fewStood], fmt.Sprintf("And so of %d more, see below.", len(steps)-fewStood))
+	}
 	switch {
 	case len(traffic) > 0:
 		add("See that the applications work where the traffic leads now (%s).", named(traffic))

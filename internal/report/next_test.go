@@ -40,6 +40,7 @@ func TestASuccessIsToldByWhatTheRunWasFor(t *testing.T) {
 				for n := range r.Layers[l].Resources {
 					x := &r.Layers[l].Resources[n]
 					x.Status, x.Error, x.RPO, x.Message, x.Purpose = Done, nil, nil, "as it is", tt.purposes[i]
+					x.Changed = x.Purpose == action.TakesOver
 					i++
 				}
 			}
@@ -68,6 +69,46 @@ func TestATakeoverThatFailedIsNone(t *testing.T) {
 	}}}}
 	if steps := strings.Join(r.Next(), "\n"); !strings.HasPrefix(r.Headline(), "Protected again") || strings.Contains(steps, "Direct") || !strings.Contains(steps, "optional") {
 		t.Errorf("%s\n%s", r.Headline(), steps)
+	}
+}
+
+// What stood at its goal before a run is no recovery of that run, and whether it
+// holds what it should is the first thing to see.
+func TestWhatStoodIsNoRecovery(t *testing.T) {
+	stood := Resource{ResourceName: "orders", Status: Done, Purpose: action.TakesOver, Findings: []action.Finding{{Verdict: action.VerdictWarning, Message: "orders was promoted before"}, {Verdict: action.VerdictReady, Message: "fine"}}}
+	moved := Resource{ResourceName: "billing", Status: Done, Purpose: action.TakesOver, Changed: true}
+	came := Resource{ResourceName: "billing", Status: Done, Purpose: action.TakesOver, Before: action.StateUnderWay}
+	traffic := Resource{ResourceName: "www", Status: Done, Purpose: action.MovesTraffic, Changed: true}
+	failed := Resource{ResourceName: "extra", Status: Failed, Purpose: action.TakesOver, Optional: true}
+	many := make([]Resource, 9)
+	for i := range many {
+		many[i] = stood
+	}
+	const see = "See that orders holds what it should, before anything else: it was at its goal before this run, which has moved nothing there. orders was promoted before."
+	for _, tt := range []struct {
+		name     string
+		all      []Resource
+		headline string
+		first    string
+		meaning  string
+	}{
+		{"stood", []Resource{stood}, "Nothing to recover: every resource is at its goal, and was before", see, "every resource"},
+		{"moved", []Resource{moved}, "Recovered: every resource is at its goal", "Direct the applications", "every resource"},
+		{"came", []Resource{came}, "Recovered: every", "Direct the applications", "every resource"},
+		{"one of two stood", []Resource{moved, stood}, "Recovered: every", see, "every resource"},
+		{"stood, and the traffic moved", []Resource{stood, traffic}, "Traffic moved: every", see, "every resource"},
+		{"an optional one failed", []Resource{moved, failed}, "Recovered: but for 1 optional resource", "Direct the applications", "1 of 2 resources"},
+		{"only an optional one, and it failed", []Resource{failed}, "Nothing done:", "Look after what is optional", "0 of 1 resources"},
+		{"many stood", many, "Nothing to recover", see, "every resource"},
+	} {
+		r := Record{Outcome: Succeeded, Layers: []Layer{{Resources: tt.all}}}
+		steps := r.Next()
+		if !strings.HasPrefix(r.Headline(), tt.headline) || len(steps) == 0 || !strings.HasPrefix(steps[0], tt.first) || !strings.HasPrefix(r.Meaning(), tt.meaning) {
+			t.Errorf("%s: %s, %s\n%s", tt.name, r.Headline(), r.Meaning(), strings.Join(steps, "\n"))
+		}
+		if tt.name == "many stood" && (len(steps) != fewStood+2 || !strings.Contains(steps[fewStood], "4 more")) {
+			t.Errorf("%s", strings.Join(steps, "\n"))
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ const mostTold = 100
 // to do first.
 func (r Record) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s after %.0f s: %s\n", r.Outcome, r.DurationSeconds, r.Outcome.Meaning())
+	fmt.Fprintf(&b, "%s after %.0f s: %s\n", r.Outcome, r.DurationSeconds, r.Meaning())
 	b.WriteString(r.Outlook())
 	if r.Cause != "" {
 		fmt.Fprintf(&b, "%s\n", r.Cause)
@@ -56,6 +56,18 @@ func (r Record) Outlook() string {
 		}
 	}
 	return b.String()
+}
+
+// Meaning says in one sentence what the end of this run means.
+func (r Record) Meaning() string {
+	switch t := r.Tally(); {
+	case r.Outcome != Succeeded:
+	case r.planned():
+		return "nothing stands in the way. Planned only, nothing was changed."
+	case t.Optional > 0:
+		return fmt.Sprintf("%d of %d resources are proved to be at their goal; the run may do without the others.", t.Done, t.All)
+	}
+	return r.Outcome.Meaning()
 }
 
 // Answers tells what people were asked in a run, and what each of them said.
