@@ -351,6 +351,8 @@ func TestARedriveThatCannotLock(t *testing.T) {
 	}{
 		{"no answer, in a layer", disastrous, inLayer, "error@dynamodb:PutItem", "locking"},
 		{"no answer, between layers", []byte(two), between, "error@dynamodb:PutItem", "locking"},
+		{"no function, in a layer", disastrous, inLayer, "throttle@function:set-locks", "TimeLimit: not done within its time limit of 7200 s"},
+		{"no function, between layers", []byte(two), between, "throttle@function:set-locks", "could not be locked: Lambda.TooManyRequestsException"},
 		{"an owner unseen, in a layer", disastrous, inLayer, "error@states:DescribeExecution", theirs},
 		{"an owner unseen, between layers", []byte(two), between, "error@states:DescribeExecution", theirs},
 	} {
@@ -371,6 +373,21 @@ func TestARedriveThatCannotLock(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Minutes in which Lambda does not run the function that locks end no redrive.
+func TestARedriveWaitsForTheFunctionThatLocks(t *testing.T) {
+	calm := stoppedThen(t, twoLayers(t), 0, func(*stoppable) {})
+	for _, state := range []string{"WaitForResource", "HasNextLayer"} {
+		for _, fault := range []string{"throttle", "error"} {
+			stoppedThen(t, twoLayers(t), calm.byName[state][1], func(s *stoppable) {
+				s.faults = newFaults(faultsOf(t, fault+"@function:set-locks#1-20"))
+				if result := s.redrive(); result.Outcome != report.Succeeded || s.twice() != "" {
+					t.Errorf("%s at %s: %s: %s", fault, state, result.Outcome, result.Cause)
+				}
+			})
+		}
 	}
 }
 
