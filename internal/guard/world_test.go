@@ -23,6 +23,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+
+	"dr-orchestrator/internal/condition"
 )
 
 func TestMain(m *testing.M) {
@@ -190,22 +192,11 @@ func (w *world) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...func(
 	if w.putErr != nil {
 		return nil, w.putErr
 	}
-	if old := w.items[key]; in.ConditionExpression != nil && old != nil {
-		text := func(item map[string]types.AttributeValue, name string) string {
-			return item[name].(*types.AttributeValueMemberS).Value
-		}
-		values, failed := in.ExpressionAttributeValues, false
-		switch condition := aws.ToString(in.ConditionExpression); condition {
-		case "attribute_not_exists(#resource) OR #execution = :me OR #until < :now":
-			failed = text(old, attrExecution) != text(values, ":me") && text(old, attrUntil) >= text(values, ":now")
-		case "attribute_not_exists(#resource) OR #started = :started OR #started < :started":
-			failed = text(old, attrStarted) > text(values, ":started")
-		default:
-			return nil, errors.New("nobody knows the condition " + condition)
-		}
-		if failed {
-			return nil, &types.ConditionalCheckFailedException{Item: old}
-		}
+	old := w.items[key]
+	if met, err := condition.Met(in.ConditionExpression, in.ExpressionAttributeNames, in.ExpressionAttributeValues, old); err != nil {
+		return nil, err
+	} else if !met {
+		return nil, &types.ConditionalCheckFailedException{Item: old}
 	}
 	w.items[key] = in.Item
 	return &dynamodb.PutItemOutput{}, nil

@@ -1,6 +1,10 @@
 package lab
 
-import "strings"
+import (
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"dr-orchestrator/internal/condition"
+)
 
 // The one table of the account holds the locks; items have one key, and all
 // attributes that conditions speak of are strings.
@@ -42,44 +46,38 @@ func attribute(item map[string]any, name string) string {
 	return s
 }
 
-// condition evaluates a ConditionExpression of the forms that this product
-// writes: attribute_not_exists(#name), and #name = :value or #name < :value
-// joined by AND, joined by OR.
+// condition lets a call go on whose ConditionExpression the item of a key meets.
 func (a *Account) condition(c *Call, key string) error {
-	expression := c.Params.str("ConditionExpression")
-	if expression == "" {
-		return nil
+	var expression *string
+	if text := c.Params.str("ConditionExpression"); text != "" {
+		expression = &text
 	}
-	names, values := tree(c.Params.tree["ExpressionAttributeNames"]), tree(c.Params.tree["ExpressionAttributeValues"])
+	names := map[string]string{}
+	for name, attribute := range tree(c.Params.tree["ExpressionAttributeNames"]) {
+		names[name], _ = attribute.(string)
+	}
 	item, exists := a.items[key]
-	for _, part := range strings.Split(expression, " OR ") {
-		if strings.HasPrefix(part, "attribute_not_exists(") {
-			if !exists {
-				return nil
-			}
-			continue
-		}
-		all := exists
-		for _, comparison := range strings.Split(part, " AND ") {
-			name, value, equal := strings.Cut(comparison, " = ")
-			less := false
-			if !equal {
-				name, value, less = strings.Cut(comparison, " < ")
-			}
-			if !equal && !less {
-				return fail(400, "ValidationException", "the lab does not know the condition %q", comparison)
-			}
-			attributeName, _ := names[name].(string)
-			has, asked := attribute(item, attributeName), attribute(values, value)
-			all = all && (equal && has == asked || less && has != "" && has < asked)
-		}
-		if all {
-			return nil
-		}
+	met, err := condition.Met(expression, names, attributes(tree(c.Params.tree["ExpressionAttributeValues"])), attributes(item))
+	switch {
+	case err != nil:
+		return fail(400, "ValidationException", "%v", err)
+	case met:
+		return nil
 	}
 	failure := fail(400, "ConditionalCheckFailedException", "The conditional request failed")
 	if c.Params.str("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" && exists {
 		failure.Detail = map[string]any{"Item": item}
 	}
 	return failure
+}
+
+// attributes gives the string attributes of an item as the SDK has them.
+func attributes(item map[string]any) map[string]types.AttributeValue {
+	all := map[string]types.AttributeValue{}
+	for name, value := range item {
+		if s, ok := tree(value)["S"].(string); ok {
+			all[name] = &types.AttributeValueMemberS{Value: s}
+		}
+	}
+	return all
 }

@@ -351,6 +351,7 @@ func TestARedriveThatCannotLock(t *testing.T) {
 	}{
 		{"no answer, in a layer", disastrous, inLayer, "error@dynamodb:PutItem", "locking"},
 		{"no answer, between layers", []byte(two), between, "error@dynamodb:PutItem", "locking"},
+		{"no function, between layers", []byte(two), between, "throttle@function:set-locks", "could not be locked: Lambda.TooManyRequestsException"},
 		{"an owner unseen, in a layer", disastrous, inLayer, "error@states:DescribeExecution", theirs},
 		{"an owner unseen, between layers", []byte(two), between, "error@states:DescribeExecution", theirs},
 	} {
@@ -368,6 +369,42 @@ func TestARedriveThatCannotLock(t *testing.T) {
 				result := s.redrive()
 				if n := total(s.Mutations()) - before; n > 0 || result.Outcome != report.FailedDirty || !strings.Contains(result.Cause, tt.cause) {
 					t.Errorf("%d calls; %s: %s", n, result.Outcome, result.Cause)
+				}
+			})
+		})
+	}
+}
+
+// Minutes in which Lambda does not run the function that locks end no redrive.
+// Without it nothing is begun until the time limit, and what AWS has done by then
+// by itself is seen.
+func TestARedriveWaitsForTheFunctionThatLocks(t *testing.T) {
+	payload := sample(t, "failover-three-databases.json")
+	calm := stoppedThen(t, payload, 0, func(*stoppable) {})
+	before, begun := calm.byName["DriveResource"][0], calm.byName["WaitForResource"][2]
+	for _, tt := range []struct {
+		name    string
+		at      int
+		faults  string
+		outcome report.Outcome
+		cause   string
+	}{
+		{"throttled before anything was begun", before, "throttle@function:set-locks#1-20", report.Succeeded, ""},
+		{"throttled when all was begun", begun, "throttle@function:set-locks#1-20", report.Succeeded, ""},
+		{"failing before anything was begun", before, "error@function:set-locks#1-20", report.Succeeded, ""},
+		{"without end before anything was begun", before, "throttle@function:set-locks", report.FailedClean, "TimeLimit: not done within its time limit of 7200 s; its lock was not taken again; "},
+		{"without end when all was begun", begun, "throttle@function:set-locks", report.Succeeded, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stoppedThen(t, payload, tt.at, func(s *stoppable) {
+				made := total(s.Mutations())
+				s.faults = newFaults(faultsOf(t, tt.faults))
+				result := s.redrive()
+				if result.Outcome != tt.outcome || !strings.Contains(result.Cause, tt.cause) || s.twice() != "" {
+					t.Errorf("%s: %s; twice: %q", result.Outcome, result.Cause, s.twice())
+				}
+				if n := total(s.Mutations()) - made; strings.Contains(tt.name, "without end") && n > 0 {
+					t.Errorf("%d calls without a lock", n)
 				}
 			})
 		})

@@ -15,6 +15,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/condition"
 )
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
@@ -46,23 +47,38 @@ func (a *account) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...fun
 	if a.puts++; a.puts == a.failPut {
 		return nil, errors.New("no answer")
 	}
-	resource, owner := value(in.Item, attrResource), value(in.Item, attrOwner)
-	held, taken := a.owners[resource]
-	asSeen := held == value(in.ExpressionAttributeValues, ":previous") && a.since[resource] == value(in.ExpressionAttributeValues, ":since")
-	if taken && held != value(in.ExpressionAttributeValues, ":me") && !asSeen {
-		return nil, &types.ConditionalCheckFailedException{Item: map[string]types.AttributeValue{attrOwner: text(held), attrSince: text(a.since[resource])}}
+	resource := value(in.Item, attrResource)
+	if err := a.check(resource, in.ConditionExpression, in.ExpressionAttributeNames, in.ExpressionAttributeValues, in.ReturnValuesOnConditionCheckFailure); err != nil {
+		return nil, err
 	}
-	a.owners[resource], a.since[resource] = owner, value(in.Item, attrSince)
+	a.owners[resource], a.since[resource] = value(in.Item, attrOwner), value(in.Item, attrSince)
 	return &dynamodb.PutItemOutput{}, nil
 }
 
 func (a *account) DeleteItem(_ context.Context, in *dynamodb.DeleteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
 	resource := value(in.Key, attrResource)
-	if a.owners[resource] != value(in.ExpressionAttributeValues, ":me") {
-		return nil, &types.ConditionalCheckFailedException{}
+	if err := a.check(resource, in.ConditionExpression, in.ExpressionAttributeNames, in.ExpressionAttributeValues, in.ReturnValuesOnConditionCheckFailure); err != nil {
+		return nil, err
 	}
 	delete(a.owners, resource)
 	return &dynamodb.DeleteItemOutput{}, nil
+}
+
+// check fails a call whose condition the lock of a resource does not meet.
+func (a *account) check(resource string, expression *string, names map[string]string, values map[string]types.AttributeValue, give types.ReturnValuesOnConditionCheckFailure) error {
+	var item map[string]types.AttributeValue
+	if owner, taken := a.owners[resource]; taken {
+		item = map[string]types.AttributeValue{attrResource: text(resource), attrOwner: text(owner), attrSince: text(a.since[resource])}
+	}
+	met, err := condition.Met(expression, names, values, item)
+	if met || err != nil {
+		return err
+	}
+	failed := &types.ConditionalCheckFailedException{}
+	if give == types.ReturnValuesOnConditionCheckFailureAllOld {
+		failed.Item = item
+	}
+	return failed
 }
 
 func (a *account) DescribeExecution(_ context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
@@ -145,6 +161,41 @@ func TestALockOfARunThatFailed(t *testing.T) {
 			t.Errorf("%s: %+v, %v", failed, holder, err)
 		}
 	}
+}
+
+// Of every status in which an execution may be, whether its lock is to be had: at
+// once, when a function of it has done its last, or not at all.
+func TestALockByTheStatusOfItsOwner(t *testing.T) {
+	const never, later, now = "never", "later", "now"
+	statuses := map[sfntypes.ExecutionStatus]string{
+		sfntypes.ExecutionStatusRunning: never, sfntypes.ExecutionStatusPendingRedrive: never,
+		sfntypes.ExecutionStatusAborted: later, sfntypes.ExecutionStatusTimedOut: later, sfntypes.ExecutionStatusFailed: later,
+		sfntypes.ExecutionStatusSucceeded: now,
+	}
+	for _, status := range sfntypes.ExecutionStatus("").Values() {
+		want, known := statuses[status]
+		if !known {
+			t.Errorf("%s is a new one", status)
+		}
+		for ago, free := range map[time.Duration]bool{time.Second: want == now, time.Hour: want != never} {
+			a := newAccount("new")
+			a.owners["a"] = "old"
+			holder, err := Locks{Table: a, Executions: standing{status, noon.Add(-ago)}, Name: "locks"}.Acquire(context.Background(), "new", []string{"a"}, noon)
+			if err != nil || (holder == nil) != free || (a.owners["a"] == "new") != free || !free && holder.Until.IsZero() != (want == never) {
+				t.Errorf("%s, %v ago: %+v, %v", status, ago, holder, err)
+			}
+		}
+	}
+}
+
+// standing is Step Functions with one answer.
+type standing struct {
+	status  sfntypes.ExecutionStatus
+	stopped time.Time
+}
+
+func (s standing) DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+	return &sfn.DescribeExecutionOutput{Status: s.status, StopDate: aws.Time(s.stopped)}, nil
 }
 
 // An owner that is redriven, and takes its lock again, while another run looks

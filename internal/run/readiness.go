@@ -134,7 +134,7 @@ func collect(plan Plan, batches []checkedBatch) []action.Checked {
 // was seen and speaks against it still blocks.
 func despite(c action.Checked) action.Checked {
 	for _, f := range c.Findings {
-		if f.Verdict == action.VerdictBlocked && !action.Passing(f.Class) && f.Class != noAnswer {
+		if f.Verdict == action.VerdictBlocked && !action.Passing(f.Class) && !slices.Contains(unanswered, f.Class) {
 			return c
 		}
 	}
@@ -156,6 +156,14 @@ func warned(c action.Checked) action.Checked {
 
 // noAnswer is the class of a resource of which the preflight told nothing.
 const noAnswer action.Class = "NoAnswer"
+
+// unanswered are the classes of a look that was none: the function did not run,
+// or died, or its answer was lost. The errors are those of Lambda and Step
+// Functions that the machine names.
+var unanswered = []action.Class{
+	noAnswer, "Lambda.TooManyRequestsException", "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
+	"Lambda.ClientExecutionTimeoutException", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "States.Timeout",
+}
 
 func unseen(index int, f *failure) action.Checked {
 	e := f.read()

@@ -1,10 +1,12 @@
 package run
 
 import (
+	"regexp"
 	"testing"
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/report"
+	"dr-orchestrator/statemachine"
 )
 
 func finding(v action.Verdict, class action.Class) action.Finding {
@@ -89,6 +91,18 @@ func TestCollectInDisaster(t *testing.T) {
 		rows = append(rows,
 			row{string(class), said(action.StateUnknown, finding(blocked, class)), action.StateUnknown, verdict, true},
 			row{string(class) + " of the batch", []checkedBatch{{Failure: &failure{Error: string(class)}, Indexes: []int{0}}}, action.StateUnknown, verdict, true})
+	}
+	// What the machine knows of Lambda says nothing of a resource; a function that
+	// is missing, or whose answer is too large, will not drive it either.
+	lambda := map[string]action.Verdict{"States.Timeout": warning, "Lambda.ResourceNotFoundException": blocked, "States.DataLimitExceeded": blocked, "States.QueryEvaluationError": blocked}
+	for _, name := range regexp.MustCompile(`"((?:Lambda|Sandbox|Runtime)\.\w+)"`).FindAllStringSubmatch(statemachine.Definition, -1) {
+		lambda[name[1]] = warning
+	}
+	if len(lambda) < 12 {
+		t.Errorf("the machine knows only %v", lambda)
+	}
+	for name, verdict := range lambda {
+		rows = append(rows, row{name, []checkedBatch{{Failure: &failure{Error: name, Cause: "said Lambda"}, Indexes: []int{0}}}, action.StateUnknown, verdict, true})
 	}
 	for _, tt := range rows {
 		t.Run(tt.name, func(t *testing.T) {
