@@ -163,6 +163,9 @@ func (g Global) evidence(local *Local) action.Evidence {
 	if w, ok := g.writer(); ok {
 		e["writer"] = w.ARN
 	}
+	if behind := g.behind(); behind != "" {
+		e["notConnected"] = behind
+	}
 	if g.Endpoint != "" {
 		e["endpoint"] = g.Endpoint
 	}

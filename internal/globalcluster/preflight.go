@@ -51,9 +51,6 @@ func (l failoverLook) Preflight(ctx context.Context, req action.Request[Failover
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictDone,
 			Message: p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it"})
 	}
-	if target, _ := out.global.member(p.DBClusterIdentifier); err == nil && out.decision.Move == action.MoveFinish && target.Writer && out.global.lone() {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: out.global.doubt()})
-	}
 	if err != nil || out.decision.Move != action.MoveAct {
 		return ready, err
 	}
@@ -107,7 +104,8 @@ func (l switchoverLook) Preflight(ctx context.Context, req action.Request[Switch
 	p := req.Parameters
 	region := regionOf(p.DBClusterIdentifier)
 	out, ready, err := preflight(ctx, l.rds(region), l.keys, p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true}, action.Asked{Now: req.Now})
-	if err != nil || out.decision.Move != action.MoveAct {
+	begins := out.decision.Move == action.MoveAct || out.decision.Phase == syncResync // now, or when the target is in sync
+	if err != nil || !begins {
 		return ready, err
 	}
 	writer, ok := out.global.writer()
@@ -138,6 +136,11 @@ func preflight(ctx context.Context, api Finder, source keys.Source, id, region s
 		return out, action.Readiness{}, err
 	}
 	ready := action.Readiness{Observed: out.decision.State, Evidence: out.global.evidence(out.local), Findings: out.decision.Findings()}
+	if target, _ := out.global.member(to.target); target.Writer && out.decision.Move == action.MoveFinish {
+		if caveat := out.global.caveat(); caveat != "" {
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: caveat})
+		}
+	}
 	if out.local != nil {
 		details := out.local.Details
 		details.Version = out.local.Version
