@@ -118,7 +118,7 @@ func prove(local *Local, to goal, what string) action.Decision {
 	switch {
 	case action.ConditionOf(conditions, local.Status) == action.StatusTerminal:
 		return action.Fail(action.Terminal, action.StateUnknown, local.Status, "%s %s, and the cluster is %s", to.target, what, local.Status)
-	case local.Status != statusAvailable:
+	case !operational(local.Status):
 		return action.WaitFinal(action.StateUnderWay, local.Status, "%s %s; the cluster is %s", to.target, what, local.Status)
 	case local.Instances == 0:
 		return action.Fail(action.Terminal, action.StateUnknown, "headless", "%s %s and has no DB instance that takes writes: create one", to.target, what)
@@ -126,10 +126,10 @@ func prove(local *Local, to goal, what string) action.Decision {
 		return action.WaitFinal(action.StateUnderWay, "no writer", "%s %s; none of its %d instances is shown as its writer", to.target, what, local.Instances)
 	case action.ConditionOf(conditions, local.WriterStatus) == action.StatusTerminal:
 		return action.Fail(action.Terminal, action.StateUnknown, local.WriterStatus, "%s %s, and its instance %s is %s", to.target, what, local.Writer, local.WriterStatus)
-	case local.WriterStatus != statusAvailable:
+	case !operational(local.WriterStatus):
 		return action.WaitFinal(action.StateUnderWay, local.WriterStatus, "its instance %s is %s", local.Writer, local.WriterStatus)
 	}
-	return action.Finish("writer", "%s %s; cluster and instance %s are available", to.target, what, local.Writer)
+	return action.Finish("writer", "%s %s; its cluster is %s, and its instance %s is %s", to.target, what, local.Status, local.Writer, local.WriterStatus)
 }
 
 // decideSecondary judges a member that does not take writes while nothing is

@@ -36,10 +36,10 @@ func local(status, writer, writerStatus string, instances int) *Local {
 func TestDecideEveryStatus(t *testing.T) {
 	const wait, finish, act, fail = action.MoveWait, action.MoveFinish, action.MoveAct, action.MoveFail
 	type moves struct{ idle, proving action.Move }
-	want := map[string]moves{"available": {act, finish}}
+	want := map[string]moves{"available": {act, finish}, "storage-optimization": {act, finish}}
 	for _, status := range []string{
 		"backing-up", "backtracking", "configuring-iam-database-auth", "configuring-log-exports", "creating", "failing-over", "maintenance",
-		"migrating", "modifying", "promoting", "rebooting", "renaming", "resetting-master-credentials", "starting", "storage-optimization",
+		"migrating", "modifying", "promoting", "rebooting", "renaming", "resetting-master-credentials", "starting",
 		"switching-over", "update-iam-db-auth", "upgrading",
 		"", "something-new", "Available", // unknown
 	} {

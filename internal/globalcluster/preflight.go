@@ -121,7 +121,7 @@ func (l switchoverLook) Preflight(ctx context.Context, req action.Request[Switch
 		return ready, nil
 	case err != nil:
 		return ready, err
-	case primary.Status != statusAvailable || primary.WriterStatus != statusAvailable:
+	case !operational(primary.Status) || !operational(primary.WriterStatus):
 		ready.Findings = blocked(ready.Findings, action.Refused, "the primary %s is %s and its instance %s is %s: both must be available", writer.ARN, primary.Status, primary.Writer, primary.WriterStatus)
 	}
 	ready.Findings = append(ready.Findings, evidence.Versions("the target", out.local.Version,
@@ -185,7 +185,7 @@ func newLists(api Finder, pairs []pair, others func(context.Context) []string) l
 	instances := listing.NewInstances(api, func(ctx context.Context) []string {
 		var ids []string
 		for _, arn := range wanted(ctx) {
-			if found, ok := clusters.Listed(ctx, arn); ok && aws.ToString(found.Status) == statusAvailable {
+			if found, ok := clusters.Listed(ctx, arn); ok && operational(aws.ToString(found.Status)) {
 				ids = append(ids, observed(found).instance())
 			}
 		}
