@@ -1,6 +1,7 @@
 package globalcluster
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ type goal struct {
 	target  string // ARN of the cluster that is to take writes
 	planned bool   // a switchover: it must lose nothing
 	detach  bool   // leave the global cluster instead of failing over inside it
+	partial bool   // go ahead with a target that is known to lack data
 }
 
 const phaseAsking = "asking"
@@ -28,12 +30,12 @@ func decide(g Global, local *Local, to goal, asked action.Asked) action.Decision
 		return decideRunning(g, target, to)
 	case target.Writer && g.Status != statusAvailable && action.ConditionOf(conditions, g.Status) != action.StatusTerminal:
 		return action.WaitFinal(action.StateUnderWay, g.Status, "the target takes writes; the global cluster is %s", g.Status)
-	case target.Writer && to.planned:
-		return decideSwitched(g, local, to)
+	case target.Writer && to.planned && g.lone():
+		return action.Fail(action.Refused, action.StateUnknown, "no secondary", "%s", g.doubt())
 	case target.Writer:
 		d := prove(local, to, "is the writer of "+g.ID)
-		if d.Move == action.MoveFinish && g.lone() {
-			d.Reason += ". " + g.doubt()
+		if caveat := g.caveat(); d.Move == action.MoveFinish && caveat != "" {
+			d.Reason += ". " + caveat
 		}
 		return d
 	}
@@ -53,27 +55,40 @@ func decideRunning(g Global, target Member, to goal) action.Decision {
 	return d
 }
 
-// decideSwitched judges a planned target that is the writer. One that is alone
-// in the global cluster may be what a detach has left behind, while the cluster
-// that was detached serves: only a member that follows it proves the opposite.
-func decideSwitched(g Global, local *Local, to goal) action.Decision {
-	switch {
-	case g.lone():
-		return action.Fail(action.Refused, action.StateUnknown, "no secondary", "%s", g.doubt())
-	case slices.ContainsFunc(g.Members, func(m Member) bool { return !m.Writer && m.Sync == syncConnected }):
-		return prove(local, to, "is the writer of "+g.ID)
-	case slices.ContainsFunc(g.Members, func(m Member) bool { return !m.Writer && m.Sync == syncResync }):
-		return action.WaitFinal(action.StateUnderWay, syncResync, "%s is the writer of %s, and no other member is synchronized yet", to.target, g.ID)
-	}
-	return action.Wait(action.StateUnknown, "not connected", "%s is the writer of %s, and no other member is shown as %s: waiting for a proof that it is the one that serves", to.target, g.ID, syncConnected)
+// lone reports whether nothing follows the writer of a global cluster. It may
+// then be what a detach has left behind, while the cluster that was detached
+// serves; a member that follows proves the opposite, in sync or not.
+func (g Global) lone() bool {
+	return !slices.ContainsFunc(g.Members, func(m Member) bool { return !m.Writer })
 }
 
-// lone reports whether a global cluster has one member only.
-func (g Global) lone() bool { return len(g.Members) == 1 }
-
-// doubt tells what a single member does not prove.
+// doubt tells what a writer that nothing follows does not prove.
 func (g Global) doubt() string {
 	return g.ID + " has no secondary: nothing proves that " + g.Members[0].ARN + " is the cluster that serves, for one that was detached may. Run the failback first: it refuses where the roles are the other way round"
+}
+
+// caveat tells what is to be said of a target that takes writes; empty where
+// another member is in sync with it. AWS brings the old primary into sync only
+// afterwards, in minutes to hours: nobody's service waits for that.
+func (g Global) caveat() string {
+	switch {
+	case g.lone():
+		return g.doubt()
+	case slices.ContainsFunc(g.Members, func(m Member) bool { return !m.Writer && m.Sync == syncConnected }):
+		return ""
+	}
+	return "No other region is protected yet: " + g.behind() + "; until one is " + syncConnected + ", none could take over without losing data"
+}
+
+// behind tells which members follow the writer and are not in sync with it.
+func (g Global) behind() string {
+	var all []string
+	for _, m := range g.Members {
+		if !m.Writer && m.Sync != syncConnected {
+			all = append(all, m.ARN+" is "+cmp.Or(m.Sync, "not shown as in sync"))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // decideAlone judges a target that is no member of the global cluster. Only a
@@ -103,7 +118,7 @@ func prove(local *Local, to goal, what string) action.Decision {
 	switch {
 	case action.ConditionOf(conditions, local.Status) == action.StatusTerminal:
 		return action.Fail(action.Terminal, action.StateUnknown, local.Status, "%s %s, and the cluster is %s", to.target, what, local.Status)
-	case local.Status != statusAvailable:
+	case !operational(local.Status):
 		return action.WaitFinal(action.StateUnderWay, local.Status, "%s %s; the cluster is %s", to.target, what, local.Status)
 	case local.Instances == 0:
 		return action.Fail(action.Terminal, action.StateUnknown, "headless", "%s %s and has no DB instance that takes writes: create one", to.target, what)
@@ -111,10 +126,10 @@ func prove(local *Local, to goal, what string) action.Decision {
 		return action.WaitFinal(action.StateUnderWay, "no writer", "%s %s; none of its %d instances is shown as its writer", to.target, what, local.Instances)
 	case action.ConditionOf(conditions, local.WriterStatus) == action.StatusTerminal:
 		return action.Fail(action.Terminal, action.StateUnknown, local.WriterStatus, "%s %s, and its instance %s is %s", to.target, what, local.Writer, local.WriterStatus)
-	case local.WriterStatus != statusAvailable:
+	case !operational(local.WriterStatus):
 		return action.WaitFinal(action.StateUnderWay, local.WriterStatus, "its instance %s is %s", local.Writer, local.WriterStatus)
 	}
-	return action.Finish("writer", "%s %s; cluster and instance %s are available", to.target, what, local.Writer)
+	return action.Finish("writer", "%s %s; its cluster is %s, and its instance %s is %s", to.target, what, local.Status, local.Writer, local.WriterStatus)
 }
 
 // decideSecondary judges a member that does not take writes while nothing is
@@ -132,17 +147,20 @@ func decideSecondary(g Global, local *Local, target Member, to goal, asked actio
 	case to.detach && local.Status == statusPromoting:
 		return action.WaitFinal(action.StateUnderWay, statusPromoting, "the cluster is leaving the global cluster")
 	}
-	if d, ok := decideTarget(local, target, to); ok {
+	if d, ok := decideTarget(local); ok {
 		return d
 	}
-	if d, ok := asked.Idle(); ok {
+	if d, ok := asked.Idle(); ok { // what is under way may take the target out of sync
+		return d
+	}
+	if d, ok := decideSync(target, to); ok {
 		return d
 	}
 	return action.Act(phaseAsking, "nothing runs and the target does not take writes")
 }
 
 // decideTarget holds the rules about the cluster that is to take writes.
-func decideTarget(local *Local, target Member, to goal) (action.Decision, bool) {
+func decideTarget(local *Local) (action.Decision, bool) {
 	if local.Instances == 0 {
 		return action.Fail(action.Refused, action.StateReady, "headless", "%s has no DB instance: it could not take writes; create one first", local.ARN), true
 	}
@@ -156,8 +174,24 @@ func decideTarget(local *Local, target Member, to goal) (action.Decision, bool) 
 			return action.Wait(action.StateReady, part.status, "the target %s is %s: waiting until it is available", part.what, part.status), true
 		}
 	}
-	if to.planned && target.Sync != syncConnected {
+	return action.Decision{}, false
+}
+
+// decideSync holds the rules about what the target lacks. What is being
+// synchronized lacks something for certain, whatever its lag, and a switchover
+// can wait for it. AWS does not say whether the loss of the primary's region is
+// enough for a target to show it: so a person may accept it.
+func decideSync(target Member, to goal) (action.Decision, bool) {
+	switch {
+	case target.Sync == syncConnected:
+	case to.planned && target.Sync == syncResync:
+		return action.Wait(action.StateReady, syncResync, "AWS is still synchronizing %s (%s): waiting, for a switchover must lose nothing", to.target, syncResync), true
+	case to.planned:
 		return action.Fail(action.Refused, action.StateReady, target.Sync, "%s is not shown as in sync (%q): a switchover must lose nothing", to.target, target.Sync), true
+	case target.Sync != "" && !to.partial:
+		return action.Fail(action.Refused, action.StateReady, target.Sync,
+			"%s is not in sync with its primary but %s: it lacks data, and how much is not known. Wait until it is %s; where the primary is lost and there is no better copy, AcceptUnknownLag \"true\" goes ahead",
+			to.target, target.Sync, syncConnected), true
 	}
 	return action.Decision{}, false
 }

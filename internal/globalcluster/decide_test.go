@@ -36,10 +36,10 @@ func local(status, writer, writerStatus string, instances int) *Local {
 func TestDecideEveryStatus(t *testing.T) {
 	const wait, finish, act, fail = action.MoveWait, action.MoveFinish, action.MoveAct, action.MoveFail
 	type moves struct{ idle, proving action.Move }
-	want := map[string]moves{"available": {act, finish}}
+	want := map[string]moves{"available": {act, finish}, "storage-optimization": {act, finish}}
 	for _, status := range []string{
 		"backing-up", "backtracking", "configuring-iam-database-auth", "configuring-log-exports", "creating", "failing-over", "maintenance",
-		"migrating", "modifying", "promoting", "rebooting", "renaming", "resetting-master-credentials", "starting", "storage-optimization",
+		"migrating", "modifying", "promoting", "rebooting", "renaming", "resetting-master-credentials", "starting",
 		"switching-over", "update-iam-db-auth", "upgrading",
 		"", "something-new", "Available", // unknown
 	} {
@@ -170,13 +170,15 @@ func TestDecideRules(t *testing.T) {
 		{"writer, cluster rebooting", global("available", secondary), local("rebooting", "orders-1", "available", 1), now, same(wait, underWay, "")},
 		{"writer, instance not shown", global("available", secondary), local("available", "orders-1", "", 1), now, same(wait, underWay, "")},
 
-		{"writer, the other member not synchronized yet", with(global("available", secondary), func(g *Global) { g.Members[0].Sync = syncResync }), up, now, but(same(finish, done, ""), "planned", wait, underWay, "")},
-		{"writer, not shown whether the other is in sync", with(global("available", secondary), func(g *Global) { g.Members[0].Sync = "" }), up, now, but(same(finish, done, ""), "planned", wait, unknown, "")},
+		{"writer, the other member not synchronized yet", with(global("available", secondary), func(g *Global) { g.Members[0].Sync = syncResync }), up, now, same(finish, done, "")},
+		{"writer, not shown whether the other is in sync", with(global("available", secondary), func(g *Global) { g.Members[0].Sync = "" }), up, now, same(finish, done, "")},
 		{"writer, one of two others in sync", with(global("available", secondary), func(g *Global) {
 			g.Members = append(slices.Clone(g.Members), Member{ARN: europe, Sync: syncResync})
 		}), up, now, same(finish, done, "")},
 		{"writer, no other member: one that was detached may serve", with(global("available", secondary), func(g *Global) { g.Members = g.Members[1:] }), up, now, but(same(finish, done, ""), "planned", fail, unknown, action.Refused)},
 		{"writer, no other member, not looked at it", with(global("available", secondary), func(g *Global) { g.Members = g.Members[1:] }), nil, now, but(same(look, unknown, ""), "planned", fail, unknown, action.Refused)},
+
+		{"writer, and so is the other: nothing follows it", with(global("available", secondary), func(g *Global) { g.Members[0].Writer = true }), up, now, but(same(finish, done, ""), "planned", fail, unknown, action.Refused)},
 
 		{"our operation pending", running("pending", secondary), up, now, same(wait, underWay, "")},
 		{"our operation running", running("failing-over", secondary), up, now, same(wait, underWay, "")},
@@ -190,8 +192,11 @@ func TestDecideRules(t *testing.T) {
 
 		{"in sync", synced(syncConnected), up, now, same(act, ready, "")},
 		{"not shown whether in sync", synced(""), up, now, but(same(act, ready, ""), "planned", fail, ready, action.Refused)},
-		{"pending-resync", synced(syncResync), up, now, but(rows{}, "planned", fail, ready, action.Refused)},
-		{"in sync in an unknown way", synced("half-connected"), up, now, but(rows{}, "planned", fail, ready, action.Refused)},
+		{"pending-resync", synced(syncResync), up, now, but(same(fail, ready, action.Refused), "planned", wait, ready, "")},
+		{"pending-resync, not looked at the target", synced(syncResync), nil, now, same(look, unknown, "")},
+		{"pending-resync, the target is headless as well", synced(syncResync), local("available", "", "", 0), now, same(fail, ready, action.Refused)},
+		{"pending-resync, asked for and not yet visible", synced(syncResync), up, requested(0), same(wait, underWay, "")},
+		{"in sync in an unknown way", synced("half-connected"), up, now, same(fail, ready, action.Refused)},
 
 		{"not a member, not looked at it", left, nil, now, detached(look, unknown, "")},
 		{"not a member, up", left, up, now, detached(finish, done, "")},

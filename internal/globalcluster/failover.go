@@ -45,7 +45,7 @@ func (p FailoverParameters) Check() []payload.Issue {
 }
 
 func (p FailoverParameters) goal() goal {
-	return goal{target: p.DBClusterIdentifier, detach: p.Method == MethodDetach}
+	return goal{target: p.DBClusterIdentifier, detach: p.Method == MethodDetach, partial: p.AcceptUnknownLag}
 }
 
 // FailoverAPI is every call to RDS that an unplanned failover makes, but for its

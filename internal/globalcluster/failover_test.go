@@ -177,7 +177,10 @@ func TestReconcile(t *testing.T) {
 		row{"switchover: a failover by somebody else", switchover, action.StateReady, nil, []turn{{sees: losing, class: action.Conflict, changed: no}}},
 		row{"managed: a failover by somebody else", failoverBy(MethodManaged, nil), action.StateUnderWay, nil, []turn{{sees: losing, status: going, changed: no}}},
 		row{"switchover: not shown whether in sync", switchover, action.StateReady, nil, []turn{{sees: with(idle, func(s *scene) { s.sync = "" }), class: action.Refused, changed: no}}},
-		row{"switchover: pending-resync", switchover, action.StateReady, nil, []turn{{sees: stale, class: action.Refused, changed: no}}},
+		row{"switchover: pending-resync at first", switchover, action.StateReady, nil, []turn{
+			{sees: stale, status: going, changed: no},
+			{after: time.Minute, sees: idle, status: going, changed: yes, calls: 1},
+		}},
 		row{"switchover: no writer shown", switchover, action.StateReady, nil, []turn{{sees: with(idle, func(s *scene) { s.writer = "" }), class: action.Refused, changed: no}}},
 	)
 	for _, method := range []string{MethodManaged, MethodDetach} {

@@ -100,7 +100,7 @@ func findLocal(ctx context.Context, api Finder, arn, region string) (Local, erro
 		return Local{}, action.Errorf(action.NotFound, "%s is not in %s", arn, region)
 	}
 	l := observed(out.DBClusters[0])
-	if l.Instances == 0 || l.Status != statusAvailable {
+	if l.Instances == 0 || !operational(l.Status) {
 		return l, nil // the instance says nothing that the cluster has not said
 	}
 	instances, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(l.instance())})
@@ -162,6 +162,9 @@ func (g Global) evidence(local *Local) action.Evidence {
 	e := action.Evidence{"globalCluster": g.ID, "status": g.Status}
 	if w, ok := g.writer(); ok {
 		e["writer"] = w.ARN
+	}
+	if behind := g.behind(); behind != "" {
+		e["notConnected"] = behind
 	}
 	if g.Endpoint != "" {
 		e["endpoint"] = g.Endpoint

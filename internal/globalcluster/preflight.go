@@ -51,9 +51,6 @@ func (l failoverLook) Preflight(ctx context.Context, req action.Request[Failover
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictDone,
 			Message: p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it"})
 	}
-	if target, _ := out.global.member(p.DBClusterIdentifier); err == nil && out.decision.Move == action.MoveFinish && target.Writer && out.global.lone() {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: out.global.doubt()})
-	}
 	if err != nil || out.decision.Move != action.MoveAct {
 		return ready, err
 	}
@@ -107,7 +104,8 @@ func (l switchoverLook) Preflight(ctx context.Context, req action.Request[Switch
 	p := req.Parameters
 	region := regionOf(p.DBClusterIdentifier)
 	out, ready, err := preflight(ctx, l.rds(region), l.keys, p.GlobalClusterIdentifier, region, goal{target: p.DBClusterIdentifier, planned: true}, action.Asked{Now: req.Now})
-	if err != nil || out.decision.Move != action.MoveAct {
+	begins := out.decision.Move == action.MoveAct || out.decision.Phase == syncResync // now, or when the target is in sync
+	if err != nil || !begins {
 		return ready, err
 	}
 	writer, ok := out.global.writer()
@@ -123,7 +121,7 @@ func (l switchoverLook) Preflight(ctx context.Context, req action.Request[Switch
 		return ready, nil
 	case err != nil:
 		return ready, err
-	case primary.Status != statusAvailable || primary.WriterStatus != statusAvailable:
+	case !operational(primary.Status) || !operational(primary.WriterStatus):
 		ready.Findings = blocked(ready.Findings, action.Refused, "the primary %s is %s and its instance %s is %s: both must be available", writer.ARN, primary.Status, primary.Writer, primary.WriterStatus)
 	}
 	ready.Findings = append(ready.Findings, evidence.Versions("the target", out.local.Version,
@@ -138,6 +136,11 @@ func preflight(ctx context.Context, api Finder, source keys.Source, id, region s
 		return out, action.Readiness{}, err
 	}
 	ready := action.Readiness{Observed: out.decision.State, Evidence: out.global.evidence(out.local), Findings: out.decision.Findings()}
+	if target, _ := out.global.member(to.target); target.Writer && out.decision.Move == action.MoveFinish {
+		if caveat := out.global.caveat(); caveat != "" {
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: caveat})
+		}
+	}
 	if out.local != nil {
 		details := out.local.Details
 		details.Version = out.local.Version
@@ -182,7 +185,7 @@ func newLists(api Finder, pairs []pair, others func(context.Context) []string) l
 	instances := listing.NewInstances(api, func(ctx context.Context) []string {
 		var ids []string
 		for _, arn := range wanted(ctx) {
-			if found, ok := clusters.Listed(ctx, arn); ok && aws.ToString(found.Status) == statusAvailable {
+			if found, ok := clusters.Listed(ctx, arn); ok && operational(aws.ToString(found.Status)) {
 				ids = append(ids, observed(found).instance())
 			}
 		}

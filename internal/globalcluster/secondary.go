@@ -364,7 +364,7 @@ func (s Survey) prove(p SecondaryParameters, local Member, asked asker) action.D
 		return action.Wait(action.StateUnderWay, c.Status, "%s is being created", c.ARN)
 	case action.ConditionOf(conditions, c.Status) == action.StatusTerminal:
 		return action.Fail(action.Terminal, action.StateUnderWay, c.Status, "the secondary %s is %s", c.ARN, c.Status)
-	case c.Status != statusAvailable:
+	case !operational(c.Status):
 		return action.Wait(action.StateUnderWay, c.Status, "the secondary %s is %s", c.ARN, c.Status)
 	case local.Sync == syncResync:
 		return action.Wait(action.StateUnderWay, local.Sync, "AWS is synchronizing %s", c.ARN)
@@ -382,14 +382,14 @@ func (s Survey) ready(p SecondaryParameters, local Member) action.Decision {
 	c := s.Local
 	best := c.Instances[0]
 	for _, i := range c.Instances {
-		if i.Status == statusAvailable {
+		if operational(i.Status) {
 			best = i
 		}
 	}
 	switch {
-	case best.Status != statusAvailable && action.ConditionOf(conditions, best.Status) == action.StatusTerminal:
+	case !operational(best.Status) && action.ConditionOf(conditions, best.Status) == action.StatusTerminal:
 		return action.Fail(action.Terminal, action.StateUnderWay, best.Status, "the secondary %s has no instance that is available: %s is %s", c.ARN, best.ID, best.Status)
-	case best.Status != statusAvailable:
+	case !operational(best.Status):
 		return action.Wait(action.StateUnderWay, best.Status, "its instance %s is %s", best.ID, best.Status)
 	case local.Sync != syncConnected:
 		return action.WaitFinal(action.StateUnderWay, "not connected", "%s is shown as %q, not as %s", c.ARN, local.Sync, syncConnected)

@@ -113,6 +113,9 @@ func TestDecideSecondary(t *testing.T) {
 		{"listed and not there", survey(rebuilt, func(s *Survey) { s.Local = nil }), same, action.MoveWait, "", "", action.StateUnderWay},
 		{"secondary modifying", survey(rebuilt, func(s *Survey) { s.Local.Status = "modifying" }), same, action.MoveWait, "", "", action.StateUnderWay},
 		{"secondary failed", survey(rebuilt, func(s *Survey) { s.Local.Status = "failed" }), same, action.MoveFail, "", terminal, ""},
+		{"cluster and instance in storage-optimization", survey(rebuilt, func(s *Survey) {
+			s.Local.Status, s.Local.Instances[0].Status = "storage-optimization", "storage-optimization"
+		}), same, action.MoveFinish, "", "", action.StateDone},
 		{"instance creating", survey(rebuilt, func(s *Survey) { s.Local.Instances[0].Status = "creating" }), same, action.MoveWait, "", "", action.StateUnderWay},
 		{"instance failed", survey(rebuilt, func(s *Survey) { s.Local.Instances[0].Status = "failed" }), same, action.MoveFail, "", terminal, ""},
 		{"one of two instances available", survey(rebuilt, func(s *Survey) {

@@ -256,7 +256,7 @@ func (a Secondary) deepen(ctx context.Context, p SecondaryParameters, now time.T
 	}
 	s.Deep = true
 	if s.LocalIn != "" && s.SourceIn == s.LocalIn {
-		if p.MaxReplicaLagSeconds != nil && s.Local != nil && len(s.Local.Instances) > 0 && s.Local.Status == statusAvailable {
+		if p.MaxReplicaLagSeconds != nil && s.Local != nil && len(s.Local.Instances) > 0 && operational(s.Local.Status) {
 			reading := a.Lags.Read(ctx, lag.OfGlobalCluster(strings.ToLower(p.DBClusterName)), now)
 			s.Lag = &reading
 		}

@@ -128,7 +128,7 @@ func setClusterSnapshot(status string) func(*Estate, *Operation) {
 // to keep what the old primary held in a snapshot, before it is rebuilt.
 func saveOldVolume(e *Estate, op *Operation) {
 	c := e.cluster(op.Target)
-	if c == nil {
+	if c == nil || op.Args["after"] == "SwitchoverGlobalCluster" {
 		return
 	}
 	e.ClusterSnapshots = append(e.ClusterSnapshots, &ClusterSnapshot{

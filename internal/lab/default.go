@@ -20,7 +20,7 @@ var defaultDurations = map[string]float64{
 	"DeleteDBInstance":                   120,
 	"ForgetReplica":                      600, // until an instance no longer lists a replica that was promoted
 	"ChangeResourceRecordSets":           60,
-	"Resync":                             300, // of an old primary, after a failover
+	"Resync":                             300, // of an old primary, after a switchover or failover
 	"SwapSecurityGroups":                 30,
 	"RebootDBInstance":                   40,
 	"StopDBInstance":                     120,

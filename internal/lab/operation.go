@@ -74,17 +74,14 @@ var scripts = map[string][]step{
 	"CreateDBSnapshot":            snapshotScript,
 	"DeleteDBInstance":            deleteScript,
 	"ForgetReplica":               forgetScript,
-	"SwitchoverGlobalCluster":     moveWriter("switching-over", "connected"),
-	"FailoverGlobalCluster":       moveWriter("failing-over", "pending-resync"),
+	"SwitchoverGlobalCluster":     moveWriter("switching-over"),
+	"FailoverGlobalCluster":       moveWriter("failing-over"),
 	"Resync": {{share: 0.3, apply: saveOldVolume}, {share: 1, apply: func(e *Estate, op *Operation) {
-		if c := e.cluster(op.Target); c != nil {
-			c.LagSeconds = seconds(0.4)
-		}
-		if g := e.global(op.Args["global"]); g != nil {
-			for i := range g.Members {
-				if g.Members[i].ARN == op.Target {
-					g.Members[i].Sync = "connected"
-				}
+		g := op.global(e)
+		g.Members = slices.Clone(g.Members)
+		for i := range g.Members {
+			if m := &g.Members[i]; m.ARN == op.Target && !m.Writer {
+				m.Sync, op.cluster(e).LagSeconds = "connected", seconds(0.4)
 			}
 		}
 	}}},
@@ -124,8 +121,9 @@ func init() {
 var undo = map[string]func(e *Estate, op *Operation){}
 
 // moveWriter is the script of switchover and failover: the writer flips before
-// the status returns, and the old primary follows as a secondary.
-func moveWriter(status, sync string) []step {
+// the status returns, and the old primary follows as a secondary, which is in
+// sync minutes later.
+func moveWriter(status string) []step {
 	return []step{
 		{share: 0, apply: func(e *Estate, op *Operation) {
 			g := e.global(op.Args["global"])
@@ -148,15 +146,18 @@ func moveWriter(status, sync string) []step {
 			g.Members = slices.Clone(g.Members)
 			for i := range g.Members {
 				m := &g.Members[i]
-				if m.Writer && m.ARN != op.Target {
-					m.Sync = sync
-				}
+				was := m.Writer
 				m.Writer = m.ARN == op.Target
+				switch {
+				case m.Writer:
+					m.Sync = "connected"
+				case was:
+					m.Sync = "pending-resync"
+				default:
+					continue
+				}
 				if c := e.cluster(m.ARN); c != nil {
 					c.LagSeconds = nil
-					if !m.Writer && sync == "connected" {
-						c.LagSeconds = seconds(0.4)
-					}
 				}
 			}
 		}},
@@ -231,10 +232,11 @@ func (a *Account) apply(op *Operation, at time.Time) {
 	}
 	op.finished = true
 	a.followUp(op, at)
-	if op.Kind == "FailoverGlobalCluster" {
+	if op.Kind == "SwitchoverGlobalCluster" || op.Kind == "FailoverGlobalCluster" {
 		for _, m := range a.Estate.global(op.Args["global"]).Members {
 			if m.Sync == "pending-resync" {
-				resync := &Operation{Kind: "Resync", Target: m.ARN, Args: op.Args, Seconds: a.Estate.Durations["Resync"], started: at}
+				args := map[string]string{"global": op.Args["global"], "after": op.Kind}
+				resync := &Operation{Kind: "Resync", Target: m.ARN, Args: args, Seconds: a.Estate.Durations["Resync"], started: at}
 				a.Estate.Operations = append(a.Estate.Operations, resync)
 			}
 		}

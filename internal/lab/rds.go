@@ -150,10 +150,16 @@ func (a *Account) target(c *Call) (*Instance, error) {
 	if i == nil {
 		return nil, fail(404, "DBInstanceNotFound", "DBInstance %s not found.", id)
 	}
-	if i.Status != "available" || a.running(a.Estate.instanceARN(i)) {
+	if !operational(i.Status) || a.running(a.Estate.instanceARN(i)) {
 		return nil, fail(400, "InvalidDBInstanceState", "DB instance %s is not in available state.", id)
 	}
 	return i, nil
+}
+
+// operational reports whether an instance serves, and takes changes other than of
+// its storage.
+func operational(status string) bool {
+	return status == "available" || status == "storage-optimization"
 }
 
 func promoteReadReplica(a *Account, c *Call) (any, error) {

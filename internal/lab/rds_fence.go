@@ -64,12 +64,12 @@ func (n Network) xml() xmlNetwork {
 }
 
 // Serving gives the ARNs of all instances and clusters that take writes from
-// somebody: they are available, replicate nothing, and can be reached. Two of
+// somebody: they are operational, replicate nothing, and can be reached. Two of
 // the same data are two writers.
 func (e *Estate) Serving() []string {
 	var all []string
 	for _, i := range e.Instances {
-		if i.Cluster == "" && i.Source == "" && i.Status == "available" && e.reached(i.Network) {
+		if i.Cluster == "" && i.Source == "" && operational(i.Status) && e.reached(i.Network) {
 			all = append(all, e.instanceARN(i))
 		}
 	}
@@ -80,7 +80,7 @@ func (e *Estate) Serving() []string {
 			writes = slices.ContainsFunc(g.Members, func(m GlobalMember) bool { return m.ARN == arn && m.Writer })
 		}
 		writer := slices.ContainsFunc(e.Instances, func(i *Instance) bool {
-			return i.Region == c.Region && i.Cluster == c.ID && i.Writer && i.Status == "available"
+			return i.Region == c.Region && i.Cluster == c.ID && i.Writer && operational(i.Status)
 		})
 		if writes && writer && c.Status == "available" && e.reached(c.Network) {
 			all = append(all, arn)

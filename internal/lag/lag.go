@@ -405,7 +405,7 @@ func (r Reading) why() string { return cmp.Or(r.Why, "it was not read") }
 // Limit are the parameters of every action that can lose data.
 type Limit struct {
 	MaxReplicaLagSeconds *int `min:"0" doc:"Refuse when the replica is further behind than this, or when its lag is not known."`
-	AcceptUnknownLag     bool `doc:"With MaxReplicaLagSeconds: go ahead where the lag is not known. One that is known still counts."`
+	AcceptUnknownLag     bool `doc:"With MaxReplicaLagSeconds: go ahead where the lag is not known. One that is known still counts. Also without it: fail over to an Aurora cluster that is pending-resync."`
 }
 
 // Gate is the rule that guards every action that can lose data: with a limit

@@ -79,7 +79,7 @@ func (a Creation) look(ctx context.Context, req action.Request[CreateParameters]
 	}
 	switch {
 	case s.here != nil && s.here.Source != "":
-		if s.replicates() && s.here.Status == statusAvailable && s.here.Replication == lag.Replicating {
+		if s.replicates() && operational(s.here.Status) && s.here.Replication == lag.Replicating {
 			s.reading = a.Lags.Read(ctx, lag.OfReplica(s.here.ID), req.Now)
 		}
 		return s, s.reading.Err

@@ -121,7 +121,7 @@ func sourceFault(s scene, p CreateParameters) (action.Decision, bool) {
 		return invalid("it is encrypted: KmsKeyId must name a key in %s", s.region)
 	case !i.Encrypted && (p.key() != "" || aws.ToBool(p.StorageEncrypted)):
 		return invalid("it is not encrypted, and no replica of it can be: want KmsKeyId None and StorageEncrypted False")
-	case condition == action.StatusPending:
+	case i.Status != statusAvailable:
 		return action.WaitFinal(action.StateReady, "source "+i.Status, "source %s is %s: waiting until it is available", s.want, i.Status), true
 	}
 	return action.Decision{}, false

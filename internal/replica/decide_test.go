@@ -15,12 +15,13 @@ import (
 func TestDecideEveryStatus(t *testing.T) {
 	type moves struct{ replica, alone action.Move }
 	want := map[string]moves{
-		"available": {action.MoveAct, action.MoveFinish},
+		"available":            {action.MoveAct, action.MoveFinish},
+		"storage-optimization": {action.MoveAct, action.MoveFinish},
 	}
 	for _, status := range []string{
 		"backing-up", "modifying", "rebooting", "configuring-enhanced-monitoring", "configuring-iam-database-auth", "configuring-log-exports",
 		"configuring-associated-roles", "converting-to-vpc", "creating", "delete-precheck", "maintenance", "moving-to-vpc", "renaming",
-		"resetting-master-credentials", "starting", "stopping", "storage-config-upgrade", "storage-initialization", "storage-optimization", "upgrading",
+		"resetting-master-credentials", "starting", "stopping", "storage-config-upgrade", "storage-initialization", "upgrading",
 		"", "something-new", "Available", // unknown
 	} {
 		want[status] = moves{action.MoveWait, action.MoveWait}

@@ -70,7 +70,7 @@ func (a Promotion) note(ctx context.Context, req action.Request[PromoteParameter
 		return progress
 	}
 	slog.ErrorContext(ctx, "the promotion goes on without its tag", "instance", i.ARN, "tag", succession.PromotedTag, "error", err.Error())
-	if i.Status != statusAvailable {
+	if progress.Status != action.Done {
 		return progress // there will be another look in any case
 	}
 	tries, _ := strconv.Atoi(req.Drive.Memo[memoNote])

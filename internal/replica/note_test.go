@@ -71,6 +71,13 @@ func TestNoteOf(t *testing.T) {
 
 // A promotion ends well, whatever becomes of its tag.
 func TestATagThatFailsIsTriedAgainAndThenTold(t *testing.T) {
+	for _, status := range []string{"available", "storage-optimization"} {
+		t.Run(status, func(t *testing.T) { tagFails(t, status) })
+	}
+}
+
+// tagFails promotes an instance that ends with a status.
+func tagFails(t *testing.T, status string) {
 	m := newMachine(t, parameters, action.StateReady)
 	m.account.shows(instance("available", sourceARN, 0))
 	m.drive(t)
@@ -80,7 +87,7 @@ func TestATagThatFailsIsTriedAgainAndThenTold(t *testing.T) {
 		m.now = m.now.Add(4 * time.Second)
 		m.drive(t)
 	}
-	m.account.shows(instance("available", "", 1))
+	m.account.shows(instance(status, "", 1))
 	m.account.tag.asks = nil
 	var got []action.Status
 	var last action.Answer

@@ -101,7 +101,7 @@ func decideSwitchover(i Instance, other *Instance, p SwitchoverParameters, asked
 		case action.StatusPending:
 			d := action.Wait(action.StateBusy, x.Status, "DB instance %s is %s", x.ID, x.Status)
 			if i.Source == "" {
-				d.State, d.Final = action.StateUnderWay, i.Status == statusAvailable
+				d.State, d.Final = action.StateUnderWay, operational(i.Status)
 			}
 			return d
 		}
@@ -131,6 +131,8 @@ func decideIdlePair(i Instance, other *Instance, p SwitchoverParameters, asked a
 	switch {
 	case other == nil:
 		return action.Fail(action.InvalidInput, action.StateReady, "source", "%s replicates %s, which is not in SourceRegion %s", i.ID, i.Source, p.SourceRegion)
+	case i.Status != statusAvailable || other.Status != statusAvailable: // operational is not enough for AWS here
+		return action.Wait(action.StateReady, "not available", "%s is %s and %s is %s: AWS switches over when both are available", i.ID, i.Status, other.ID, other.Status)
 	case other.Source != "":
 		return refuse("cascade", "%s is a replica itself, of %s", other.ID, other.Source)
 	case i.Mode != "mounted" && i.Mode != "open-read-only":
@@ -152,7 +154,7 @@ func (a Switchover) observe(ctx context.Context, req action.Request[SwitchoverPa
 		return i, nil, err
 	}
 	id, region := partner(i, p.SourceRegion)
-	if id == "" || i.Status != statusAvailable {
+	if id == "" || !operational(i.Status) {
 		return i, nil, nil
 	}
 	other, err := find(ctx, a.RDS(region), id, region)

@@ -70,6 +70,8 @@ func TestDecideSwitchoverRules(t *testing.T) {
 		{"no backups", func(i, _ *Instance) { i.Retention = 0 }, false, now, fail, ready, action.Refused},
 		{"replication stopped", func(i, _ *Instance) { i.Replication = "stopped" }, false, now, fail, ready, action.Refused},
 		{"no replication shown", func(i, _ *Instance) { i.Replication = "" }, false, now, fail, ready, action.Refused},
+		{"replica in storage-optimization", func(i, _ *Instance) { i.Status = "storage-optimization" }, false, now, wait, ready, ""},
+		{"primary in storage-optimization", func(_, other *Instance) { other.Status = "storage-optimization" }, false, now, wait, ready, ""},
 		{"standard edition", func(i, _ *Instance) { i.Engine = "oracle-se2" }, false, now, act, ready, ""},
 		{"mysql", func(i, _ *Instance) { i.Engine = "mysql" }, false, now, fail, unknown, action.Refused},
 		{"no engine shown", func(i, _ *Instance) { i.Engine = "" }, false, now, fail, unknown, action.Refused},
@@ -84,6 +86,10 @@ func TestDecideSwitchoverRules(t *testing.T) {
 
 		{"changed places", swapped, false, now, finish, done, ""},
 		{"changed places, asked long ago", swapped, false, never, finish, done, ""},
+		{"changed places, the storage is optimized", func(i, other *Instance) {
+			swapped(i, other)
+			i.Status, other.Status = "storage-optimization", "storage-optimization"
+		}, false, now, finish, done, ""},
 		{"the old primary does not follow yet", func(i, other *Instance) { swapped(i, other); other.Source = "" }, false, now, wait, underWay, ""},
 		{"the old primary follows another one", func(i, other *Instance) { swapped(i, other); other.Source = "arn" }, false, now, wait, underWay, ""},
 		{"alone, asked", swapped, true, asked, wait, underWay, ""},

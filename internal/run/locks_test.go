@@ -122,7 +122,7 @@ func TestSetLocks(t *testing.T) {
 			if diff := cmp.Diff(tt.want, d.owners()); diff != "" {
 				t.Errorf("locks (-want +got):\n%s", diff)
 			}
-			if held := got.Decision == "held"; held != (got.Outcome == report.Refused) || held != strings.Contains(got.Cause, "--execution-arn "+theirs) {
+			if held := got.Decision == "held"; held != (got.Outcome == report.Refused) || held != strings.Contains(got.Cause, "drctl watch "+theirs) {
 				t.Errorf("%+v", got)
 			}
 			if waits := got.Decision == "wait"; waits != (got.Wait == 90) || !waits && got.Wait != 0 {
