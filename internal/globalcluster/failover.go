@@ -122,6 +122,16 @@ func (a Failover) mark(ctx context.Context, req action.Request[FailoverParameter
 	return progress, true, err
 }
 
+// detached tells of a target that is proved to stand alone, and when it was
+// detached by its mark; zero where none tells.
+func (out looked) detached(p FailoverParameters) (at time.Time, alone bool) {
+	if _, member := out.global.member(p.DBClusterIdentifier); member || out.decision.Move != action.MoveFinish || out.local == nil {
+		return time.Time{}, false
+	}
+	_, at = succession.Of(out.local.Mark, out.local.Created)
+	return at, true
+}
+
 // hopeless tells the classes of error that no second try mends.
 func hopeless(class action.Class) bool {
 	switch class {
@@ -156,6 +166,12 @@ func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverPara
 	}
 	out, err := step(ctx, a.RDS, req, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal())
 	progress := out.progress
+	if at, alone := out.detached(p); err == nil && alone && !req.Drive.Changed.Happened() {
+		progress.Evidence["detachedBefore"] = moment(at)
+		if err := p.Outdated(p.DBClusterIdentifier, at, req.Run.StartedAt); err != nil {
+			return action.Progress{Evidence: progress.Evidence}, err
+		}
+	}
 	if err != nil || out.decision.Move != action.MoveAct {
 		return progress, err
 	}

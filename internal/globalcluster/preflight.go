@@ -47,9 +47,16 @@ func (l failoverLook) Preflight(ctx context.Context, req action.Request[Failover
 		return action.Readiness{}, err
 	}
 	out, ready, err := preflight(ctx, l.rds, l.keys, p.GlobalClusterIdentifier, p.ClusterRegion, p.goal(), action.Asked{Now: req.Now})
-	if _, member := out.global.member(p.DBClusterIdentifier); err == nil && !member && out.decision.Move == action.MoveFinish {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictDone,
-			Message: p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it"})
+	if at, alone := out.detached(p); err == nil && alone {
+		if err := p.Outdated(p.DBClusterIdentifier, at, req.Run.StartedAt); err != nil {
+			return action.Readiness{}, err
+		}
+		text := p.DBClusterIdentifier + " is not in " + p.GlobalClusterIdentifier + ": it was detached before, or never was in it; nothing proves when"
+		if !at.IsZero() {
+			text = p.DBClusterIdentifier + " was detached before, at " + moment(at)
+		}
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+			Message: text + ": what was written elsewhere since is not in it, so see that it is no copy left over from a drill"})
 	}
 	if err != nil || out.decision.Move != action.MoveAct {
 		return ready, err

@@ -86,7 +86,7 @@ func TestPreflight(t *testing.T) {
 		{"detach, already the writer, and alone", failoverBy(MethodDetach, nil), with(over, func(s *scene) { s.other = "gone" }), nil, warns, ""},
 		{"detach, lag above the limit", failoverBy(MethodDetach, aws.Int(10)), idle, lag(11000, time.Minute), blocks, action.Refused},
 		{"detach, headless", failoverBy(MethodDetach, nil), with(headless, func(s *scene) { s.writer = primary }), nil, blocks, action.Refused},
-		{"detach, already done: whether it was ever in it, nobody can see", failoverBy(MethodDetach, nil), left, nil, action.VerdictDone, ""},
+		{"detach, already done: whether it was ever in it, nobody can see", failoverBy(MethodDetach, nil), left, nil, warns, ""},
 		{"detach, member of another global cluster", failoverBy(MethodDetach, nil), elsewhere, nil, blocks, action.Refused},
 		{"detach, pending-resync", failoverBy(MethodDetach, nil), stale, nil, blocks, action.Refused},
 		{"detach, pending-resync and accepted", accepting(MethodDetach, nil), stale, nil, warns, ""},

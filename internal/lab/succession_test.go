@@ -2,14 +2,12 @@ package lab
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/internal/report"
 	"dr-orchestrator/internal/succession"
@@ -137,19 +135,32 @@ func TestADrillIsNoFailover(t *testing.T) {
 // A copy that a drill left behind is no recovery: with a limit of lag the run is
 // refused when the drill is long over, and without one people are told.
 func TestACopyOfADrillIsNoRecovery(t *testing.T) {
-	drill := edited(t, "failover-replica-and-cache.json", func(doc map[string]any) {
-		layer := doc["StatePayload"].([]any)[0].(map[string]any)
-		layer["resources"] = layer["resources"].([]any)[:1]
-	})
-	limited := []byte(strings.Replace(string(drill), `"RDSInstanceIdentifier"`, `"MaxReplicaLagSeconds": "30", "RDSInstanceIdentifier"`, 1))
-	drilled := trial(t, "drill", DefaultEstate(), catalog.Failover, west, drill, report.Succeeded)
-	trial(t, "the same day, with a limit", drilled, catalog.Failover, west, limited, report.Succeeded)
-	drilled.SavedAt = drilled.SavedAt.AddDate(0, 0, 10)
-	trial(t, "days later, with a limit", drilled, catalog.Failover, west, limited, report.Refused)
-	result := runLab(t, Options{Payload: drill, Estate: drilled})
-	x := result.Record.Layers[0].Resources[0]
-	if result.Outcome != report.Succeeded || x.Changed || x.Evidence["promotedBefore"] == nil || !slices.ContainsFunc(x.Findings, func(f action.Finding) bool { return strings.Contains(f.Message, "was promoted before") }) {
-		t.Errorf("%s: %+v", result.Outcome, x)
+	last := func(name string) []byte {
+		return edited(t, name, func(doc map[string]any) {
+			layers := doc["StatePayload"].([]any)
+			layer := layers[len(layers)-1].(map[string]any)
+			layer["resources"] = layer["resources"].([]any)[:1]
+			doc["StatePayload"] = []any{layer}
+		})
+	}
+	for _, tt := range []struct {
+		drill      []byte
+		name, when string
+	}{
+		{last("failover-mysql.json"), `"RDSInstanceIdentifier"`, "promotedBefore"},
+		{last("failover-aurora-detach.json"), `"GlobalClusterIdentifier"`, "detachedBefore"},
+	} {
+		limited := []byte(strings.Replace(string(tt.drill), tt.name, `"MaxReplicaLagSeconds": "30", `+tt.name, 1))
+		drilled := trial(t, "drill", DefaultEstate(), catalog.Failover, west, tt.drill, report.Succeeded)
+		trial(t, "the same day, with a limit", drilled, catalog.Failover, west, limited, report.Succeeded)
+		drilled.SavedAt = drilled.SavedAt.AddDate(0, 0, 10)
+		trial(t, "days later, with a limit", drilled, catalog.Failover, west, limited, report.Refused)
+		result := runLab(t, Options{Payload: tt.drill, Estate: drilled})
+		x := result.Record.Layers[0].Resources[0]
+		text := result.Record.Text()
+		if result.Outcome != report.Succeeded || x.Changed || x.Evidence[tt.when] == nil || !strings.Contains(text, "left over from a drill") || strings.Index(text, "left over from a drill") > strings.Index(text, "Direct the applications") {
+			t.Errorf("%s: %+v\n%s", result.Outcome, x, text)
+		}
 	}
 }
 

@@ -428,6 +428,21 @@ func (l Limit) Gate(r Reading) error {
 	return nil
 }
 
+// sameRecovery is how long after a takeover a run may still be the recovery that
+// it belongs to, started again.
+const sameRecovery = 24 * time.Hour
+
+// Outdated refuses, where a limit is set, what took over at a time long before
+// the run began: how much was written elsewhere since, nobody knows. Without the
+// time nothing can be said.
+func (l Limit) Outdated(id string, at, started time.Time) error {
+	if l.MaxReplicaLagSeconds == nil || l.AcceptUnknownLag || at.IsZero() || started.Sub(at) <= sameRecovery {
+		return nil
+	}
+	return action.Errorf(action.Refused, "%s took over at %s, long before this run: what was written elsewhere since is not in it, and MaxReplicaLagSeconds is %d. If it is the database that serves, take it out of the payload, or set AcceptUnknownLag to true",
+		id, at.UTC().Format(time.RFC3339), *l.MaxReplicaLagSeconds)
+}
+
 // Report puts a reading into a preflight's answer: blocked where Gate would
 // refuse, a warning where the lag is unknown and nothing forbids to go ahead.
 // A metric that the limit needs and that could not be asked for just now is an

@@ -594,3 +594,30 @@ func TestOfRunning(t *testing.T) {
 		t.Errorf("%d calls, want one for the replica that runs", len(api.asked))
 	}
 }
+
+// With a limit, what took over long before the run is not taken for what the run
+// is to bring about.
+func TestOutdated(t *testing.T) {
+	limit, started := 30, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	limited := Limit{MaxReplicaLagSeconds: &limit}
+	month := started.AddDate(0, -1, 0)
+	for _, tt := range []struct {
+		name    string
+		at      time.Time
+		l       Limit
+		refused bool
+	}{
+		{"a month ago", month, limited, true},
+		{"just too long ago", started.Add(-sameRecovery - time.Second), limited, true},
+		{"the same day", started.Add(-sameRecovery), limited, false},
+		{"by this run", started.Add(time.Minute), limited, false},
+		{"a month ago, and no limit", month, Limit{}, false},
+		{"a month ago, and accepted", month, Limit{MaxReplicaLagSeconds: &limit, AcceptUnknownLag: true}, false},
+		{"nobody tells", time.Time{}, limited, false},
+	} {
+		err := tt.l.Outdated("orders", tt.at, started)
+		if (err != nil) != tt.refused || err != nil && action.ClassOf(err) != action.Refused {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}

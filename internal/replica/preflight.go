@@ -46,19 +46,12 @@ func unproved(i Instance) string {
 	return i.ID + " is no replica: it was promoted before, or never was one; nothing proves that it was promoted from the primary, so see that it holds its data"
 }
 
-// sameRecovery is how long after a promotion a run may still be the recovery that
-// it belongs to, started again.
-const sameRecovery = 24 * time.Hour
-
-// outdated refuses, where a limit of lag was set, what was promoted long before
-// the run: how much its source was written since, nobody knows.
+// outdated refuses what stands alone since long before the run.
 func outdated(i Instance, p PromoteParameters, started time.Time) error {
-	at := succession.PromotedAt(i.Tags)
-	if i.Source != "" || p.MaxReplicaLagSeconds == nil || p.AcceptUnknownLag || at.IsZero() || started.Sub(at) <= sameRecovery {
+	if i.Source != "" {
 		return nil
 	}
-	return action.Errorf(action.Refused, "%s was promoted at %s, long before this run: what was written elsewhere since is not in it, and MaxReplicaLagSeconds is %d. If it is the database that serves, take it out of the payload, or set AcceptUnknownLag to true",
-		i.ID, moment(at), *p.MaxReplicaLagSeconds)
+	return p.Outdated(i.ID, succession.PromotedAt(i.Tags), started)
 }
 
 // Preflight implements action.Preflighter.
