@@ -260,6 +260,7 @@ type Progress struct {
 	Changed   bool   // this invocation made a mutating call that AWS accepted
 	Aside     bool   // with Changed: the call began nothing that takes time, as a tag
 	Contended bool   // AWS found another operation running when asked for ours
+	Patient   bool   // a call turned away for the state is made again until the time limit: what is in the way may take hours
 	Evidence  Evidence
 	Memo      map[string]string
 	Lag       *float64 // seconds of replication lag seen just before acting
@@ -370,7 +371,7 @@ func Sent[P any](req Request[P], progress Progress, err error) (Progress, error)
 	if since.IsZero() {
 		since = req.Now
 	}
-	if req.Now.Sub(since) >= limit {
+	if req.Now.Sub(since) >= limit && !(progress.Patient && ClassOf(err) == Conflict) {
 		return progress, err
 	}
 	progress.Contended = true

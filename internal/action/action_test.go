@@ -224,6 +224,16 @@ func TestSent(t *testing.T) {
 	}
 }
 
+// What is in the way for hours is waited for, but a wrong value is not.
+func TestSentPatiently(t *testing.T) {
+	req := Request[struct{}]{Now: noon.Add(time.Hour), Drive: Drive{Memo: map[string]string{memoConflict: noon.Format(time.RFC3339)}}}
+	for class, borne := range map[Class]bool{Conflict: true, InvalidInput: false, Denied: false} {
+		if got, err := Sent(req, Progress{Patient: true}, Errorf(class, "no")); (err == nil) != borne || got.Contended != borne {
+			t.Errorf("%s: %+v, %v", class, got, err)
+		}
+	}
+}
+
 // How often a call was turned away counts for nothing, only for how long.
 func TestSentOften(t *testing.T) {
 	req := Request[struct{}]{Now: noon, Drive: Drive{Memo: map[string]string{}}}

@@ -55,12 +55,12 @@ func askedFor(step string, idleFor time.Duration) notes {
 // Every status, and what each method makes of it. A status that is new in the
 // list has to be put here too.
 func TestDecideEveryStatus(t *testing.T) {
-	want := map[string]action.Move{"available": action.MoveAct}
+	want := map[string]action.Move{"available": action.MoveAct, "storage-optimization": action.MoveAct}
 	for _, status := range []string{
 		"backing-up", "backtracking", "configuring-associated-roles", "configuring-enhanced-monitoring", "configuring-iam-database-auth",
 		"configuring-log-exports", "converting-to-vpc", "creating", "delete-precheck", "failing-over", "maintenance", "migrating", "modifying",
 		"moving-to-vpc", "promoting", "rebooting", "renaming", "resetting-master-credentials", "starting", "stopping", "storage-config-upgrade",
-		"storage-initialization", "storage-optimization", "switching-over", "update-iam-db-auth", "upgrading", "something-new", "Available",
+		"storage-initialization", "switching-over", "update-iam-db-auth", "upgrading", "something-new", "Available",
 	} {
 		want[status] = action.MoveWait
 	}

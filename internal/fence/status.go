@@ -15,6 +15,8 @@ const (
 // conditions holds no "stopped": what that means depends on the method.
 var conditions = map[string]action.Condition{
 	statusAvailable: action.StatusReady,
+	// It works, and takes any change but of its storage, which goes on for hours.
+	"storage-optimization": action.StatusReady,
 
 	"backing-up":                      action.StatusPending,
 	"backtracking":                    action.StatusPending,
@@ -38,7 +40,6 @@ var conditions = map[string]action.Condition{
 	statusStopping:                    action.StatusPending,
 	"storage-config-upgrade":          action.StatusPending,
 	"storage-initialization":          action.StatusPending,
-	"storage-optimization":            action.StatusPending,
 	"switching-over":                  action.StatusPending,
 	"update-iam-db-auth":              action.StatusPending,
 	"upgrading":                       action.StatusPending,

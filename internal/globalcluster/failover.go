@@ -181,6 +181,7 @@ func (a Failover) Reconcile(ctx context.Context, req action.Request[FailoverPara
 	}
 	progress.Lag = reading.Seconds()
 	progress.Evidence["lag"] = reading.String()
+	progress.Patient = out.local.Status != statusAvailable || out.local.WriterStatus != statusAvailable
 	if p.Method == MethodDetach {
 		if progress, marks, err := a.mark(ctx, req, out); marks || err != nil {
 			return progress, err

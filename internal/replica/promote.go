@@ -183,7 +183,7 @@ func (a Promotion) Reconcile(ctx context.Context, req action.Request[PromotePara
 	if p.PreferredBackupWindow != "" {
 		in.PreferredBackupWindow = aws.String(p.PreferredBackupWindow)
 	}
-	progress.Memo[memoSource] = i.Source
+	progress.Memo[memoSource], progress.Patient = i.Source, i.Status != statusAvailable
 	_, err = a.RDS.PromoteReadReplica(ctx, in)
 	progress.Message = "promotion asked for; lag " + reading.String()
 	return action.Sent(req, progress, action.Mutation("promoting "+i.ID, err))
