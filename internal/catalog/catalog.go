@@ -315,7 +315,7 @@ var Entries = []Entry{
 		Type: "SetSwitch", Function: "set-switch",
 		Doc:        "Flips a CloudWatch alarm that a Route 53 health check watches, without the control plane of Route 53.",
 		Parameters: reflect.TypeFor[healthcheck.SwitchParameters](), Machines: both,
-		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSwitching,
+		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-switch.json", New: healthcheck.NewSwitching,
 		Statements: []Statement{
 			{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"arn:${Partition}:cloudwatch:*:${Account}:alarm:*"}},
 			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics",

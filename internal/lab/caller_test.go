@@ -40,9 +40,9 @@ func TestACallerSeesOneOutage(t *testing.T) {
 	}{
 		{"records", "www.shop.example", sample(t, "failover-dns.json"), nil},
 		{"routing control", "routed.shop.example", withTrafficBy(t, "failover-traffic.json"), nil},
-		{"switch", "switched.shop.example", withTrafficBy(t, "failover-health-check.json"), nil},
+		{"switch", "switched.shop.example", withTrafficBy(t, "failover-switch.json"), nil},
 		{"routing control, region lost", "routed.shop.example", withTrafficBy(t, "failover-traffic.json"), lost},
-		{"switch, region lost", "switched.shop.example", withTrafficBy(t, "failover-health-check.json"), lost},
+		{"switch, region lost", "switched.shop.example", withTrafficBy(t, "failover-switch.json"), lost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			result := runLab(t, Options{Payload: tt.payload, Caller: tt.caller, Faults: tt.faults})

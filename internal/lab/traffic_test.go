@@ -298,6 +298,11 @@ func told(result Result, what string) bool {
 
 func TestEveryFaultOfHealthChecksEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-health-check.json")
+	sweep(t, payload, faultsOfActions(t, slowed(30), payload))
+}
+
+func TestEveryFaultOfASwitchEndsInTheTruth(t *testing.T) {
+	payload := sample(t, "failover-switch.json")
 	// A datapoint that CloudWatch fails to take without end may show minutes
 	// later, for all that anybody knows: the run says so.
 	sweep(t, payload, slices.DeleteFunc(faultsOfActions(t, slowed(30), payload), func(spec string) bool {
