@@ -70,9 +70,9 @@ var readMetrics = Statement{
 	Reason: "CloudWatch knows no resource for metrics",
 }
 
-// readReplicaLag is the statement of an action that reads ReplicaLag alone,
-// whose dimensions are known.
-var readReplicaLag = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
+// readMetricData is the statement of an action that reads one metric, whose
+// dimensions are known.
+var readMetricData = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
 
 // readKeys is the statement of every action that looks whether a key can be
 // used. Keys of other accounts are denied, which is told and not in the way.
@@ -116,7 +116,7 @@ var Entries = []Entry{
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica", "rds:AddTagsToResource"}, Resources: []string{anyInstance}},
-			readReplicaLag, readKeys,
+			readMetricData, readKeys,
 		},
 	},
 	{
@@ -128,7 +128,7 @@ var Entries = []Entry{
 			// The old primary is looked at in its own region.
 			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyMember}},
 			{Actions: []string{"rds:SwitchoverReadReplica"}, Resources: []string{anyInstance}},
-			readReplicaLag,
+			readMetricData,
 		},
 	},
 	{
@@ -157,7 +157,7 @@ var Entries = []Entry{
 			{Actions: []string{"rds:CreateDBInstanceReadReplica"}, Resources: []string{anyMember, anySubnetGroup, anyParameterGroup, anyOptionGroup}},
 			{Actions: []string{"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"}, Resources: []string{anyInstance, anySnapshot}},
 			{Actions: []string{"rds:DescribeDBSubnetGroups"}, Resources: []string{anySubnetGroup}},
-			readQuotas, useKeys, passMonitoring, readReplicaLag,
+			readQuotas, useKeys, passMonitoring, readMetricData,
 		},
 	},
 	{
@@ -315,11 +315,12 @@ var Entries = []Entry{
 		Type: "SetSwitch", Function: "set-switch",
 		Doc:        "Flips a CloudWatch alarm that a Route 53 health check watches, without the control plane of Route 53.",
 		Parameters: reflect.TypeFor[healthcheck.SwitchParameters](), Machines: both,
-		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-switch.json", New: healthcheck.NewSwitching,
+		TimeLimit: 20 * time.Minute, ProofReads: 2, Sample: "failover-switch.json", New: healthcheck.NewSwitching,
 		Statements: []Statement{
 			{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"arn:${Partition}:cloudwatch:*:${Account}:alarm:*"}},
 			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics",
 				Conditions: map[string][]string{"cloudwatch:namespace": {healthcheck.SwitchNamespace}}},
+			readMetricData,
 		},
 	},
 	{

@@ -37,7 +37,7 @@ func withTraffic(e *Estate, goals map[string]bool) map[string]bool {
 	goals["SetHealthCheck"] = h.Disabled && h.Inverted
 	for _, x := range e.Alarms {
 		if x.Region == "us-west-2" && x.Name == "dr-switch" {
-			goals["SetSwitch"] = x.State == "ALARM"
+			goals["SetSwitch"] = x.State == "ALARM" && x.says() == "ALARM"
 		}
 	}
 	return goals
@@ -203,6 +203,38 @@ func TestAnAlarmThatDoesNotKeepItsStateIsNoSwitch(t *testing.T) {
 	result := runLab(t, Options{Payload: oneOf("SetSwitch", `"AlarmName":"dr-switch","State":"ALARM"`), Estate: estate})
 	if result.Outcome != report.Refused || total(result.Mutations) != 0 {
 		t.Errorf("%s with %v: %s", result.Outcome, result.Mutations, result.Cause)
+	}
+}
+
+// Somebody in a hurry has set the state of the alarm: it looks as wanted, and
+// Route 53 has not moved.
+func TestASwitchSetByHandIsSwitched(t *testing.T) {
+	byHand := func() *Estate {
+		e := DefaultEstate()
+		for _, x := range e.Alarms {
+			if x.Metric != nil && x.Region == "us-west-2" {
+				x.State = AlarmRed
+			}
+		}
+		return e
+	}
+	address := func(e *Estate) string {
+		_, got := ask(t, NewAccount(e, NewClock(Epoch), 1, nil), "switched.shop.example.", dnsmessage.TypeA)
+		return got
+	}
+	if got := address(byHand()); got != "192.0.2.30" {
+		t.Fatalf("beforehand: %s", got)
+	}
+	estate := byHand()
+	for run, puts := range []int{1, 0} {
+		result := runLab(t, Options{Payload: sample(t, "failover-switch.json"), Estate: estate})
+		if result.Outcome != report.Succeeded || result.Mutations["cloudwatch:PutMetricData"] != puts || told(result, "set by hand") != (puts > 0) {
+			t.Errorf("run %d: %s with %v: %s", run+1, result.Outcome, result.Mutations, result.Cause)
+		}
+		if got := address(result.Final); got != "198.51.100.30" {
+			t.Errorf("run %d: DNS answers %s", run+1, got)
+		}
+		estate = result.Final
 	}
 }
 
