@@ -143,6 +143,10 @@ func panicked(ctx context.Context) error {
 	return Report(Errorf(Internal, "the function panicked: its log has the stack"))
 }
 
+// InvocationTime is how long one invocation may take: the deployment gives the
+// functions of actions no longer.
+const InvocationTime = 85 * time.Second
+
 // inTime ends a little before Lambda would end the function, so that silence
 // of AWS is reported with its class: a function that is killed tells nothing.
 func inTime(ctx context.Context) (context.Context, context.CancelFunc) {

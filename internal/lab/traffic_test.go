@@ -67,6 +67,43 @@ func TestRoutingControlNeedsOneEndpointOfFive(t *testing.T) {
 	}
 }
 
+// An endpoint that is written down wrongly shows in the plan, and not on the day
+// when it is the one that is left.
+func TestWrongClusterEndpointsAreTold(t *testing.T) {
+	run := func(url func(region string) string) Result {
+		var all []string
+		for _, region := range clusterRegions {
+			all = append(all, `"`+region+"="+url(region)+`"`)
+		}
+		return runLab(t, Options{Payload: oneOf("SetRoutingControl", `"ClusterEndpoints":[`+strings.Join(all, ",")+`],"RoutingControls":["`+controlWest+`"]`)})
+	}
+	right := func(region string) string {
+		return "https://0a1b2c3d." + region + ".route53-recovery-cluster.example.test/v1"
+	}
+	if result := run(right); result.Outcome != report.Succeeded || told(result, "cannot be used") {
+		t.Errorf("all right: %s: %s", result.Outcome, result.Cause)
+	}
+	made := run(func(region string) string {
+		if region == "eu-west-1" {
+			return "https://nosuch." + region + ".example.test/v1"
+		}
+		return right(region)
+	})
+	if made.Outcome != report.Succeeded || !told(made, "1 of 5 cluster endpoints cannot be used") || !told(made, "nosuch.eu-west-1") {
+		t.Errorf("a host that is made up: %s: %+v", made.Outcome, made.Layers)
+	}
+	for name, url := range map[string]func(region string) string{
+		"one URL for all": func(string) string { return right("us-east-1") },
+		"rotated": func(region string) string {
+			return right(clusterRegions[(slices.Index(clusterRegions, region)+1)%len(clusterRegions)])
+		},
+	} {
+		if result := run(url); result.Outcome != report.FailedClean || !strings.Contains(result.Cause, "is not in") {
+			t.Errorf("%s: %s: %s", name, result.Outcome, result.Cause)
+		}
+	}
+}
+
 // A whole application moves with nothing of the lost region, and its traffic
 // does not move before it works.
 func TestAnApplicationMovesWithoutTheLostRegion(t *testing.T) {
