@@ -21,9 +21,10 @@ func TestConditionsOfRolesHold(t *testing.T) {
 	for _, tt := range []struct {
 		function, action, sample string
 		conditions               map[string][]string
+		denied                   report.Outcome
 	}{
-		{"set-schedule", "iam:PassRole", "failover-consumers.json", map[string][]string{"iam:PassedToService": {"scheduler.amazonaws.com"}}},
-		{"set-switch", "cloudwatch:PutMetricData", "failover-health-check.json", map[string][]string{"cloudwatch:namespace": {"DisasterRecovery"}}},
+		{"set-schedule", "iam:PassRole", "failover-consumers.json", map[string][]string{"iam:PassedToService": {"scheduler.amazonaws.com"}}, report.FailedDirty},
+		{"set-switch", "cloudwatch:PutMetricData", "failover-switch.json", map[string][]string{"cloudwatch:namespace": {"DisasterRecovery"}}, report.FailedClean},
 	} {
 		t.Run(tt.action, func(t *testing.T) {
 			payload, err := os.ReadFile("../../payloads/" + tt.sample)
@@ -35,7 +36,7 @@ func TestConditionsOfRolesHold(t *testing.T) {
 					t.Errorf("%v under %v", s.Actions, s.Conditions)
 				}
 			}
-			for value, want := range map[string]report.Outcome{"": report.Succeeded, "another": report.FailedDirty} {
+			for value, want := range map[string]report.Outcome{"": report.Succeeded, "another": tt.denied} {
 				changed := maps.Clone(roles)
 				if value != "" {
 					changed[tt.function] = under(roles[tt.function], tt.action, value)

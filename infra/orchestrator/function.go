@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"dr-orchestrator/infra/config"
+	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/catalog"
 	"dr-orchestrator/statemachine"
 )
@@ -20,8 +22,8 @@ import (
 // A function must be dead before the machine gives its call up and makes the
 // next one, so these stay below the TimeoutSeconds of the tasks.
 const (
-	actionTimeout = 85  // seconds; DriveResource waits 90
-	stepTimeout   = 110 // seconds; the steps' tasks wait 120
+	actionTimeout = int(action.InvocationTime / time.Second) // DriveResource waits 90 s
+	stepTimeout   = 110                                      // seconds; the steps' tasks wait 120
 )
 
 // Memory in MB. The processor grows with it, and with it the cold start

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -18,7 +19,7 @@ import (
 	"dr-orchestrator/internal/healthcheck"
 )
 
-// cloudWatch has the alarms of a template, as OK.
+// cloudWatch has the alarms of a template, as OK, and as ALARM after a datapoint.
 type cloudWatch struct {
 	tpl  template
 	t    *testing.T
@@ -33,6 +34,9 @@ func (c *cloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 		}
 		// The properties of the resource have the names of the API's fields.
 		alarm := cwtypes.MetricAlarm{StateValue: cwtypes.StateValueOk}
+		if len(c.puts) > 0 {
+			alarm.StateValue = cwtypes.StateValueAlarm
+		}
 		properties := maps.Clone(r.Properties)
 		delete(properties, "AlarmActions") // references
 		if err := json.Unmarshal([]byte(text(properties)), &alarm); err != nil {
@@ -43,21 +47,33 @@ func (c *cloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 	return out, nil
 }
 
+func (c *cloudWatch) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
+	asked, result := in.MetricDataQueries[0].MetricStat.Metric, cwtypes.MetricDataResult{}
+	for _, put := range c.puts {
+		d := put.MetricData[0]
+		if *asked.Namespace == *put.Namespace && *asked.MetricName == *d.MetricName && *asked.Dimensions[0].Name == *d.Dimensions[0].Name && *asked.Dimensions[0].Value == *d.Dimensions[0].Value {
+			result.Timestamps, result.Values = []time.Time{*in.EndTime}, []float64{*d.Value}
+		}
+	}
+	return &cloudwatch.GetMetricDataOutput{MetricDataResults: []cwtypes.MetricDataResult{result}}, nil
+}
+
 func (c *cloudWatch) PutMetricData(_ context.Context, in *cloudwatch.PutMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error) {
 	c.puts = append(c.puts, in)
 	return &cloudwatch.PutMetricDataOutput{}, nil
 }
 
 // The function takes the alarms of the template for switches, and writes the
-// very metric that the template has them watch.
+// very metric that the template has them watch, and reads it back.
 func TestSwitchesAreFlippedByTheFunction(t *testing.T) {
 	for _, tpl := range []template{synthesized(t, "full").primary, synthesized(t, "full").secondary} {
 		for _, name := range []string{"recovery-switch-orders", "recovery-switch-web-shop"} {
 			fake := &cloudWatch{tpl: tpl, t: t}
 			flip := healthcheck.Switching{CloudWatch: func(string) healthcheck.SwitchAPI { return fake }}
-			progress, err := flip.Reconcile(t.Context(), action.Request[healthcheck.SwitchParameters]{
-				Parameters: healthcheck.SwitchParameters{AlarmName: name, State: "ALARM"}, Run: action.Run{Region: secondary},
-			})
+			req := action.Request[healthcheck.SwitchParameters]{
+				Parameters: healthcheck.SwitchParameters{AlarmName: name, State: "ALARM"}, Run: action.Run{Region: secondary}, Now: time.Now(),
+			}
+			progress, err := flip.Reconcile(t.Context(), req)
 			if err != nil || !progress.Changed || len(fake.puts) != 1 {
 				t.Fatalf("%s: %+v, %v", name, progress, err)
 			}
@@ -66,6 +82,9 @@ func TestSwitchesAreFlippedByTheFunction(t *testing.T) {
 			}}}
 			if diff := cmp.Diff(want, fake.puts[0], cmpopts.IgnoreUnexported(cloudwatch.PutMetricDataInput{}, cwtypes.MetricDatum{}, cwtypes.Dimension{})); diff != "" {
 				t.Errorf("%s (-of the template +written):\n%s", name, diff)
+			}
+			if progress, err = flip.Reconcile(t.Context(), req); err != nil || progress.Status != action.Done || len(fake.puts) != 1 {
+				t.Errorf("%s, once it shows: %+v, %v", name, progress, err)
 			}
 		}
 	}

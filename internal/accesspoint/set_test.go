@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3control"
 	"github.com/aws/aws-sdk-go-v2/service/s3control/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/endpoint"
 	"dr-orchestrator/internal/payload"
 	"dr-orchestrator/internal/probe"
@@ -383,5 +386,41 @@ func TestTheAccountStandsInFrontOfNames(t *testing.T) {
 		if err != nil || !strings.EqualFold(got.URI.Host, want) {
 			t.Errorf("%s leads to %s, want %s: %v", base, got.URI.Host, want, err)
 		}
+	}
+}
+
+// wire answers nothing and keeps what it was asked.
+type wire struct {
+	requests []*http.Request
+	patience []time.Duration
+}
+
+func (w *wire) Do(r *http.Request) (*http.Response, error) {
+	w.requests = append(w.requests, r)
+	return nil, &net.OpError{Op: "dial", Err: context.DeadlineExceeded}
+}
+
+func (w *wire) Impatient(d time.Duration) aws.HTTPClient {
+	w.patience = append(w.patience, d)
+	return w
+}
+
+// Each call goes to the endpoint of its region, signed for it, once and with
+// little patience.
+func TestEachEndpointIsAskedInItsRegion(t *testing.T) {
+	w := &wire{}
+	dialled := dial(client.New(aws.Config{Region: west, HTTPClient: w, Credentials: credentials.NewStaticCredentialsProvider("id", "secret", "")}))
+	for i, region := range controlRegions {
+		_, err := dialled(region).GetMultiRegionAccessPointRoutes(t.Context(), &s3control.GetMultiRegionAccessPointRoutesInput{AccountId: aws.String("111122223333"), Mrap: aws.String(arn)})
+		if action.ClassOf(err) != action.Unreachable || len(w.requests) != i+1 {
+			t.Fatalf("%d requests in %s: %v", len(w.requests), region, err)
+		}
+		r := w.requests[i]
+		if !strings.HasSuffix(r.URL.Host, "s3-control."+region+".amazonaws.com") || !strings.Contains(r.Header.Get("Authorization"), "/"+region+"/") {
+			t.Errorf("%s is asked at %s with %s", region, r.URL, r.Header.Get("Authorization"))
+		}
+	}
+	if len(w.patience) != len(controlRegions) || slices.Max(w.patience) != endpoint.Patience {
+		t.Errorf("patience %v", w.patience)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambda/messages"
+	"github.com/aws/smithy-go"
 
 	"dr-orchestrator/internal/audit"
 	"dr-orchestrator/internal/pace"
@@ -107,7 +108,23 @@ type Adapter[P any] struct {
 	// ReadOnly says that the action makes no mutating call: whatever becomes
 	// of an invocation, nothing was changed by it.
 	ReadOnly bool
+	// GivesUp ends the wait for a service that stays silent; nil: the time
+	// limit alone does.
+	GivesUp *GivesUp
 }
+
+// GivesUp says how long the silence of one service is borne, where it is known
+// not to pass soon and something else does without it.
+type GivesUp struct {
+	Service string // as the SDK calls it, as in "Route 53"
+	After   time.Duration
+	Instead string // what to do, for a person
+}
+
+// OnRoute53 is when to give the control plane of Route 53 up. It stands in
+// us-east-1 for all regions and is away with it for hours, or for the hour that
+// accelerated recovery takes; a run that waits for it says nothing meanwhile.
+var OnRoute53 = &GivesUp{Service: "Route 53", After: 10 * time.Minute, Instead: "SetRoutingControl and SetSwitch move traffic without its control plane"}
 
 var _ lambda.Handler = (*Adapter[struct{}])(nil)
 
@@ -143,6 +160,10 @@ func panicked(ctx context.Context) error {
 	return Report(Errorf(Internal, "the function panicked: its log has the stack"))
 }
 
+// InvocationTime is how long one invocation may take: the deployment gives the
+// functions of actions no longer.
+const InvocationTime = 85 * time.Second
+
 // inTime ends a little before Lambda would end the function, so that silence
 // of AWS is reported with its class: a function that is killed tells nothing.
 func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -157,11 +178,16 @@ func Report(err error) error {
 	return messages.InvokeResponse_Error{Type: string(ClassOf(err)), Message: err.Error()}
 }
 
-func (a *Adapter[P]) request(ctx context.Context, in Envelope, resource Resource) (Request[P], []string, error) {
-	req := Request[P]{Run: in.Run, Resource: resource, Now: a.Now()}
+// at is when an invocation takes place.
+func (a *Adapter[P]) at(in Envelope) time.Time {
 	if in.Now != nil {
-		req.Now = *in.Now
+		return *in.Now
 	}
+	return a.Now()
+}
+
+func (a *Adapter[P]) request(ctx context.Context, in Envelope, resource Resource) (Request[P], []string, error) {
+	req := Request[P]{Run: in.Run, Resource: resource, Now: a.at(in)}
 	parameters, secrets := resource.Parameters, []string(nil)
 	if a.Secrets != nil {
 		var err error
@@ -275,6 +301,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	drive := a.resumed(in)
 	if drive.Redriven && !drive.Late {
 		// A run that was stopped may have lost its lock to another one.
+		a.noteAnswer(drive.Memo, a.at(in)) // nobody has asked while it was stopped
 		return encode(Answer{
 			Status: Redriven, Phase: "redriven", Message: "the run was redriven: its lock is taken again before anything is done", WaitSeconds: 1,
 			Changed: drive.Changed.known(), InterruptedAt: drive.InterruptedAt, Interruptions: drive.Interruptions, Memo: drive.Memo,
@@ -288,6 +315,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	recorder := &audit.Recorder{Now: a.Now}
 	progress, err := a.step(ctx, req, recorder)
 	if err != nil {
+		err = a.givenUp(req, err)
 		slog.ErrorContext(ctx, "reconcile failed", "resource", in.Resource.Name, "class", ClassOf(err), "calls", named(recorder.Calls()))
 		return nil, a.redacted(err, secrets)
 	}
@@ -307,6 +335,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	}
 	maps.Copy(answer.Memo, progress.Memo)
 	noteLag(answer.Memo, progress)
+	a.noteAnswer(answer.Memo, req.Now)
 	a.noteCalls(answer.Memo, req, recorder.Calls())
 	if progress.Status == InProgress {
 		answer.WaitSeconds = pace.Wait(pace.Poll{
@@ -331,11 +360,7 @@ func (a *Adapter[P]) resumed(in Envelope) Drive {
 	if a.ReadOnly { // whatever it was, it changed nothing
 		drive.Unanswered = false
 	}
-	now := a.Now()
-	if in.Now != nil {
-		now = *in.Now
-	}
-	if drive = drive.resumed(now); drive.Memo == nil {
+	if drive = drive.resumed(a.at(in)); drive.Memo == nil {
 		drive.Memo = map[string]string{}
 	}
 	return drive
@@ -350,6 +375,32 @@ func (a *Adapter[P]) step(ctx context.Context, req Request[P], recorder *audit.R
 		return Progress{Status: InProgress, Observed: StateReady, Phase: "late", Message: audit.ErrLate.Error(), Evidence: progress.Evidence}, nil
 	}
 	return progress, err
+}
+
+// memoAnswered is when an invocation last had all its answers.
+const memoAnswered = "answeredAt"
+
+func (a *Adapter[P]) noteAnswer(memo map[string]string, now time.Time) {
+	if a.GivesUp != nil {
+		memo[memoAnswered] = now.Format(time.RFC3339)
+	}
+}
+
+// givenUp ends the wait for a service that has been silent for too long.
+func (a *Adapter[P]) givenUp(req Request[P], err error) error {
+	var call *smithy.OperationError
+	if a.GivesUp == nil || ClassOf(err) != Unreachable || !errors.As(err, &call) || call.Service() != a.GivesUp.Service {
+		return err
+	}
+	since := req.memoTime(memoAnswered)
+	if since.Before(req.Drive.StartedAt) {
+		since = req.Drive.StartedAt
+	}
+	if req.Now.Sub(since) < a.GivesUp.After {
+		return err
+	}
+	return Errorf(Terminal, "%s has not answered since %s, and is not waited for any longer: %s; the last: %w",
+		a.GivesUp.Service, since.UTC().Format("15:04:05 MST"), a.GivesUp.Instead, err)
 }
 
 // noteLag keeps the lag that an action saw last before it acted: a lag that it

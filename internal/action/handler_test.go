@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda/messages"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -389,6 +390,58 @@ func TestReconcilePaces(t *testing.T) {
 				t.Errorf("%s: wait %d s, want %d: %s", class, got.WaitSeconds, tt.want, text)
 			}
 		})
+	}
+}
+
+// The silence of a service that will not be back soon is borne for a while,
+// counted from its last answer; that of any other to the time limit.
+func TestAServiceIsGivenUp(t *testing.T) {
+	const after = 10 * time.Minute
+	gone := &GivesUp{Service: "Route 53", After: after, Instead: "do without"}
+	failing := func(service string, err error) error {
+		return Call("listing", &smithy.OperationError{ServiceID: service, OperationName: "List", Err: err})
+	}
+	silent := failing("Route 53", context.DeadlineExceeded)
+	for _, tt := range []struct {
+		name     string
+		givesUp  *GivesUp
+		started  time.Duration // ago
+		answered time.Duration // ago; 0: never
+		err      error
+		want     Class
+	}{
+		{"silent from the start, for a while", gone, after - time.Second, 0, silent, Unreachable},
+		{"silent from the start, too long", gone, after, 0, silent, Terminal},
+		{"silent since an answer, for a while", gone, time.Hour, after - time.Second, silent, Unreachable},
+		{"silent since an answer, too long", gone, time.Hour, after, silent, Terminal},
+		{"started since the answer", gone, time.Minute, time.Hour, silent, Unreachable},
+		{"another service", gone, time.Hour, 0, failing("RDS", context.DeadlineExceeded), Unreachable},
+		{"no service", gone, time.Hour, 0, context.DeadlineExceeded, Unreachable},
+		{"it throttles", gone, time.Hour, 0, failing("Route 53", &smithy.GenericAPIError{Code: "Throttling"}), Throttled},
+		{"a call without an answer", gone, time.Hour, 0, Mutation("changing", &smithy.OperationError{ServiceID: "Route 53", Err: context.DeadlineExceeded}), OutcomeUnknown},
+		{"never given up", nil, time.Hour, 0, silent, Unreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			drive := Drive{StartedAt: noon.Add(-tt.started), Changed: ChangeYes}
+			if tt.answered > 0 {
+				drive.Memo = map[string]string{memoAnswered: noon.Add(-tt.answered).Format(time.RFC3339)}
+			}
+			event := reconcileEvent(drive, StateReady)
+			a := adapter(&stub{err: map[string]error{event.Resource.Name: tt.err}})
+			a.GivesUp = tt.givesUp
+			_, class, text := invoke[Answer](t, a, event)
+			if class != tt.want || strings.Contains(text, "do without") != (tt.want == Terminal) {
+				t.Errorf("%s, want %s: %s", class, tt.want, text)
+			}
+		})
+	}
+	for _, redriven := range []bool{false, true} {
+		a := adapter(&stub{progress: Progress{Status: InProgress}})
+		a.GivesUp = gone
+		got, _, text := invoke[Answer](t, a, reconcileEvent(Drive{StartedAt: noon.Add(-time.Hour), Redriven: redriven}, StateReady))
+		if got.Memo[memoAnswered] != noon.Format(time.RFC3339) {
+			t.Errorf("redriven %t: an answer is noted as of %q: %s", redriven, got.Memo[memoAnswered], text)
+		}
 	}
 }
 

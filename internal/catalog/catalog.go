@@ -71,9 +71,9 @@ var readMetrics = Statement{
 	Reason: "CloudWatch knows no resource for metrics",
 }
 
-// readKnownMetrics is the statement of an action that reads only metrics
-// whose dimensions are known.
-var readKnownMetrics = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
+// readMetricData is the statement of an action that reads only metrics whose
+// dimensions are known.
+var readMetricData = Statement{Actions: readMetrics.Actions[:1], Resources: readMetrics.Resources, Reason: readMetrics.Reason}
 
 // readKeys is the statement of every action that looks whether a key can be
 // used. Keys of other accounts are denied, which is told and not in the way.
@@ -117,7 +117,7 @@ var Entries = []Entry{
 		TimeLimit: 2 * time.Hour, ProofReads: 1, Sample: "failover-replica-and-cache.json", New: replica.NewPromotion,
 		Statements: []Statement{
 			{Actions: []string{"rds:DescribeDBInstances", "rds:ModifyDBInstance", "rds:PromoteReadReplica", "rds:AddTagsToResource"}, Resources: []string{anyInstance}},
-			readKnownMetrics, readKeys,
+			readMetricData, readKeys,
 		},
 	},
 	{
@@ -129,7 +129,7 @@ var Entries = []Entry{
 			// The old primary is looked at in its own region.
 			{Actions: []string{"rds:DescribeDBInstances"}, Resources: []string{anyMember}},
 			{Actions: []string{"rds:SwitchoverReadReplica"}, Resources: []string{anyInstance}},
-			readKnownMetrics,
+			readMetricData,
 		},
 	},
 	{
@@ -145,7 +145,7 @@ var Entries = []Entry{
 			},
 			{Actions: []string{"rds:AddTagsToResource"}, Resources: []string{anyCluster, anyMember}},
 			{Actions: []string{"ec2:DescribeSecurityGroups"}, Resources: []string{"*"}, Reason: "DescribeSecurityGroups knows no resource"},
-			readKnownMetrics,
+			readMetricData,
 		},
 	},
 	{
@@ -159,7 +159,7 @@ var Entries = []Entry{
 			{Actions: []string{"rds:CreateDBInstanceReadReplica"}, Resources: []string{anyMember, anySubnetGroup, anyParameterGroup, anyOptionGroup}},
 			{Actions: []string{"rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"}, Resources: []string{anyInstance, anySnapshot}},
 			{Actions: []string{"rds:DescribeDBSubnetGroups"}, Resources: []string{anySubnetGroup}},
-			readQuotas, useKeys, passMonitoring, readKnownMetrics,
+			readQuotas, useKeys, passMonitoring, readMetricData,
 		},
 	},
 	{
@@ -317,11 +317,12 @@ var Entries = []Entry{
 		Type: "SetSwitch", Function: "set-switch", Purpose: action.MovesTraffic,
 		Doc:        "Flips a CloudWatch alarm that a Route 53 health check watches, without the control plane of Route 53.",
 		Parameters: reflect.TypeFor[healthcheck.SwitchParameters](), Machines: both,
-		TimeLimit: 20 * time.Minute, ProofReads: 1, Sample: "failover-health-check.json", New: healthcheck.NewSwitching,
+		TimeLimit: 20 * time.Minute, ProofReads: 2, Sample: "failover-switch.json", New: healthcheck.NewSwitching,
 		Statements: []Statement{
 			{Actions: []string{"cloudwatch:DescribeAlarms"}, Resources: []string{"arn:${Partition}:cloudwatch:*:${Account}:alarm:*"}},
 			{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"}, Reason: "CloudWatch knows no resource for metrics",
 				Conditions: map[string][]string{"cloudwatch:namespace": {healthcheck.SwitchNamespace}}},
+			readMetricData,
 		},
 	},
 	{

@@ -117,7 +117,7 @@ type Shift struct {
 // NewShift wires the action to AWS.
 func NewShift(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[ShiftParameters]{
-		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
+		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now, GivesUp: action.OnRoute53,
 	}
 }
 

@@ -107,7 +107,7 @@ type Swap struct {
 func NewSwap(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[SwapParameters]{
 		Reconciler: Swap{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Ask: NameServers(f.Exchange)},
-		Secrets:    secrets, Now: now,
+		Secrets:    secrets, Now: now, GivesUp: action.OnRoute53,
 	}
 }
 

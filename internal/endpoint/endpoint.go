@@ -45,7 +45,18 @@ func First[E comparable](all, some []E) []E {
 // says for good, such as that a thing does not exist, is an error. No answer
 // from any is one, too.
 func Look[E, V any](all []E, read func(E) (V, error)) ([]V, error) {
-	var seen []V
+	seen, _, err := look(all, Views, read)
+	return seen, err
+}
+
+// Survey reads at every endpoint, as Look does at two, and gives the failures
+// of those that were passed over: beforehand each of them matters, for any may
+// be the one that is left.
+func Survey[E, V any](all []E, read func(E) (V, error)) (seen []V, failures []error, err error) {
+	return look(all, len(all), read)
+}
+
+func look[E, V any](all []E, most int, read func(E) (V, error)) (seen []V, failures []error, err error) {
 	var last error
 	for _, e := range all {
 		v, err := read(e)
@@ -53,18 +64,18 @@ func Look[E, V any](all []E, read func(E) (V, error)) ([]V, error) {
 		case err == nil:
 			seen = append(seen, v)
 		case elsewhere(err):
-			last = heavier(last, err)
+			failures, last = append(failures, err), heavier(last, err)
 		default:
-			return nil, err
+			return nil, nil, err
 		}
-		if len(seen) == Views {
+		if len(seen) == most {
 			break
 		}
 	}
 	if len(seen) == 0 {
-		return nil, action.Errorf(action.ClassOf(last), "none of %d endpoints answers; the last: %w", len(all), last)
+		return nil, failures, action.Errorf(action.ClassOf(last), "none of %d endpoints answers; the last: %w", len(all), last)
 	}
-	return seen, nil
+	return seen, failures, nil
 }
 
 // Change asks one endpoint after the other until one takes a change, and gives

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -54,6 +55,45 @@ func TestLook(t *testing.T) {
 				t.Errorf("%v after %d, %v; want %v after %d, %s", seen, *asked, err, tt.seen, tt.asked, tt.class)
 			}
 		})
+	}
+}
+
+func TestSurvey(t *testing.T) {
+	const dead, denied = action.Unreachable, action.Denied
+	for _, tt := range []struct {
+		name    string
+		answers []action.Class
+		seen    []string
+		failed  []action.Class
+		class   action.Class
+		asked   int
+	}{
+		{"all answer", []action.Class{"", "", "", "", ""}, five, nil, "", 5},
+		{"the last does not", []action.Class{"", "", "", "", dead}, five[:4], []action.Class{dead}, "", 5},
+		{"one of five", []action.Class{dead, denied, "", dead, denied}, five[2:3], []action.Class{dead, denied, dead, denied}, "", 5},
+		{"none", []action.Class{dead, dead, dead, dead, dead}, nil, []action.Class{dead, dead, dead, dead, dead}, dead, 5},
+		{"absent, says the third", []action.Class{"", "", action.NotFound}, nil, nil, action.NotFound, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fail, asked := failing(tt.answers)
+			seen, failures, err := endpoint.Survey(five, func(e string) (string, error) { return e, fail(e) })
+			var failed []action.Class
+			for _, f := range failures {
+				failed = append(failed, action.ClassOf(f))
+			}
+			if diff := cmp.Diff(tt.seen, seen) + cmp.Diff(tt.failed, failed); diff != "" || *asked != tt.asked || (err != nil) != (tt.class != "") || err != nil && action.ClassOf(err) != tt.class {
+				t.Errorf("%v and %v after %d, %v; want %v and %v after %d, %s", seen, failed, *asked, err, tt.seen, tt.failed, tt.asked, tt.class)
+			}
+		})
+	}
+}
+
+// An invocation looks and then changes, and each may wait in vain for all
+// endpoints but one: to reach it, to shake hands and to hear its answer.
+func TestSilentEndpointsFitIntoOneInvocation(t *testing.T) {
+	const phases, calls = 3, 2
+	if most := endpoint.Patience * phases * calls * time.Duration(len(five)); most >= action.InvocationTime {
+		t.Errorf("five silent endpoints take up to %s of %s", most, action.InvocationTime)
 	}
 }
 

@@ -43,7 +43,7 @@ const controlPlane = "us-east-1"
 
 // NewSetting wires the action to AWS.
 func NewSetting(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
-	return &action.Adapter[SetParameters]{Reconciler: Setting{Route53: route53.NewFromConfig(f.Config(""))}, Secrets: secrets, Now: now}
+	return &action.Adapter[SetParameters]{Reconciler: Setting{Route53: route53.NewFromConfig(f.Config(""))}, Secrets: secrets, Now: now, GivesUp: action.OnRoute53}
 }
 
 // check is what a decision needs to know of a health check.

@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,39 +184,49 @@ func TestDecideSwitch(t *testing.T) {
 	with := func(change func(*cwtypes.MetricAlarm)) cwtypes.MetricAlarm { a := alarm(ok); change(&a); return a }
 	not := asking{now: noon}
 	sent := func(ago time.Duration) asking { return asking{now: noon, sent: noon.Add(-ago)} }
+	// The metric says of the alarm what its state says, unless told otherwise.
+	saysOK, saysAlarm, nothing := &datapoint{noon, 0}, &datapoint{noon, 1}, &datapoint{}
 	for _, tt := range []struct {
-		name  string
-		alarm cwtypes.MetricAlarm
-		asked asking
-		move  action.Move
-		state action.State
+		name   string
+		alarm  cwtypes.MetricAlarm
+		newest *datapoint
+		asked  asking
+		move   action.Move
+		state  action.State
 	}{
-		{"off", alarm(ok), not, action.MoveAct, action.StateReady},
-		{"never on nor off", alarm(none), not, action.MoveAct, action.StateReady},
-		{"on", alarm(rings), not, action.MoveFinish, action.StateDone},
-		{"sent just now", alarm(ok), sent(0), action.MoveWait, action.StateUnderWay},
-		{"sent, within the time", alarm(ok), sent(evaluation - time.Second), action.MoveWait, action.StateUnderWay},
-		{"sent, and the time is over", alarm(ok), sent(evaluation), action.MoveAct, action.StateReady},
-		{"sent, and on", alarm(rings), sent(time.Second), action.MoveFinish, action.StateDone},
-		{"perhaps sent", alarm(ok), asking{now: noon, perhaps: true}, action.MoveWait, action.StateBusy},
-		{"does not keep its state", with(func(a *cwtypes.MetricAlarm) { a.TreatMissingData = aws.String("missing") }), not, action.MoveFail, action.StateUnknown},
-		{"says not what it does without data", with(func(a *cwtypes.MetricAlarm) { a.TreatMissingData = nil }), not, action.MoveFail, action.StateUnknown},
-		{"two periods", with(func(a *cwtypes.MetricAlarm) { a.EvaluationPeriods = aws.Int32(2) }), not, action.MoveFail, action.StateUnknown},
-		{"counts", with(func(a *cwtypes.MetricAlarm) { a.Statistic = cwtypes.StatisticSampleCount }), not, action.MoveFail, action.StateUnknown},
-		{"a percentile", with(func(a *cwtypes.MetricAlarm) { a.Statistic, a.ExtendedStatistic = "", aws.String("p99") }), not, action.MoveFail, action.StateUnknown},
-		{"a metric of AWS", with(func(a *cwtypes.MetricAlarm) { a.Namespace = aws.String("AWS/RDS") }), not, action.MoveFail, action.StateUnknown},
-		{"a metric of others", with(func(a *cwtypes.MetricAlarm) { a.Namespace = aws.String("Orders") }), not, action.MoveFail, action.StateUnknown},
-		{"high resolution, ten seconds", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(10) }), not, action.MoveFail, action.StateUnknown},
-		{"high resolution, thirty seconds", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(30) }), not, action.MoveFail, action.StateUnknown},
-		{"five minutes", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(300) }), not, action.MoveFail, action.StateUnknown},
-		{"no period", with(func(a *cwtypes.MetricAlarm) { a.Period = nil }), not, action.MoveFail, action.StateUnknown},
-		{"computed", with(func(a *cwtypes.MetricAlarm) { a.Metrics = make([]cwtypes.MetricDataQuery, 1) }), not, action.MoveFail, action.StateUnknown},
+		{"off", alarm(ok), nil, not, action.MoveAct, action.StateReady},
+		{"never on nor off", alarm(none), nil, not, action.MoveAct, action.StateReady},
+		{"on", alarm(rings), saysAlarm, not, action.MoveFinish, action.StateDone},
+		{"sent just now", alarm(ok), nil, sent(0), action.MoveWait, action.StateUnderWay},
+		{"sent, within the time", alarm(ok), nil, sent(evaluation - time.Second), action.MoveWait, action.StateUnderWay},
+		{"sent, and the time is over", alarm(ok), nil, sent(evaluation), action.MoveAct, action.StateReady},
+		{"sent, and on", alarm(rings), saysAlarm, sent(time.Second), action.MoveFinish, action.StateDone},
+		{"perhaps sent", alarm(ok), nil, asking{now: noon, perhaps: true}, action.MoveWait, action.StateBusy},
+		{"on, and its metric not asked for", alarm(rings), nil, not, action.MoveLook, action.StateUnknown},
+		{"set by hand, without data", alarm(rings), nothing, not, action.MoveAct, action.StateReady},
+		{"set by hand, against the data", alarm(rings), saysOK, not, action.MoveAct, action.StateReady},
+		{"set by hand, and sent", alarm(rings), saysOK, sent(evaluation - time.Second), action.MoveWait, action.StateUnderWay},
+		{"set by hand, and the time is over", alarm(rings), saysOK, sent(evaluation), action.MoveAct, action.StateReady},
+		{"set by hand, and perhaps sent", alarm(rings), saysOK, asking{now: noon, perhaps: true}, action.MoveWait, action.StateBusy},
+		{"set back by hand", alarm(ok), saysAlarm, not, action.MoveAct, action.StateReady},
+		{"does not keep its state", with(func(a *cwtypes.MetricAlarm) { a.TreatMissingData = aws.String("missing") }), nil, not, action.MoveFail, action.StateUnknown},
+		{"says not what it does without data", with(func(a *cwtypes.MetricAlarm) { a.TreatMissingData = nil }), nil, not, action.MoveFail, action.StateUnknown},
+		{"two periods", with(func(a *cwtypes.MetricAlarm) { a.EvaluationPeriods = aws.Int32(2) }), nil, not, action.MoveFail, action.StateUnknown},
+		{"counts", with(func(a *cwtypes.MetricAlarm) { a.Statistic = cwtypes.StatisticSampleCount }), nil, not, action.MoveFail, action.StateUnknown},
+		{"a percentile", with(func(a *cwtypes.MetricAlarm) { a.Statistic, a.ExtendedStatistic = "", aws.String("p99") }), nil, not, action.MoveFail, action.StateUnknown},
+		{"a metric of AWS", with(func(a *cwtypes.MetricAlarm) { a.Namespace = aws.String("AWS/RDS") }), nil, not, action.MoveFail, action.StateUnknown},
+		{"a metric of others", with(func(a *cwtypes.MetricAlarm) { a.Namespace = aws.String("Orders") }), nil, not, action.MoveFail, action.StateUnknown},
+		{"high resolution, ten seconds", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(10) }), nil, not, action.MoveFail, action.StateUnknown},
+		{"high resolution, thirty seconds", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(30) }), nil, not, action.MoveFail, action.StateUnknown},
+		{"five minutes", with(func(a *cwtypes.MetricAlarm) { a.Period = aws.Int32(300) }), nil, not, action.MoveFail, action.StateUnknown},
+		{"no period", with(func(a *cwtypes.MetricAlarm) { a.Period = nil }), nil, not, action.MoveFail, action.StateUnknown},
+		{"computed", with(func(a *cwtypes.MetricAlarm) { a.Metrics = make([]cwtypes.MetricDataQuery, 1) }), nil, not, action.MoveFail, action.StateUnknown},
 		{"an anomaly", with(func(a *cwtypes.MetricAlarm) {
 			a.ComparisonOperator, a.Threshold = cwtypes.ComparisonOperatorGreaterThanUpperThreshold, nil
-		}), not, action.MoveFail, action.StateUnknown},
+		}), nil, not, action.MoveFail, action.StateUnknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := decideSwitch(tt.alarm, SwitchParameters{AlarmName: "dr-switch", State: "ALARM"}, tt.asked)
+			d := decideSwitch(tt.alarm, tt.newest, SwitchParameters{AlarmName: "dr-switch", State: "ALARM"}, tt.asked)
 			if d.Move != tt.move || d.State != tt.state || d.Reason == "" || (d.Move == action.MoveFail) != (d.Class == action.Refused) {
 				t.Errorf("%+v, want move %d in %s", d, tt.move, tt.state)
 			}
@@ -236,19 +247,42 @@ func TestValueIsOnTheSideOfTheState(t *testing.T) {
 			if !rings(value(a, "ALARM"), threshold) || rings(value(a, "OK"), threshold) {
 				t.Errorf("%s %g: %g rings, %g does not", operator, threshold, value(a, "ALARM"), value(a, "OK"))
 			}
+			for _, v := range []float64{threshold - 1, threshold, threshold + 1} {
+				d := datapoint{noon, v}
+				if d.makes(a, "ALARM") != rings(v, threshold) || d.makes(a, "OK") == rings(v, threshold) {
+					t.Errorf("%s %g: %g makes ALARM %t and OK %t", operator, threshold, v, d.makes(a, "ALARM"), d.makes(a, "OK"))
+				}
+			}
 		}
 	}
 }
 
 // metrics is CloudWatch with one alarm.
 type metrics struct {
-	alarms []cwtypes.MetricAlarm
-	err    error
-	puts   []*cloudwatch.PutMetricDataInput
+	alarms  []cwtypes.MetricAlarm
+	results [][]cwtypes.MetricDataResult // pages of the metric
+	broken  error                        // reading the metric
+	err     error                        // sending a datapoint
+	reads   []*cloudwatch.GetMetricDataInput
+	puts    []*cloudwatch.PutMetricDataInput
 }
 
 func (m *metrics) DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
 	return &cloudwatch.DescribeAlarmsOutput{MetricAlarms: m.alarms}, nil
+}
+
+func (m *metrics) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
+	page, _ := strconv.Atoi(aws.ToString(in.NextToken))
+	again := *in
+	m.reads = append(m.reads, &again)
+	out := &cloudwatch.GetMetricDataOutput{}
+	if page < len(m.results) {
+		out.MetricDataResults = m.results[page]
+	}
+	if page+1 < len(m.results) {
+		out.NextToken = aws.String(strconv.Itoa(page + 1))
+	}
+	return out, m.broken
 }
 
 func (m *metrics) PutMetricData(_ context.Context, in *cloudwatch.PutMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error) {
@@ -257,34 +291,65 @@ func (m *metrics) PutMetricData(_ context.Context, in *cloudwatch.PutMetricDataI
 }
 
 func TestSetSwitch(t *testing.T) {
+	type pages = [][]cwtypes.MetricDataResult
+	shows := func(values ...float64) cwtypes.MetricDataResult {
+		r := cwtypes.MetricDataResult{StatusCode: cwtypes.StatusCodeComplete, Values: values}
+		for i := range values {
+			r.Timestamps = append(r.Timestamps, noon.Add(-time.Duration(i)*time.Hour))
+		}
+		return r
+	}
+	status := func(code cwtypes.StatusCode) pages { return pages{{{StatusCode: code}}} }
+	off, on := []cwtypes.MetricAlarm{alarm(cwtypes.StateValueOk)}, []cwtypes.MetricAlarm{alarm(cwtypes.StateValueAlarm)}
 	for _, tt := range []struct {
 		name    string
-		alarms  []cwtypes.MetricAlarm
-		err     error
+		m       metrics
 		class   action.Class
+		done    bool
 		changed bool
+		reads   int
 		puts    int
 	}{
-		{"taken", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueOk)}, nil, "", true, 1},
-		{"is on already", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueAlarm)}, nil, "", false, 0},
-		{"no such alarm", nil, nil, action.NotFound, false, 0},
-		{"throttled", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueOk)}, coded("ThrottlingException"), action.Throttled, false, 1},
-		{"no answer", []cwtypes.MetricAlarm{alarm(cwtypes.StateValueOk)}, context.DeadlineExceeded, action.OutcomeUnknown, false, 1},
+		{"taken", metrics{alarms: off}, "", false, true, 0, 1},
+		{"taken by one who tells of no metric", metrics{alarms: off, broken: context.DeadlineExceeded}, "", false, true, 0, 1},
+		{"is on already", metrics{alarms: on, results: pages{{shows(1, 0)}}}, "", true, false, 1, 0},
+		{"is on already, says the second page", metrics{alarms: on, results: pages{{shows()}, {shows(1)}}}, "", true, false, 2, 0},
+		{"was set by hand", metrics{alarms: on, results: pages{{shows()}}}, "", false, true, 1, 1},
+		{"was set by hand, after it was off", metrics{alarms: on, results: pages{{shows(0, 1)}}}, "", false, true, 1, 1},
+		{"on, and the metric cannot be read", metrics{alarms: on, broken: coded("ThrottlingException")}, action.Throttled, false, false, 1, 0},
+		{"on, and the metric fails", metrics{alarms: on, results: status(cwtypes.StatusCodeInternalError)}, action.Unreachable, false, false, 1, 0},
+		{"on, and the metric is forbidden", metrics{alarms: on, results: status(cwtypes.StatusCodeForbidden)}, action.Denied, false, false, 1, 0},
+		{"no such alarm", metrics{}, action.NotFound, false, false, 0, 0},
+		{"throttled", metrics{alarms: off, err: coded("ThrottlingException")}, action.Throttled, false, false, 0, 1},
+		{"no answer", metrics{alarms: off, err: context.DeadlineExceeded}, action.OutcomeUnknown, false, false, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := &metrics{alarms: tt.alarms, err: tt.err}
-			progress, err := Switching{CloudWatch: func(region string) SwitchAPI {
+			m, req := &tt.m, action.Request[SwitchParameters]{Now: noon, Run: action.Run{Region: "us-west-2"}, Parameters: SwitchParameters{AlarmName: "dr-switch", State: "ALARM"}}
+			s := Switching{CloudWatch: func(region string) SwitchAPI {
 				if region != "us-west-2" {
 					t.Errorf("asked in %s", region)
 				}
 				return m
-			}}.Reconcile(t.Context(), action.Request[SwitchParameters]{Now: noon, Run: action.Run{Region: "us-west-2"}, Parameters: SwitchParameters{AlarmName: "dr-switch", State: "ALARM"}})
+			}}
+			progress, err := s.Reconcile(t.Context(), req)
 			var class action.Class
 			if err != nil {
 				class = action.ClassOf(err)
 			}
-			if class != tt.class || progress.Changed != tt.changed || len(m.puts) != tt.puts {
-				t.Errorf("%+v, %v after %d datapoints", progress, err, len(m.puts))
+			if class != tt.class || progress.Changed != tt.changed || (progress.Status == action.Done) != tt.done || len(m.puts) != tt.puts || len(m.reads) != tt.reads {
+				t.Errorf("%+v, %v after %d datapoints and %d looks at the metric", progress, err, len(m.puts), len(m.reads))
+			}
+			for _, in := range m.reads {
+				q := in.MetricDataQueries[0].MetricStat
+				if *q.Metric.MetricName != "Switch" || *q.Metric.Namespace != "DisasterRecovery" || *q.Period != 60 || *q.Stat != "Maximum" ||
+					in.ScanBy != cwtypes.ScanByTimestampDescending || !in.EndTime.After(noon) || noon.Sub(*in.StartTime) >= 15*24*time.Hour {
+					t.Errorf("asked for %+v of %+v", q, in)
+				}
+			}
+			ready, err := s.Preflight(t.Context(), req)
+			byHand := tt.reads > 0 && tt.puts > 0
+			if warned := ready.Verdict() == action.VerdictWarning; (err != nil) != (tt.class != "" && tt.puts == 0) || warned != byHand || len(m.puts) != tt.puts {
+				t.Errorf("preflight: %+v, %v", ready, err)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type SwitchParameters struct {
 // SwitchAPI is every call to CloudWatch that the action makes.
 type SwitchAPI interface {
 	Alarms
+	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
 	PutMetricData(context.Context, *cloudwatch.PutMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error)
 }
 
@@ -61,8 +63,8 @@ func NewSwitching(f *client.Factory, secrets action.Secrets, now func() time.Tim
 	}
 }
 
-// evaluation is how long a datapoint may take to show in the state of its
-// alarm: a period of a minute, the evaluation after it, and as much again. A
+// evaluation is how long a datapoint may take to show in its metric and in the
+// state of its alarm: a period of a minute, the evaluation after it, and as much again. A
 // datapoint that has not shown by then was outweighed by another one of its
 // minute, or never taken; the same once more does no harm.
 const evaluation = 3 * time.Minute
@@ -79,27 +81,44 @@ func askingOf(req action.Request[SwitchParameters]) asking {
 	return asking{sent: req.Asked("").Requested, perhaps: at != nil && req.Now.Sub(*at) < evaluation, now: req.Now}
 }
 
-func decideSwitch(alarm cwtypes.MetricAlarm, p SwitchParameters, asked asking) action.Decision {
+// datapoint is the newest one of an alarm's metric; without a time there is none.
+type datapoint struct {
+	at    time.Time
+	value float64
+}
+
+// decideSwitch judges an alarm, and the newest datapoint of its metric, which is
+// nil while nobody has asked for it. Route 53 follows the datapoints: a state
+// that somebody has set by hand looks the same and moves nothing.
+func decideSwitch(alarm cwtypes.MetricAlarm, newest *datapoint, p SwitchParameters, asked asking) action.Decision {
 	phase := strings.ToLower(string(alarm.StateValue))
 	if why := unfit(alarm); why != "" {
 		return action.Fail(action.Refused, action.StateUnknown, phase, "the alarm %s cannot be a switch: %s", p.AlarmName, why)
 	}
-	switch {
-	case string(alarm.StateValue) == p.State:
-		return action.Finish(phase, "the alarm %s is %s", p.AlarmName, p.State)
-	case !asked.sent.IsZero() && asked.now.Sub(asked.sent) < evaluation:
-		return action.WaitFinal(action.StateUnderWay, "evaluating", "CloudWatch has taken the datapoint; the alarm %s is still %s", p.AlarmName, alarm.StateValue)
-	case asked.perhaps:
-		return action.WaitFinal(action.StateBusy, "confirming", "an earlier datapoint had no answer; the alarm %s is still %s", p.AlarmName, alarm.StateValue)
+	left := fmt.Sprintf("the alarm %s is %s", p.AlarmName, alarm.StateValue)
+	if string(alarm.StateValue) == p.State {
+		switch {
+		case newest == nil:
+			return action.Look(phase)
+		case newest.makes(alarm, p.State):
+			return action.Finish(phase, "the alarm %s is %s, and so says its metric", p.AlarmName, p.State)
+		}
+		left += ", and its metric does not say so"
 	}
-	return action.Act("switching", "the alarm %s is %s, and is to be %s", p.AlarmName, alarm.StateValue, p.State)
+	switch {
+	case !asked.sent.IsZero() && asked.now.Sub(asked.sent) < evaluation:
+		return action.WaitFinal(action.StateUnderWay, "evaluating", "CloudWatch has taken the datapoint; %s", left)
+	case asked.perhaps:
+		return action.WaitFinal(action.StateBusy, "confirming", "an earlier datapoint had no answer; %s", left)
+	}
+	return action.Act("switching", "%s; it is to be %s", left, p.State)
 }
 
 // unfit tells why one datapoint would not flip an alarm for good, "" if it
 // would. An alarm that treats missing data otherwise falls back by itself a few
 // minutes later, with the traffic on its way.
 func unfit(alarm cwtypes.MetricAlarm) string {
-	_, known := sides[alarm.ComparisonOperator]
+	_, known := operators[alarm.ComparisonOperator]
 	switch {
 	case aws.ToString(alarm.MetricName) == "" || len(alarm.Metrics) > 0:
 		return "it is computed of other metrics"
@@ -121,16 +140,28 @@ func unfit(alarm cwtypes.MetricAlarm) string {
 	return ""
 }
 
-// sides tells on which side of the threshold a value rings the alarm.
-var sides = map[cwtypes.ComparisonOperator]float64{
-	cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold: 1, cwtypes.ComparisonOperatorGreaterThanThreshold: 1,
-	cwtypes.ComparisonOperatorLessThanOrEqualToThreshold: -1, cwtypes.ComparisonOperatorLessThanThreshold: -1,
+// operators tells which values ring the alarm, and on which side of the
+// threshold they lie.
+var operators = map[cwtypes.ComparisonOperator]struct {
+	side  float64
+	rings func(value, threshold float64) bool
+}{
+	cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold: {1, func(v, t float64) bool { return v >= t }},
+	cwtypes.ComparisonOperatorGreaterThanThreshold:          {1, func(v, t float64) bool { return v > t }},
+	cwtypes.ComparisonOperatorLessThanOrEqualToThreshold:    {-1, func(v, t float64) bool { return v <= t }},
+	cwtypes.ComparisonOperatorLessThanThreshold:             {-1, func(v, t float64) bool { return v < t }},
+}
+
+// makes reports whether a datapoint brings its alarm into a state.
+func (d datapoint) makes(alarm cwtypes.MetricAlarm, state string) bool {
+	rings := operators[alarm.ComparisonOperator].rings(d.value, aws.ToFloat64(alarm.Threshold))
+	return !d.at.IsZero() && rings == (state == string(cwtypes.StateValueAlarm))
 }
 
 // value gives the value of the metric that makes a state: one beside the
 // threshold, on the state's side.
 func value(alarm cwtypes.MetricAlarm, state string) float64 {
-	side := sides[alarm.ComparisonOperator]
+	side := operators[alarm.ComparisonOperator].side
 	if state == string(cwtypes.StateValueOk) {
 		side = -side
 	}
@@ -150,29 +181,94 @@ func (a Switching) find(ctx context.Context, p SwitchParameters) (cwtypes.Metric
 	return out.MetricAlarms[0], nil
 }
 
-func (a Switching) observe(ctx context.Context, req action.Request[SwitchParameters]) (SwitchParameters, cwtypes.MetricAlarm, action.Decision, error) {
-	p := req.Parameters
+// kept is how long CloudWatch keeps the datapoints of a minute: fifteen days, of
+// which the last may go while it is asked for (API reference, GetMetricData).
+const kept = 14 * 24 * time.Hour
+
+// newest reads the newest datapoint of an alarm's metric, by the minute and the
+// statistic of the alarm.
+func (a Switching) newest(ctx context.Context, p SwitchParameters, alarm cwtypes.MetricAlarm, now time.Time) (*datapoint, error) {
+	period := time.Duration(aws.ToInt32(alarm.Period)) * time.Second
+	in := &cloudwatch.GetMetricDataInput{
+		StartTime: aws.Time(now.Add(-kept)), EndTime: aws.Time(now.Add(period)), ScanBy: cwtypes.ScanByTimestampDescending, // the minute that runs, too
+		MetricDataQueries: []cwtypes.MetricDataQuery{{Id: aws.String("switch"), MetricStat: &cwtypes.MetricStat{
+			Metric: &cwtypes.Metric{Namespace: alarm.Namespace, MetricName: alarm.MetricName, Dimensions: alarm.Dimensions},
+			Period: alarm.Period, Stat: aws.String(string(alarm.Statistic)), Unit: alarm.Unit,
+		}}},
+	}
+	what := "reading the metric of the alarm " + p.AlarmName + " in " + p.Region
+	for {
+		out, err := a.CloudWatch(p.Region).GetMetricData(ctx, in)
+		if err != nil {
+			return nil, action.Call(what, err)
+		}
+		for _, r := range out.MetricDataResults {
+			switch {
+			case r.StatusCode == cwtypes.StatusCodeForbidden:
+				return nil, action.Errorf(action.Denied, "%s: CloudWatch answers %s", what, r.StatusCode)
+			case r.StatusCode == cwtypes.StatusCodeInternalError || len(r.Timestamps) != len(r.Values):
+				return nil, action.Errorf(action.Unreachable, "%s: CloudWatch answers %s", what, r.StatusCode)
+			case len(r.Values) > 0: // the newest comes first
+				return &datapoint{r.Timestamps[0], r.Values[0]}, nil
+			}
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return &datapoint{}, nil
+		}
+		in.NextToken = out.NextToken
+	}
+}
+
+// sight is an alarm as one look found it, and what is made of that.
+type sight struct {
+	alarm    cwtypes.MetricAlarm
+	newest   *datapoint // nil: it made no difference
+	decision action.Decision
+}
+
+func (a Switching) observe(ctx context.Context, req action.Request[SwitchParameters]) (SwitchParameters, sight, error) {
+	p, s := req.Parameters, sight{}
 	if p.Region == "" {
 		p.Region = req.Run.Region
 	}
-	alarm, err := a.find(ctx, p)
-	if err != nil {
-		return p, alarm, action.Decision{}, err
+	var err error
+	if s.alarm, err = a.find(ctx, p); err != nil {
+		return p, s, err
 	}
-	return p, alarm, decideSwitch(alarm, p, askingOf(req)), nil
+	// The metric is read only where the alarm is as wanted: a CloudWatch that
+	// does not tell of metrics keeps nobody from sending the datapoint.
+	if s.decision = decideSwitch(s.alarm, nil, p, askingOf(req)); s.decision.Move == action.MoveLook {
+		if s.newest, err = a.newest(ctx, p, s.alarm, req.Now); err != nil {
+			return p, s, err
+		}
+		s.decision = decideSwitch(s.alarm, s.newest, p, askingOf(req))
+	}
+	return p, s, nil
 }
 
-func evidenceOf(alarm cwtypes.MetricAlarm) action.Evidence {
-	return action.Evidence{"alarm": aws.ToString(alarm.AlarmArn), "state": string(alarm.StateValue)}
+func (s sight) evidence() action.Evidence {
+	e := action.Evidence{"alarm": aws.ToString(s.alarm.AlarmArn), "state": string(s.alarm.StateValue)}
+	switch {
+	case s.newest == nil:
+	case s.newest.at.IsZero():
+		e["datapoint"] = "none"
+	default:
+		e["datapoint"] = fmt.Sprintf("%g at %s", s.newest.value, s.newest.at.UTC().Format(time.RFC3339))
+	}
+	return e
 }
 
 // Preflight tells whether the alarm can be a switch.
 func (a Switching) Preflight(ctx context.Context, req action.Request[SwitchParameters]) (action.Readiness, error) {
-	p, alarm, d, err := a.observe(ctx, req)
+	p, s, err := a.observe(ctx, req)
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: d.State, Evidence: evidenceOf(alarm), Findings: d.Findings()}
+	ready := action.Readiness{Observed: s.decision.State, Evidence: s.evidence(), Findings: s.decision.Findings()}
+	if s.newest != nil && s.decision.Move == action.MoveAct {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+			Message: "the alarm is " + p.State + ", but no datapoint of its metric made it so: Route 53 does not follow a state that was set by hand, and a datapoint will be sent"})
+	}
 	if p.Region != req.Run.Region {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
 			Message: "the alarm is in " + p.Region + " and this run is in " + req.Run.Region + ": it depends on both"})
@@ -180,17 +276,17 @@ func (a Switching) Preflight(ctx context.Context, req action.Request[SwitchParam
 	return ready, nil
 }
 
-// Reconcile sends one datapoint, or waits until the alarm shows it. The time
+// Reconcile sends one datapoint, or waits until alarm and metric show it. The time
 // of a datapoint is CloudWatch's own.
 func (a Switching) Reconcile(ctx context.Context, req action.Request[SwitchParameters]) (action.Progress, error) {
-	p, alarm, d, err := a.observe(ctx, req)
+	p, s, err := a.observe(ctx, req)
 	if err != nil {
 		return action.Progress{}, err
 	}
-	asked := req.Asked("")
-	progress, err := d.Progress(asked, evidenceOf(alarm))
+	asked, alarm := req.Asked(""), s.alarm
+	progress, err := s.decision.Progress(asked, s.evidence())
 	progress.WaitSeconds = lookSeconds
-	if err != nil || d.Move != action.MoveAct {
+	if err != nil || s.decision.Move != action.MoveAct {
 		return progress, err
 	}
 	_, err = a.CloudWatch(p.Region).PutMetricData(ctx, &cloudwatch.PutMetricDataInput{

@@ -3,13 +3,14 @@ package lab
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // Alarm is a CloudWatch alarm. One of an application follows it; any other
 // keeps its state until a datapoint of its metric changes it, as an alarm does
-// that ignores missing data.
+// that ignores missing data, or somebody sets it: State and Value need not agree.
 type Alarm struct {
 	Region    string            `json:"region"`
 	Name      string            `json:"name"`
@@ -21,8 +22,10 @@ type Alarm struct {
 	Threshold float64           `json:"threshold,omitempty"`
 	Missing   string            `json:"treatMissingData,omitempty"`
 	Actions   []string          `json:"alarmActions,omitempty"`
+	Value     *float64          `json:"value,omitempty"` // newest datapoint of its metric; nil: it has none
 	Tags      map[string]string `json:"tags,omitempty"`
 	Since     time.Time         `json:"-"` // when it came into its state; zero: when the lab began
+	At        time.Time         `json:"-"` // when its metric got the datapoint; zero: before the lab began
 }
 
 // Metric names a metric of CloudWatch.
@@ -180,7 +183,11 @@ func init() {
 	scripts["PutMetricData"] = []step{{share: 1, apply: func(e *Estate, op *Operation) {
 		for _, x := range e.Alarms {
 			if e.alarmKey(x) == op.Target {
-				x.State, x.Since = op.Args["state"], op.started.Add(evaluation*time.Second)
+				value, _ := strconv.ParseFloat(op.Args["value"], 64)
+				x.Value, x.At = &value, op.started
+				if state := x.says(); x.State != state {
+					x.State, x.Since = state, op.started.Add(evaluation*time.Second)
+				}
 			}
 		}
 	}}}
@@ -200,32 +207,39 @@ func putMetricData(a *Account, c *Call) (any, error) {
 			if x.Region != c.Region || x.Metric == nil || x.Metric.Namespace != c.Params.str("Namespace") || x.Metric.Name != datum["MetricName"] || !maps.Equal(x.Metric.Dimensions, dimensions) {
 				continue
 			}
-			state := AlarmOK
-			if x.rings(value) {
-				state = AlarmRed
-			}
-			key := a.Estate.alarmKey(x)
-			a.before[key] = x.State
-			a.evaluate(c, key, state, x.State)
+			a.before[a.Estate.alarmKey(x)] = x.State
+			a.evaluate(c, x, value)
 		}
 	}
 	return map[string]any{}, nil
 }
 
-// evaluate lets an alarm change its state in a while.
-func (a *Account) evaluate(c *Call, key, state, now string) {
+// evaluate lets a metric show a datapoint in a while, and its alarm follow.
+func (a *Account) evaluate(c *Call, x *Alarm, value float64) {
+	key, args := a.Estate.alarmKey(x), map[string]string{"value": strconv.FormatFloat(value, 'g', -1, 64)}
 	for _, op := range a.Estate.Operations {
-		if op.Target == key && op.Args["state"] == state {
+		if op.Target == key && maps.Equal(op.Args, args) {
 			op.Stuck = op.Stuck && c.stuck
 			return
 		}
 	}
-	if state == now {
+	if x.Value != nil && *x.Value == value && x.State == x.says() {
 		return
 	}
-	op := &Operation{Kind: "PutMetricData", Target: key, Args: map[string]string{"state": state}, Seconds: evaluation, started: a.clock.Now(), Owner: c.owner(), Stuck: c.stuck}
+	op := &Operation{Kind: "PutMetricData", Target: key, Args: args, Seconds: evaluation, started: a.clock.Now(), Owner: c.owner(), Stuck: c.stuck}
 	a.Estate.Operations = append(a.Estate.Operations, op)
 	a.history = append(a.history, op)
+}
+
+// says is the state that the newest datapoint of its metric gives an alarm.
+func (x *Alarm) says() string {
+	switch {
+	case x.Value == nil:
+		return AlarmInsufficient
+	case x.rings(*x.Value):
+		return AlarmRed
+	}
+	return AlarmOK
 }
 
 // rings reports whether a value of its metric makes an alarm ring.

@@ -52,7 +52,7 @@ func BenchmarkOutage(b *testing.B) {
 	for _, way := range []struct{ name, sample, caller string }{
 		{"records", "failover-dns.json", "www.shop.example"},
 		{"routing-control", "failover-traffic.json", "routed.shop.example"},
-		{"switch", "failover-health-check.json", "switched.shop.example"},
+		{"switch", "failover-switch.json", "switched.shop.example"},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			payload := sample(b, way.sample)

@@ -40,9 +40,9 @@ func TestACallerSeesOneOutage(t *testing.T) {
 	}{
 		{"records", "www.shop.example", sample(t, "failover-dns.json"), nil},
 		{"routing control", "routed.shop.example", withTrafficBy(t, "failover-traffic.json"), nil},
-		{"switch", "switched.shop.example", withTrafficBy(t, "failover-health-check.json"), nil},
+		{"switch", "switched.shop.example", withTrafficBy(t, "failover-switch.json"), nil},
 		{"routing control, region lost", "routed.shop.example", withTrafficBy(t, "failover-traffic.json"), lost},
-		{"switch, region lost", "switched.shop.example", withTrafficBy(t, "failover-health-check.json"), lost},
+		{"switch, region lost", "switched.shop.example", withTrafficBy(t, "failover-switch.json"), lost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			result := runLab(t, Options{Payload: tt.payload, Caller: tt.caller, Faults: tt.faults})
@@ -119,8 +119,12 @@ func TestWhatACallerHasSeen(t *testing.T) {
 func TestHealthChecksFollowAlarmsAndRoutingControls(t *testing.T) {
 	const old, other = "192.0.2.", "198.51.100."
 	alarmIn := func(region, state string) func(*Account) {
-		return func(a *Account) { a.alarm(region, "dr-switch").State = state }
+		return func(a *Account) {
+			x := a.alarm(region, "dr-switch")
+			x.State, x.Value = state, map[string]*float64{"ALARM": new(1.0), "OK": new(0.0)}[state]
+		}
 	}
+	byHand := func(a *Account) { a.alarm("us-west-2", "dr-switch").State = "ALARM" }
 	alarm := func(state string) func(*Account) { return alarmIn("us-west-2", state) }
 	switchedCheck := switchCheck["us-west-2"]
 	check := func(id string, change func(*HealthCheck)) func(*Account) {
@@ -145,6 +149,7 @@ func TestHealthChecksFollowAlarmsAndRoutingControls(t *testing.T) {
 	}{
 		{"the switch is off", switchedName, nil, old},
 		{"the switch is on", switchedName, []func(*Account){alarm("ALARM")}, other},
+		{"the state of the switch was set by hand", switchedName, []func(*Account){byHand}, old},
 		{"the switch of the other region is on", switchedName, []func(*Account){alarmIn("us-east-1", "ALARM")}, old},
 		{"both switches are on", switchedName, []func(*Account){alarm("ALARM"), alarmIn("us-east-1", "ALARM")}, old}, // neither healthy: the primary's
 		{"on, and the check is inverted", switchedName, []func(*Account){alarm("ALARM"), check(switchedCheck, func(h *HealthCheck) { h.Inverted = true })}, old},

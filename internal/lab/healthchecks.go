@@ -49,9 +49,10 @@ func (a *Account) tellsHealthy(h *HealthCheck) bool {
 	return (h.Disabled || !a.seesUnhealthy(h)) != h.Inverted
 }
 
-// seesUnhealthy is what the checkers of a check see. The lab lets them follow an
-// alarm by its state and an application by whether it works, both at once: AWS
-// follows the data of the alarm's metric, and asks an application several times.
+// seesUnhealthy is what the checkers of a check see. As those of AWS they follow
+// the datapoints of an alarm's metric and not a state that was set; an alarm that
+// has no metric in the lab is followed by its state. That an application works
+// they see at once, where AWS asks several times.
 func (a *Account) seesUnhealthy(h *HealthCheck) bool {
 	switch {
 	case h.App != "":
@@ -63,6 +64,9 @@ func (a *Account) seesUnhealthy(h *HealthCheck) bool {
 			return h.Unhealthy
 		}
 		state := a.Estate.alarmState(x)
+		if x.Metric != nil {
+			state = x.says()
+		}
 		if state == AlarmInsufficient {
 			return h.InsufficientData == "Unhealthy" || h.InsufficientData != "Healthy" && h.Unhealthy
 		}
@@ -101,7 +105,7 @@ func (e *Estate) addHealthChecks() {
 		for _, region := range e.Regions {
 			e.export(region, "app-"+shortRegion[app.Region], map[string]string{"-health-check": h.ID})
 		}
-		e.Alarms = append(e.Alarms, &Alarm{Region: app.Region, Name: "dr-switch", State: "OK", Operator: "GreaterThanOrEqualToThreshold", Threshold: 1, Missing: "ignore",
+		e.Alarms = append(e.Alarms, &Alarm{Region: app.Region, Name: "dr-switch", State: "OK", Value: new(float64), Operator: "GreaterThanOrEqualToThreshold", Threshold: 1, Missing: "ignore",
 			Metric: &Metric{Namespace: healthcheck.SwitchNamespace, Name: healthcheck.SwitchMetric, Dimensions: map[string]string{healthcheck.SwitchDimension: "dr-switch"}}})
 	}
 }

@@ -142,7 +142,7 @@ func TestPlansOfTheSamplesChangeNothing(t *testing.T) {
 				if Mutating(call) {
 					t.Errorf("%d × %s", n, call)
 				}
-				if strings.Contains(call, ":Describe") || strings.Contains(call, ":GetRoutingControlState") || strings.Contains(call, ":GetMultiRegionAccessPointRoutes") || strings.Contains(call, ":ListResourceRecordSets") {
+				if strings.Contains(call, ":Describe") || strings.Contains(call, ":GetRoutingControlState") || strings.Contains(call, ":GetHealthCheck") || strings.Contains(call, ":GetMultiRegionAccessPointRoutes") || strings.Contains(call, ":ListResourceRecordSets") {
 					looked += n
 				}
 			}

@@ -221,6 +221,29 @@ func TestFiveHundredRecordsInThreeZones(t *testing.T) {
 	}
 }
 
+// Many entries that change one zone get in each other's way. The plan says so,
+// and they leave each other time, as all do that Route 53 turns away.
+func TestManyEntriesOfOneZone(t *testing.T) {
+	const many = 60
+	estate := DefaultEstate()
+	z := estate.zone(shopZone)
+	var resources []string
+	for i := range many {
+		name := fmt.Sprintf("h%d.shop.example", i)
+		z.Records = append(z.Records, &RecordSet{Name: name + ".", Type: "CNAME", TTL: number(60), Values: []RecordValue{"old.example"}})
+		resources = append(resources, fmt.Sprintf(`{"resourceType":"SwapDNS","resourceName":"h%d","parameters":{"Records":[{"Zone":%q,"Name":%q,"Type":"CNAME","Values":["new.example"]}]}}`, i, shopZone, name))
+	}
+	result := runLab(t, Options{Payload: []byte(`{"StatePayload":[{"layer":1,"resources":[` + strings.Join(resources, ",") + `]}]}`), Estate: estate})
+	asked := result.APICalls["route53:ListResourceRecordSets"] + result.APICalls["route53:ChangeResourceRecordSets"] + result.APICalls["route53:GetChange"]
+	t.Logf("%d entries: %s after %.0f s, %d calls to Route 53, %d of them changes", many, result.Outcome, result.DurationSeconds, asked, result.APICalls["route53:ChangeResourceRecordSets"])
+	if result.Outcome != report.Succeeded || result.DurationSeconds > 210 || asked > 15*many || result.APICalls["route53:ChangeResourceRecordSets"] > 4*many {
+		t.Errorf("%s after %.0f s and %d calls: %s", result.Outcome, result.DurationSeconds, asked, result.Cause)
+	}
+	if !told(result, "at least 60 entries of layer 1 change hosted zone "+shopZone) {
+		t.Errorf("the plan says nothing: %+v", result.Layers[0].Resources[0].Findings)
+	}
+}
+
 func TestWhatASwapRefuses(t *testing.T) {
 	shop := func(name, more string) string {
 		return `{"Zone":"` + shopZone + `","Name":"` + name + `",` + more + `}`

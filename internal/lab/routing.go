@@ -2,6 +2,10 @@ package lab
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -79,6 +83,28 @@ func (e *Estate) routingCluster(arn string) (*RoutingCluster, *RoutingControl) {
 
 func (c *RoutingCluster) endpoint(region string) bool {
 	return slices.ContainsFunc(c.Endpoints, func(e ClusterEndpoint) bool { return e.Region == region })
+}
+
+// misdirected is what becomes of a call to an endpoint that no cluster has, or
+// that stands in another region than the call is signed for. Of one to an
+// address, as of lab serve, only the signature tells the endpoint.
+func (a *Account) misdirected(r *http.Request, c *Call) (failure, lost error) {
+	host := r.URL.Hostname()
+	if _, err := netip.ParseAddr(host); err == nil || c.Service != "route53-recovery-cluster" || host == "localhost" || host == "" {
+		return nil, nil
+	}
+	for _, cluster := range a.Estate.RoutingClusters {
+		for _, e := range cluster.Endpoints {
+			if u, err := url.Parse(e.URL); err != nil || u.Hostname() != host {
+				continue
+			}
+			if e.Region != c.Region {
+				return fail(403, "InvalidSignatureException", "Credential should be scoped to a valid region, not %s.", c.Region), nil
+			}
+			return nil, nil
+		}
+	}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
 }
 
 // show gives the state that an endpoint shows.

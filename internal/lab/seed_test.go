@@ -9,7 +9,7 @@ import (
 )
 
 // withTrafficBy is the sample of a recovery by records, with the last layer
-// replaced by one resource of another sample.
+// replaced by the one resource of another sample.
 func withTrafficBy(t testing.TB, name string) []byte {
 	t.Helper()
 	type document struct {
@@ -24,8 +24,10 @@ func withTrafficBy(t testing.TB, name string) []byte {
 			t.Fatal(err)
 		}
 	}
-	last := &records.StatePayload[len(records.StatePayload)-1]
-	last.Resources = other.StatePayload[0].Resources[:1]
+	if len(other.StatePayload) != 1 || len(other.StatePayload[0].Resources) != 1 {
+		t.Fatalf("%s holds more than one resource: %s", name, sample(t, name))
+	}
+	records.StatePayload[len(records.StatePayload)-1].Resources = other.StatePayload[0].Resources
 	out, err := json.Marshal(records)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +37,7 @@ func withTrafficBy(t testing.TB, name string) []byte {
 
 // Records are changed by a control plane in us-east-1. With it gone the
 // databases and the application recover, and the traffic moves by the two ways
-// that do without it.
+// that do without it, whose samples hold nothing else.
 func TestTrafficMovesWithoutTheLostRegion(t *testing.T) {
 	dead := faultsOf(t, "dead@region:us-east-1")
 	for _, tt := range []struct {
@@ -45,7 +47,7 @@ func TestTrafficMovesWithoutTheLostRegion(t *testing.T) {
 		caller  string
 	}{
 		{"routing control", withTrafficBy(t, "failover-traffic.json"), "SetRoutingControl", "routed.shop.example"},
-		{"switch", withTrafficBy(t, "failover-health-check.json"), "SetSwitch", "switched.shop.example"},
+		{"switch", withTrafficBy(t, "failover-switch.json"), "SetSwitch", "switched.shop.example"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			result := runLab(t, Options{Payload: tt.payload, Faults: dead, Caller: tt.caller})
@@ -54,6 +56,11 @@ func TestTrafficMovesWithoutTheLostRegion(t *testing.T) {
 			}
 			swapsOnce(t, result.Caller)
 		})
+	}
+	for _, name := range []string{"failover-traffic.json", "failover-switch.json"} {
+		if result := runLab(t, Options{Payload: sample(t, name), Faults: dead}); result.Outcome != report.Succeeded {
+			t.Errorf("%s as it stands: %s: %s", name, result.Outcome, result.Cause)
+		}
 	}
 	// The checks before find it out: nothing is changed, and nothing hangs. In a
 	// disaster the run carries on to the swap, with the data recovered.

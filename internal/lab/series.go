@@ -34,6 +34,15 @@ func (a *Account) series(region string) []series {
 				*g.LagSeconds, secondsOf(g.LagAge)})
 		}
 	}
+	for _, x := range a.Estate.Alarms {
+		if x.Region == region && x.Metric != nil && x.Value != nil {
+			age := time.Hour
+			if !x.At.IsZero() {
+				age = a.clock.Now().Sub(x.At)
+			}
+			all = append(all, series{x.Metric.Namespace, x.Metric.Name, x.Metric.Dimensions, *x.Value, age})
+		}
+	}
 	return all
 }
 

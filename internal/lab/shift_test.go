@@ -61,6 +61,40 @@ func TestShiftHoldsBetweenItsSteps(t *testing.T) {
 	untrue(t, result, sample(t, "failover-shift-traffic.json"))
 }
 
+// Where the control plane of Route 53 goes away on the way, a run does not wait
+// for its return until its limit, and says what does without it.
+func TestRouteFiftyThreeIsNotWaitedForWithoutEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		payload []byte
+		call    string // after the first of which it is gone
+	}{
+		{"ShiftTraffic", shiftPayload(`"Steps":"10,100"`), "route53:ChangeResourceRecordSets"},
+		{"SwapDNS", swapPayload(`{"Records":[{"Zone":"` + shopZone + `","Name":"www.shop.example","Type":"A","SetIdentifier":"us-west-2","Weight":10}]}`), "route53:ChangeResourceRecordSets"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			whole := runLab(t, Options{Payload: tt.payload})
+			n := 0
+			for _, call := range whole.Log {
+				if call.Region == "us-east-1" {
+					n++
+				}
+				if call.Name == tt.call {
+					break
+				}
+			}
+			if whole.Outcome != report.Succeeded || n == 0 {
+				t.Fatalf("alive: %s: %s", whole.Outcome, whole.Cause)
+			}
+			result := runLab(t, Options{Payload: tt.payload, Faults: faultsOf(t, fmt.Sprintf("dead@region:us-east-1#%d-", n+1))})
+			if result.Outcome != report.FailedDirty || !strings.Contains(result.Cause, "SetRoutingControl and SetSwitch") || result.DurationSeconds > 900 {
+				t.Errorf("%s after %.0f s with %v: %s", result.Outcome, result.DurationSeconds, result.Mutations, result.Cause)
+			}
+			untrue(t, result, tt.payload)
+		})
+	}
+}
+
 // The others keep their proportion in what is left.
 func TestShiftKeepsTheProportionOfTheOthers(t *testing.T) {
 	estate := DefaultEstate()

@@ -37,7 +37,7 @@ func withTraffic(e *Estate, goals map[string]bool) map[string]bool {
 	goals["SetHealthCheck"] = h.Disabled && h.Inverted
 	for _, x := range e.Alarms {
 		if x.Region == "us-west-2" && x.Name == "dr-switch" {
-			goals["SetSwitch"] = x.State == "ALARM"
+			goals["SetSwitch"] = x.State == "ALARM" && x.says() == "ALARM"
 		}
 	}
 	return goals
@@ -64,6 +64,43 @@ func TestRoutingControlNeedsOneEndpointOfFive(t *testing.T) {
 			t.Errorf("alive %s: %s: %s", alive, result.Outcome, result.Cause)
 		}
 		untrue(t, result, sample(t, "failover-traffic.json"))
+	}
+}
+
+// An endpoint that is written down wrongly shows in the plan, and not on the day
+// when it is the one that is left.
+func TestWrongClusterEndpointsAreTold(t *testing.T) {
+	run := func(url func(region string) string) Result {
+		var all []string
+		for _, region := range clusterRegions {
+			all = append(all, `"`+region+"="+url(region)+`"`)
+		}
+		return runLab(t, Options{Payload: oneOf("SetRoutingControl", `"ClusterEndpoints":[`+strings.Join(all, ",")+`],"RoutingControls":["`+controlWest+`"]`)})
+	}
+	right := func(region string) string {
+		return "https://0a1b2c3d." + region + ".route53-recovery-cluster.example.test/v1"
+	}
+	if result := run(right); result.Outcome != report.Succeeded || told(result, "cannot be used") {
+		t.Errorf("all right: %s: %s", result.Outcome, result.Cause)
+	}
+	made := run(func(region string) string {
+		if region == "eu-west-1" {
+			return "https://nosuch." + region + ".example.test/v1"
+		}
+		return right(region)
+	})
+	if made.Outcome != report.Succeeded || !told(made, "1 of 5 cluster endpoints cannot be used") || !told(made, "nosuch.eu-west-1") {
+		t.Errorf("a host that is made up: %s: %+v", made.Outcome, made.Layers)
+	}
+	for name, url := range map[string]func(region string) string{
+		"one URL for all": func(string) string { return right("us-east-1") },
+		"rotated": func(region string) string {
+			return right(clusterRegions[(slices.Index(clusterRegions, region)+1)%len(clusterRegions)])
+		},
+	} {
+		if result := run(url); result.Outcome != report.FailedClean || !strings.Contains(result.Cause, "is not in") {
+			t.Errorf("%s: %s: %s", name, result.Outcome, result.Cause)
+		}
 	}
 }
 
@@ -206,6 +243,38 @@ func TestAnAlarmThatDoesNotKeepItsStateIsNoSwitch(t *testing.T) {
 	}
 }
 
+// Somebody in a hurry has set the state of the alarm: it looks as wanted, and
+// Route 53 has not moved.
+func TestASwitchSetByHandIsSwitched(t *testing.T) {
+	byHand := func() *Estate {
+		e := DefaultEstate()
+		for _, x := range e.Alarms {
+			if x.Metric != nil && x.Region == "us-west-2" {
+				x.State = AlarmRed
+			}
+		}
+		return e
+	}
+	address := func(e *Estate) string {
+		_, got := ask(t, NewAccount(e, NewClock(Epoch), 1, nil), "switched.shop.example.", dnsmessage.TypeA)
+		return got
+	}
+	if got := address(byHand()); got != "192.0.2.30" {
+		t.Fatalf("beforehand: %s", got)
+	}
+	estate := byHand()
+	for run, puts := range []int{1, 0} {
+		result := runLab(t, Options{Payload: sample(t, "failover-switch.json"), Estate: estate})
+		if result.Outcome != report.Succeeded || result.Mutations["cloudwatch:PutMetricData"] != puts || told(result, "set by hand") != (puts > 0) {
+			t.Errorf("run %d: %s with %v: %s", run+1, result.Outcome, result.Mutations, result.Cause)
+		}
+		if got := address(result.Final); got != "198.51.100.30" {
+			t.Errorf("run %d: DNS answers %s", run+1, got)
+		}
+		estate = result.Final
+	}
+}
+
 // A datapoint that is lost among others of its minute is sent again.
 func TestADatapointThatDoesNotShowIsSentAgain(t *testing.T) {
 	result := runLab(t, Options{Payload: oneOf("SetSwitch", `"AlarmName":"dr-switch","State":"ALARM"`), Faults: faultsOf(t, "stuck@cloudwatch:PutMetricData#1")})
@@ -298,6 +367,11 @@ func told(result Result, what string) bool {
 
 func TestEveryFaultOfHealthChecksEndsInTheTruth(t *testing.T) {
 	payload := sample(t, "failover-health-check.json")
+	sweep(t, payload, faultsOfActions(t, slowed(30), payload))
+}
+
+func TestEveryFaultOfASwitchEndsInTheTruth(t *testing.T) {
+	payload := sample(t, "failover-switch.json")
 	// A datapoint that CloudWatch fails to take without end may show minutes
 	// later, for all that anybody knows: the run says so.
 	sweep(t, payload, slices.DeleteFunc(faultsOfActions(t, slowed(30), payload), func(spec string) bool {

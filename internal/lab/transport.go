@@ -81,6 +81,10 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 	}
 	c := req.call
 	c.invocation = inv
+	failure, lost := a.misdirected(r, c)
+	if lost != nil {
+		return response{}, lost
+	}
 	dial, wait := patienceOf(r)
 	if a.faults.dead(c.Region) {
 		a.Estate.Desert(c.Region)
@@ -102,6 +106,8 @@ func (a *Account) serve(r *http.Request, body []byte, inv *invocation) (response
 		return req.encode(nil, throttled(c.Service), a.id()), nil
 	case a.overrun(c):
 		return req.encode(nil, throttled(c.Service), a.id()), nil
+	case failure != nil:
+		return req.encode(nil, failure, a.id()), nil
 	case has(Broken):
 		return req.encode(nil, fail(503, "ServiceUnavailable", "The service is unavailable."), a.id()), nil
 	}

@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -31,14 +33,17 @@ type page struct {
 
 // fake answers by URL, and takes its time on a clock of its own.
 type fake struct {
-	pages map[string]page
-	takes time.Duration
-	now   time.Time
-	asked []string
+	pages     map[string]page
+	takes     time.Duration
+	now       time.Time
+	asked     []string
+	deadlines []time.Time // zero: none
 }
 
 func (f *fake) Do(r *http.Request) (*http.Response, error) {
 	f.asked = append(f.asked, r.URL.String())
+	deadline, _ := r.Context().Deadline()
+	f.deadlines = append(f.deadlines, deadline)
 	f.now = f.now.Add(f.takes)
 	p, ok := f.pages[r.URL.String()]
 	if !ok {
@@ -54,8 +59,10 @@ func (f *fake) Do(r *http.Request) (*http.Response, error) {
 	return out, nil
 }
 
-func (f *fake) Dial(_ context.Context, address string) error {
+func (f *fake) Dial(ctx context.Context, address string) error {
 	f.asked = append(f.asked, address)
+	deadline, _ := ctx.Deadline()
+	f.deadlines = append(f.deadlines, deadline)
 	f.now = f.now.Add(f.takes)
 	if _, ok := f.pages["tcp://"+address]; !ok {
 		return errors.New("connection refused")
@@ -120,6 +127,34 @@ func TestOnce(t *testing.T) {
 }
 
 // A row of successes, as the machine makes it: what breaks it begins again.
+// A probe ends in time for an invocation to tell of it, redirects included, and
+// not before the longest latency that may be asked for.
+func TestAProbeEnds(t *testing.T) {
+	const app, there = "https://app.example.test/", "https://there.example.test/"
+	var longest int
+	field, _ := reflect.TypeFor[CheckParameters]().FieldByName("MaxLatencyMilliseconds")
+	if _, err := fmt.Sscan(field.Tag.Get("max"), &longest); err != nil || time.Duration(longest)*time.Millisecond > timeLimit {
+		t.Errorf("latencies up to %d ms may be asked for, and a probe ends after %s: %v", longest, timeLimit, err)
+	}
+	if timeLimit > action.InvocationTime/2 {
+		t.Errorf("a probe takes up to %s of the %s that an action has for all that it does", timeLimit, action.InvocationTime)
+	}
+	for _, target := range []string{app, "tcp://app.example.test:443"} {
+		f := &fake{pages: map[string]page{app: {status: 302, location: there}, there: {status: 200}}}
+		begun := time.Now()
+		once(t.Context(), f, CheckParameters{URL: target, ExpectStatus: 200, FollowRedirects: target == app}, func() time.Time { return f.now })
+		ended := time.Now()
+		if len(f.deadlines) == 0 {
+			t.Fatalf("%s was not asked", target)
+		}
+		for _, d := range f.deadlines {
+			if d.Before(begun.Add(timeLimit)) || d.After(ended.Add(timeLimit)) || d != f.deadlines[0] {
+				t.Errorf("%s ends at %s, begun at %s", target, f.deadlines, begun)
+			}
+		}
+	}
+}
+
 func TestSuccessesInARow(t *testing.T) {
 	f := &fake{now: noon}
 	check := Check{Way: f, Now: func() time.Time { return f.now }}

@@ -5,6 +5,8 @@ package routingcontrol
 
 import (
 	"context"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,6 +33,13 @@ func parseEndpoints(texts []string) []Endpoint {
 		all = append(all, Endpoint{Region: region, URL: url})
 	}
 	return all
+}
+
+// inRegion reports whether the host of an endpoint names its region, as those of
+// ARC do: PREFIX.route53-recovery-cluster.REGION.amazonaws.com.
+func (e Endpoint) inRegion() bool {
+	u, err := url.Parse(e.URL)
+	return err == nil && slices.Contains(strings.Split(u.Hostname(), "."), e.Region)
 }
 
 // API is every call that is made to an endpoint.

@@ -35,6 +35,12 @@ func (p SetParameters) Check() []payload.Issue {
 	regions := map[string]bool{}
 	for _, e := range parseEndpoints(p.ClusterEndpoints) {
 		regions[e.Region] = true
+		// With a wrong region the endpoint refuses the signature, which would
+		// be passed over as if it were away. Five regions in five hosts are
+		// five URLs, too.
+		if !e.inRegion() {
+			issues = append(issues, payload.Issue{Parameter: "ClusterEndpoints", Message: e.URL + " is not in " + e.Region, Want: "each URL with the region whose name is in its host"})
+		}
 	}
 	if len(p.ClusterEndpoints) != endpointsOfACluster || len(regions) != endpointsOfACluster {
 		issues = append(issues, payload.Issue{Parameter: "ClusterEndpoints",
@@ -72,6 +78,7 @@ func (p SetParameters) goal() []wanted {
 // Setting gives routing controls the states asked for.
 type Setting struct {
 	Cluster func(Endpoint) API
+	silent  map[Endpoint]error // what stayed silent in this look; nil: that is not kept
 }
 
 // MinimumSeconds: the endpoints of a cluster agree within seconds.
@@ -137,28 +144,49 @@ func evidence(seen []view) action.Evidence {
 	return e
 }
 
-func (a Setting) observe(ctx context.Context, req action.Request[SetParameters]) ([]view, []Endpoint, error) {
-	endpoints := endpoint.Shuffled(parseEndpoints(req.Parameters.ClusterEndpoints), fmt.Sprintf("%s/%d/%d", req.Run.ID, req.Resource.Index, req.Drive.Polls))
+// reader gives what reads the controls of an entry at an endpoint.
+func (a Setting) reader(ctx context.Context, p SetParameters) func(Endpoint) (view, error) {
 	var controls []string
-	for _, w := range req.Parameters.goal() {
+	for _, w := range p.goal() {
 		controls = append(controls, w.arn)
 	}
-	seen, err := endpoint.Look(endpoints, func(e Endpoint) (view, error) { return lookAt(ctx, a.Cluster(e), e, controls) })
-	return seen, endpoints, err
+	return func(e Endpoint) (view, error) {
+		if err := a.silent[e]; err != nil {
+			return view{}, err
+		}
+		v, err := lookAt(ctx, a.Cluster(e), e, controls)
+		if a.silent != nil && action.ClassOf(err) == action.Unreachable {
+			a.silent[e] = err
+		}
+		return v, err
+	}
 }
 
-// Preflight tells whether the controls can be read. Whether a safety rule
-// would refuse the change is known only when it is asked for: the rules are
-// kept by the control plane in us-west-2.
+// Batch looks for several entries: an endpoint that stays silent for one of
+// them is not waited for again.
+func (a Setting) Batch([]action.Request[SetParameters]) action.Preflighter[SetParameters] {
+	a.silent = map[Endpoint]error{}
+	return a
+}
+
+// Preflight tells whether the controls can be read, and at which endpoints they
+// cannot. Whether a safety rule would refuse the change is known only when it is
+// asked for: the rules are kept by the control plane in us-west-2.
 func (a Setting) Preflight(ctx context.Context, req action.Request[SetParameters]) (action.Readiness, error) {
-	seen, _, err := a.observe(ctx, req)
+	endpoints := parseEndpoints(req.Parameters.ClusterEndpoints)
+	seen, failures, err := endpoint.Survey(endpoints, a.reader(ctx, req.Parameters))
 	if err != nil {
 		return action.Readiness{}, err
 	}
 	d := decide(seen, req.Parameters.goal(), action.Asked{Now: req.Now})
 	ready := action.Readiness{Observed: d.State, Evidence: evidence(seen), Findings: d.Findings()}
-	if len(seen) < endpoint.Views {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "only the cluster endpoint in " + seen[0].endpoint.Region + " answers"})
+	if len(failures) > 0 {
+		why := make([]string, len(failures))
+		for i, f := range failures {
+			why[i] = f.Error()
+		}
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning,
+			Message: fmt.Sprintf("%d of %d cluster endpoints cannot be used: %s", len(failures), len(endpoints), strings.Join(why, "; "))})
 	}
 	if rules := req.Parameters.SafetyRulesToOverride; len(rules) > 0 && d.Move == action.MoveAct {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "may break the safety rules " + strings.Join(rules, ", ")})
@@ -169,7 +197,8 @@ func (a Setting) Preflight(ctx context.Context, req action.Request[SetParameters
 // Reconcile takes the next step: all controls in one update, which ARC carries
 // out as a whole or not at all.
 func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters]) (action.Progress, error) {
-	seen, endpoints, err := a.observe(ctx, req)
+	endpoints := endpoint.Shuffled(parseEndpoints(req.Parameters.ClusterEndpoints), fmt.Sprintf("%s/%d/%d", req.Run.ID, req.Resource.Index, req.Drive.Polls))
+	seen, err := endpoint.Look(endpoints, a.reader(ctx, req.Parameters))
 	if err != nil {
 		return action.Progress{}, err
 	}

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/route53recoverycluster"
 	"github.com/aws/aws-sdk-go-v2/service/route53recoverycluster/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/endpoint"
 )
 
@@ -36,6 +38,7 @@ type fakeCluster struct {
 	states  map[string]types.RoutingControlState
 	stale   map[string]map[string]types.RoutingControlState // by region: what it shows instead
 	reading map[string]error                                // by region
+	read    []string                                        // regions of reads, in order
 	writing map[string]error
 	applies map[string]bool // by region: takes the update and fails all the same
 	asked   []string        // regions of updates, in order
@@ -53,6 +56,7 @@ type fakeEndpoint struct {
 }
 
 func (f fakeEndpoint) GetRoutingControlState(_ context.Context, in *route53recoverycluster.GetRoutingControlStateInput, _ ...func(*route53recoverycluster.Options)) (*route53recoverycluster.GetRoutingControlStateOutput, error) {
+	f.read = append(f.read, f.region)
 	if err := f.reading[f.region]; err != nil {
 		return nil, err
 	}
@@ -271,6 +275,8 @@ func TestPreflight(t *testing.T) {
 				f.reading[r] = dead
 			}
 		}, action.StateReady, action.VerdictWarning, ""},
+		{"one endpoint silent", func(f *fakeCluster, _ *SetParameters) { f.reading[regions[4]] = dead }, action.StateReady, action.VerdictWarning, ""},
+		{"one endpoint refuses the signature", func(f *fakeCluster, _ *SetParameters) { f.reading[regions[3]] = coded("InvalidSignatureException") }, action.StateReady, action.VerdictWarning, ""},
 		{"rules to be broken", func(_ *fakeCluster, p *SetParameters) { p.SafetyRulesToOverride = []string{panel + "safetyrule/r"} }, action.StateReady, action.VerdictWarning, ""},
 		{"no such control", func(f *fakeCluster, _ *SetParameters) {
 			for _, r := range regions {
@@ -291,7 +297,88 @@ func TestPreflight(t *testing.T) {
 			if ready.Observed != tt.observed || ready.Verdict() != tt.verdict || len(f.asked) > 0 {
 				t.Errorf("%+v", ready)
 			}
+			for region := range f.reading { // each of them is named
+				if !strings.Contains(ready.Findings[0].Message, "the endpoint in "+region) {
+					t.Errorf("%s is missing: %+v", region, ready.Findings)
+				}
+			}
 		})
+	}
+}
+
+// Of several entries the first waits for a silent endpoint, and the others do
+// not.
+func TestASilentEndpointIsWaitedForOnce(t *testing.T) {
+	f := newFake()
+	f.reading[regions[1]], f.reading[regions[2]] = dead, coded("AccessDeniedException")
+	for range 2 { // one look remembers nothing of another
+		f.read = nil
+		looks := f.setting().Batch(nil)
+		for range 3 {
+			ready, err := looks.Preflight(t.Context(), request("run-1", 0))
+			if err != nil || ready.Verdict() != action.VerdictWarning || !strings.Contains(ready.Findings[0].Message, "2 of 5") {
+				t.Fatalf("%+v, %v", ready, err)
+			}
+		}
+		asked := map[string]int{}
+		for _, region := range f.read {
+			asked[region]++
+		}
+		if asked[regions[1]] != 1 || asked[regions[2]] != 3 || asked[regions[0]] != 6 { // two controls
+			t.Errorf("asked %v", asked)
+		}
+	}
+}
+
+func TestRulesToOverrideAreSent(t *testing.T) {
+	for _, rules := range [][]string{nil, {panel + "safetyrule/r"}} {
+		f, req := newFake(), request("run-1", 0)
+		req.Parameters.SafetyRulesToOverride = rules
+		if _, err := f.setting().Reconcile(t.Context(), req); err != nil || !slices.Equal(f.input.SafetyRulesToOverride, rules) {
+			t.Errorf("%v, %v; want %v", f.input, err, rules)
+		}
+	}
+}
+
+// wire answers nothing and keeps what it was asked.
+type wire struct {
+	requests []*http.Request
+	patience []time.Duration
+}
+
+func (w *wire) Do(r *http.Request) (*http.Response, error) {
+	w.requests = append(w.requests, r)
+	return nil, dead
+}
+
+func (w *wire) Impatient(d time.Duration) aws.HTTPClient {
+	w.patience = append(w.patience, d)
+	return w
+}
+
+// Each call goes to the host of its endpoint, signed for the region that this
+// stands in, once and with little patience.
+func TestEachEndpointIsAskedAtItsURL(t *testing.T) {
+	w := &wire{}
+	dialled := dial(client.New(aws.Config{Region: "us-west-2", HTTPClient: w, Credentials: credentials.NewStaticCredentialsProvider("id", "secret", "")}))
+	for i, e := range parseEndpoints(endpoints()) {
+		api := dialled(e)
+		if _, err := api.GetRoutingControlState(t.Context(), &route53recoverycluster.GetRoutingControlStateInput{RoutingControlArn: aws.String(west)}); action.ClassOf(err) != action.Unreachable {
+			t.Errorf("read at %s: %v", e.Region, err)
+		}
+		_, err := api.UpdateRoutingControlStates(t.Context(), &route53recoverycluster.UpdateRoutingControlStatesInput{
+			UpdateRoutingControlStateEntries: []types.UpdateRoutingControlStateEntry{{RoutingControlArn: aws.String(west), RoutingControlState: on}}})
+		if action.ClassOf(err) != action.Unreachable || len(w.requests) != 2*(i+1) {
+			t.Fatalf("%d requests at %s: %v", len(w.requests), e.Region, err)
+		}
+		for _, r := range w.requests[2*i:] {
+			if r.URL.Host != "cluster."+e.Region+".example.test" || !strings.HasPrefix(r.URL.Path, "/v1") || !strings.Contains(r.Header.Get("Authorization"), "/"+e.Region+"/route53-recovery-cluster/") {
+				t.Errorf("%s is asked at %s with %s", e.Region, r.URL, r.Header.Get("Authorization"))
+			}
+		}
+	}
+	if len(w.patience) != len(regions) || slices.Max(w.patience) != endpoint.Patience {
+		t.Errorf("patience %v", w.patience)
 	}
 }
 
@@ -306,6 +393,19 @@ func TestCheck(t *testing.T) {
 		{"only off", func(p *SetParameters) { p.RoutingControls = nil }, 0},
 		{"four endpoints", func(p *SetParameters) { p.ClusterEndpoints = p.ClusterEndpoints[1:] }, 1},
 		{"one twice", func(p *SetParameters) { p.ClusterEndpoints[0] = p.ClusterEndpoints[1] }, 1},
+		{"one with the region of another", func(p *SetParameters) {
+			p.ClusterEndpoints[0] = regions[0] + "=https://cluster." + regions[1] + ".example.test/v1"
+		}, 1},
+		{"one without a region", func(p *SetParameters) { p.ClusterEndpoints[0] = regions[0] + "=https://cluster.example.test/v1" }, 1},
+		{"one with a region in its path alone", func(p *SetParameters) {
+			p.ClusterEndpoints[0] = regions[0] + "=https://cluster.example.test/" + regions[0]
+		}, 1},
+		{"one with a port", func(p *SetParameters) { p.ClusterEndpoints[0] = regions[0] + "=https://" + regions[0] + ".test:8443" }, 0},
+		{"all with one URL", func(p *SetParameters) {
+			for i, r := range regions {
+				p.ClusterEndpoints[i] = r + "=https://cluster." + regions[0] + ".example.test/v1"
+			}
+		}, 4},
 		{"no control", func(p *SetParameters) { p.RoutingControls, p.RoutingControlsOff = nil, nil }, 1},
 		{"on and off", func(p *SetParameters) { p.RoutingControlsOff = p.RoutingControls }, 1},
 	} {

@@ -334,7 +334,7 @@ func TestPrepareSamples(t *testing.T) {
 		"!Import orders-files-access-point":    "arn:aws:s3::111122223333:accesspoint/m0a1b2c3d4e5f.mrap",
 		"!Import orders-files-region":          "us-west-2",
 		"!Import orders-files-other-region":    "us-east-1",
-		"!Import dr-routing-endpoints":         "us-east-1=https://1.test,us-west-2=https://2.test,eu-west-1=https://3.test,ap-northeast-1=https://4.test,ap-southeast-2=https://5.test",
+		"!Import dr-routing-endpoints":         "us-east-1=https://1.us-east-1.test,us-west-2=https://2.us-west-2.test,eu-west-1=https://3.eu-west-1.test,ap-northeast-1=https://4.ap-northeast-1.test,ap-southeast-2=https://5.ap-southeast-2.test",
 		"!Import app-target-group":             "arn:aws:elasticloadbalancing:us-west-2:111122223333:targetgroup/app/0123456789abcdef",
 		"!Import orders-consumer-event-source": "0a1b2c3d-1111-4000-8000-000000000002",
 		"!Import dr-routing-control":           "arn:aws:route53-recovery-control::111122223333:controlpanel/p/routingcontrol/west",
