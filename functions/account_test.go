@@ -182,7 +182,7 @@ var stepEvents = map[string]struct {
 	"close-run": {"decision", "closed", func(t *testing.T, a account) any {
 		return run.CloseInput{Execution: a.stopped(t)}
 	}},
-	"check-plans": {"started", "[]", func(*testing.T, account) any { return planwatch.Input{} }},
+	"check-plans": {"started", "[]", func(*testing.T, account) any { return planwatch.Input{Payloads: []string{"*"}} }},
 	"guard-trigger": {"decisions", "[map[", func(*testing.T, account) any {
 		trigger := guard.Trigger{Name: "by-hand", On: guard.OnRequest, Payload: "orders"}
 		event := map[string]any{"id": "1", "time": time.Now().UTC(), "detail": map[string]any{"trigger": "by-hand"}}
