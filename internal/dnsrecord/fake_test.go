@@ -107,3 +107,17 @@ func request(p SwapParameters, drive action.Drive) action.Request[SwapParameters
 	}
 	return action.Request[SwapParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: drive, Now: noon}
 }
+
+// unheard asks name servers that do not answer.
+func unheard(context.Context, string, string, string) ([]string, error) { return nil, errSilent }
+
+// answering asks the two name servers of every zone, each of which answers with
+// its address; one without is silent.
+func answering(addresses ...string) Ask {
+	return func(_ context.Context, server, _, _ string) ([]string, error) {
+		if i := slices.Index([]string{"ns-1.example", "ns-2.example"}, server); i < len(addresses) {
+			return []string{addresses[i]}, nil
+		}
+		return nil, errSilent
+	}
+}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
-	"github.com/aws/aws-sdk-go-v2/service/route53/types"
 	"golang.org/x/net/dns/dnsmessage"
 
 	"dr-orchestrator/internal/action"
@@ -32,79 +31,129 @@ const (
 	lookTime     = 10 * time.Second
 )
 
+// query is a question to the name servers of a zone. Without want, nothing can
+// be said beforehand of what they are to answer.
+type query struct {
+	group
+	want []string
+}
+
+// heard is what name servers have answered.
+type heard struct {
+	agree, left   int               // answers as wanted; queries or questions that were not asked
+	silent        map[string]string // servers, or zones without any, and why
+	contradiction string
+}
+
+// all reports whether every name server answers everything as wanted.
+func (h heard) all() bool { return h.contradiction == "" && h.left == 0 && len(h.silent) == 0 }
+
+// zoneReader tells the name servers of a zone.
+type zoneReader interface {
+	GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error)
+}
+
+// listen asks name servers, until one contradicts. The zones themselves are read
+// without a limit: AWS answers, however long the servers have been silent.
+func listen(ctx context.Context, api zoneReader, ask Ask, queries []query) (heard, error) {
+	asking, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	servers := map[string][]string{}
+	h := heard{silent: map[string]string{}}
+	asked := 0
+	over := func() bool { return asked == maxQuestions || asking.Err() != nil }
+	for _, q := range queries {
+		if q.want == nil || over() {
+			h.left++
+			continue
+		}
+		if _, known := servers[q.zone]; !known {
+			names, err := nameServers(ctx, api, q.zone)
+			if err != nil {
+				return h, err
+			}
+			if len(names) == 0 {
+				h.silent[q.zone] = "the zone has no public name servers"
+			}
+			servers[q.zone] = names
+		}
+		for _, server := range servers[q.zone] {
+			if h.silent[server] != "" {
+				continue
+			}
+			if over() {
+				h.left++
+				break
+			}
+			asked++
+			got, err := ask.within(asking, server, q)
+			switch {
+			case err != nil && asking.Err() != nil:
+				h.left++
+			case err != nil:
+				h.silent[server] = err.Error()
+			case !slices.Equal(got, q.want):
+				h.contradiction = fmt.Sprintf("%s still answers %s with %q", server, q.group, strings.Join(got, " "))
+				return h, nil
+			default:
+				h.agree++
+			}
+		}
+	}
+	return h, nil
+}
+
+func (a Ask) within(ctx context.Context, server string, q query) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTime)
+	defer cancel()
+	return a(ctx, server, q.name, q.kind)
+}
+
+// queries gives what is to be asked about each name of some batches.
+func queries(all []batch) []query {
+	var out []query
+	for _, b := range all {
+		for _, n := range b.names {
+			out = append(out, query{n.group, n.answer()})
+		}
+	}
+	return out
+}
+
+// answer gives what every answer to a name must be: nothing where a routing
+// policy chooses among several sets, or an alias is filled in by Route 53.
+func (n name) answer() []string {
+	if len(n.after) != 1 {
+		return nil
+	}
+	s := n.after[0]
+	if s.SetIdentifier != nil || s.AliasTarget != nil || kinds[n.kind] == 0 {
+		return nil
+	}
+	return contents(s)
+}
+
 // checkNameServers holds a finished change until no name server of the zones
 // contradicts it. A server that cannot be asked is told of, and no more: a
 // function in a VPC may have no way there, and private zones have no server
 // that could be asked at all.
 func (a Swap) checkNameServers(ctx context.Context, all []batch, seen action.Evidence, d action.Decision) (action.Decision, error) {
-	// The zones themselves are read without that limit: AWS answers, however
-	// long the servers have been silent.
-	asking, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	servers := map[string][]string{}
-	silent := map[string]string{}
-	agree, asked, left := 0, 0, 0
-	over := func() bool { return asked == maxQuestions || asking.Err() != nil }
-	for _, b := range all {
-		for _, c := range b.changes {
-			if !askable(c.after) || over() {
-				left++
-				continue
-			}
-			if _, known := servers[b.zone]; !known {
-				names, err := a.nameServers(ctx, b.zone)
-				if err != nil {
-					return d, err
-				}
-				if len(names) == 0 {
-					silent[b.zone] = "the zone has no public name servers"
-				}
-				servers[b.zone] = names
-			}
-			for _, server := range servers[b.zone] {
-				if silent[server] != "" {
-					continue
-				}
-				if over() {
-					left++
-					break
-				}
-				asked++
-				got, err := a.question(asking, server, c.after)
-				switch {
-				case err != nil && asking.Err() != nil:
-					left++
-				case err != nil:
-					silent[server] = err.Error()
-				case !slices.Equal(got, contents(c.after)):
-					return action.WaitFinal(action.StateUnderWay, "name servers", "%s still answers %s with %q", server, c.record, strings.Join(got, " ")), nil
-				default:
-					agree++
-				}
-			}
-		}
+	h, err := listen(ctx, a.Route53, a.Ask, queries(all))
+	if err != nil {
+		return d, err
 	}
-	seen["nameServers"] = fmt.Sprintf("%d answers as wanted, %d record sets or questions left out", agree, left)
-	if len(silent) > 0 {
-		seen["nameServersUnanswered"] = silent
+	if h.contradiction != "" {
+		return action.WaitFinal(action.StateUnderWay, "name servers", "%s", h.contradiction), nil
+	}
+	seen["nameServers"] = fmt.Sprintf("%d answers as wanted, %d names or questions left out", h.agree, h.left)
+	if len(h.silent) > 0 {
+		seen["nameServersUnanswered"] = h.silent
 	}
 	return d, nil
 }
 
-func (a Swap) question(ctx context.Context, server string, s types.ResourceRecordSet) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, questionTime)
-	defer cancel()
-	return a.Ask(ctx, server, aws.ToString(s.Name), string(s.Type))
-}
-
-// askable reports whether all answers to a name must be this set: no routing
-// policy chooses among several, and Route 53 does not fill in an alias.
-func askable(s types.ResourceRecordSet) bool {
-	return s.SetIdentifier == nil && s.AliasTarget == nil && slices.Contains([]types.RRType{"A", "AAAA", "CNAME"}, s.Type)
-}
-
-func (a Swap) nameServers(ctx context.Context, zone string) ([]string, error) {
-	out, err := a.Route53.GetHostedZone(ctx, &route53.GetHostedZoneInput{Id: aws.String(zone)})
+func nameServers(ctx context.Context, api zoneReader, zone string) ([]string, error) {
+	out, err := api.GetHostedZone(ctx, &route53.GetHostedZoneInput{Id: aws.String(zone)})
 	if err != nil {
 		return nil, action.Call("reading hosted zone "+zone, err)
 	}

@@ -25,7 +25,7 @@ func TestAChangeSinceThePlanIsNotOverwritten(t *testing.T) {
 	}
 	req := request(p, action.Drive{})
 	ready, err := Swap{Route53: records("old.example")}.Preflight(t.Context(), req)
-	if err != nil || len(strings.Fields(ready.Seen)) != 2 {
+	if err != nil || len(strings.Fields(ready.Seen)) != 3 {
 		t.Fatalf("seen %q: %v", ready.Seen, err)
 	}
 	for _, tt := range []struct {
@@ -36,17 +36,17 @@ func TestAChangeSinceThePlanIsNotOverwritten(t *testing.T) {
 	}{
 		{"as planned", ready.Seen, "old.example", "", 1, action.InProgress},
 		{"changed by someone else", ready.Seen, "other.example", action.Refused, 0, ""},
-		{"laid out otherwise", strings.Fields(ready.Seen)[0], "old.example", action.Refused, 0, ""},
+		{"laid out otherwise", strings.Join(strings.Fields(ready.Seen)[:2], " "), "old.example", action.Refused, 0, ""},
 		{"a plan that noted nothing", "", "other.example", "", 1, action.InProgress},
 		// By an earlier try of this layer, or by someone: it gets its time to spread.
 		{"as wanted since", ready.Seen, "new.example", "", 0, action.InProgress},
-		{"as wanted all the time", "", "new.example", "", 0, action.Done},
+		{"as wanted, nobody knows since when", "", "new.example", "", 0, action.InProgress},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			z := records(tt.now)
 			req := request(p, action.Drive{})
 			req.Resource.Seen = tt.seen
-			progress, err := Swap{Route53: z}.Reconcile(t.Context(), req)
+			progress, err := Swap{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
 			if len(z.changes) != tt.calls || err == nil && progress.Status != tt.status || (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class {
 				t.Errorf("%d calls, %s, %v, want %d, %s, %s", len(z.changes), progress.Status, err, tt.calls, tt.status, tt.class)
 			}
@@ -59,7 +59,7 @@ func TestALayerBegunAgainGoesOn(t *testing.T) {
 	before := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.1"), after: simple("a.example", "A", "192.0.2.9")}}},
 		{zone: "Z2", step: "Z2/0 ", changes: []change{{before: simple("b.example", "A", "192.0.2.1"), after: simple("b.example", "A", "192.0.2.9")}}}}
 	now := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.9"), after: simple("a.example", "A", "192.0.2.9")}}}, before[1]}
-	seen := planned(digests(before), now)
+	seen := planned(noted(noon, before), now)
 	req := request(SwapParameters{}, action.Drive{})
 	for i, want := range []action.Move{action.MoveWait, action.MoveAct} {
 		if d := decide(now[i], readNote(req, now[i], seen[i]), nil); d.Move != want {
@@ -72,14 +72,14 @@ func TestALayerBegunAgainGoesOn(t *testing.T) {
 func TestACallTurnedAwayKeepsWhatWasSeen(t *testing.T) {
 	p := SwapParameters{Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
 	z := &zones{page: 300, change: &types.InvalidChangeBatch{Messages: []string{"no"}}, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
-	progress, err := Swap{Route53: z}.Reconcile(t.Context(), request(p, action.Drive{}))
+	progress, err := Swap{Route53: z, Ask: unheard}.Reconcile(t.Context(), request(p, action.Drive{}))
 	if err != nil || !progress.Contended || progress.Memo["Z1/0 "+memoSeen] == "" || progress.Memo["Z1/0 requestedAt"] != "" {
 		t.Fatalf("%+v, %v", progress, err)
 	}
 	z.change = nil
 	for value, class := range map[string]action.Class{"old.example": "", "other.example": action.Refused} {
 		z.sets[0], z.changes = simple("db.example", "CNAME", value), nil
-		_, err := Swap{Route53: z}.Reconcile(t.Context(), request(p, action.Drive{Changed: action.ChangeUnknown, Memo: progress.Memo}))
+		_, err := Swap{Route53: z, Ask: unheard}.Reconcile(t.Context(), request(p, action.Drive{Changed: action.ChangeUnknown, Memo: progress.Memo}))
 		if (err == nil) != (class == "") || err != nil && action.ClassOf(err) != class || len(z.changes) > 0 != (class == "") {
 			t.Errorf("%s: %d calls, %v, want %q", value, len(z.changes), err, class)
 		}
@@ -111,7 +111,7 @@ func TestAShiftStartsFromThePlan(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			z := zone(tt.east, tt.west)
-			progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
+			progress, err := Shift{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
 			if (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class || progress.Memo[memoFirst] != tt.first && tt.class == "" || len(z.changes) > 0 || progress.Status == action.Done {
 				t.Errorf("%v with memo %v and %d calls, want %q", err, progress.Memo, len(z.changes), tt.class)
 			}
@@ -145,5 +145,67 @@ func TestAShiftGoesBackFromADatabaseThatDoesNotWrite(t *testing.T) {
 				t.Errorf("memo %v, %v, want back %q", progress.Memo, err, tt.back)
 			}
 		})
+	}
+}
+
+// What reads as wanted already may have been changed a moment ago, by a run that
+// was ended: it is done when the name servers say so, or after the time to
+// spread, which a plan that saw it may have begun.
+func TestWhatReadsAsWantedBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
+	p := SwapParameters{Records: []Record{{Zone: "Z1", Name: "db.example", Type: "A", Values: []string{"192.0.2.1"}}}}
+	z := func() *zones {
+		return &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
+	}
+	ready := func(ago time.Duration) string {
+		req := request(p, action.Drive{})
+		req.Now = noon.Add(-ago)
+		r, err := Swap{Route53: z()}.Preflight(t.Context(), req)
+		if err != nil || r.Observed != action.StateDone {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r.Seen
+	}
+	for _, tt := range []struct {
+		name   string
+		seen   string
+		memo   map[string]string
+		ask    Ask
+		status action.Status
+	}{
+		{"the plan saw it a minute ago", ready(propagation), nil, unheard, action.Done},
+		{"the plan saw it just now", ready(propagation - time.Second), nil, unheard, action.InProgress},
+		{"this run saw it a minute ago", "", map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(-propagation).Format(time.RFC3339)}, unheard, action.Done},
+		{"this run saw it just now", "", map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(time.Second - propagation).Format(time.RFC3339)}, unheard, action.InProgress},
+		{"every name server has it", "", nil, answering("192.0.2.1", "192.0.2.1"), action.Done},
+		{"one has it not", "", nil, answering("192.0.2.1", "192.0.2.9"), action.InProgress},
+		{"one is silent", "", nil, answering("192.0.2.1"), action.InProgress},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			req := request(p, action.Drive{Memo: tt.memo})
+			req.Resource.Seen = tt.seen
+			z := z()
+			progress, err := Swap{Route53: z, Ask: tt.ask}.Reconcile(t.Context(), req)
+			if err != nil || progress.Status != tt.status || len(z.changes) > 0 {
+				t.Errorf("%s (%s), %v, want %s", progress.Status, progress.Message, err, tt.status)
+			}
+		})
+	}
+}
+
+// The same of the last step of a shift.
+func TestALastStepFromBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
+	p := ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}}
+	for ago, status := range map[time.Duration]action.Status{propagation: action.Done, propagation - time.Second: action.InProgress} {
+		z := &zones{page: 300, sets: []types.ResourceRecordSet{weighted("www.example", "east", 0, "192.0.2.1"), weighted("www.example", "west", 200, "192.0.2.2")}}
+		req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: action.Drive{Changed: action.ChangeNo}, Now: noon.Add(-ago)}
+		ready, err := Shift{Route53: z}.Preflight(t.Context(), req)
+		if err != nil || ready.Observed != action.StateDone {
+			t.Fatalf("%+v, %v", ready, err)
+		}
+		req.Resource.Seen, req.Now = ready.Seen, noon
+		progress, err := Shift{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
+		if err != nil || progress.Status != status || len(z.changes) > 0 {
+			t.Errorf("seen %s ago: %s (%s), %v, want %s", ago, progress.Status, progress.Message, err, status)
+		}
 	}
 }

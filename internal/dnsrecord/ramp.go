@@ -152,7 +152,7 @@ func decideShift(r ramp, n *shiftNote, status *string) action.Decision {
 	case n.back != "":
 		return decideBack(r, n, state, status)
 	}
-	if r.at >= 0 && !(n.fresh && r.at == len(r.steps)-1 && maps.Equal(r.now, n.first)) {
+	if r.at >= 0 {
 		if d, ok := settled(n, status, fmt.Sprintf("%d %% of the traffic at %s", r.steps[r.at], r.target)); !ok {
 			return d
 		}

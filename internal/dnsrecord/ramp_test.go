@@ -75,7 +75,8 @@ func TestDecideShift(t *testing.T) {
 		{"last step, spreading", start, all, shiftNote{noted: true, began: true, change: "C3"}, &pending, action.MoveWait, "", action.StateUnderWay, ""},
 		{"last step, does not answer", start, all, shiftNote{noted: true, began: true, failures: 1, since: noon}, nil, action.MoveWait, "", action.StateUnderWay, ""},
 		{"last step, no hold after it", start, all, shiftNote{noted: true, began: true, since: noon}, nil, action.MoveFinish, "", action.StateDone, ""},
-		{"there before the run", all, all, shiftNote{fresh: true}, nil, action.MoveFinish, "", action.StateDone, ""},
+		{"there before the run", all, all, shiftNote{fresh: true}, nil, action.MoveWait, "", action.StateUnderWay, ""},
+		{"there long before the run", all, all, shiftNote{fresh: true, since: noon}, nil, action.MoveFinish, "", action.StateDone, ""},
 		{"goes on where another run stopped: the hold again", fifty, fifty, shiftNote{fresh: true}, nil, action.MoveWait, "", action.StateUnderWay, ""},
 		{"more than a step already", odd, odd, shiftNote{noted: true}, nil, action.MoveAct, "50% ", action.StateReady, ""},
 	} {

@@ -98,8 +98,15 @@ func (p ShiftParameters) group() group { return group{p.Zone, normalName(p.Name)
 // ShiftAPI is every call to Route 53 that a shift of traffic makes.
 type ShiftAPI interface {
 	Lister
+	zoneReader
 	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
+}
+
+// shiftSight is what the preflight saw of a name, and when.
+type shiftSight struct {
+	At      time.Time
+	Weights weights
 }
 
 // Prober asks an endpoint whether it serves; nil means that it does.
@@ -112,12 +119,13 @@ type Shift struct {
 	Route53   ShiftAPI
 	Databases Databases
 	Prober    Prober
+	Ask       Ask
 }
 
 // NewShift wires the action to AWS.
 func NewShift(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[ShiftParameters]{
-		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
+		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}, Ask: NameServers(f.Exchange)}, Secrets: secrets, Now: now,
 	}
 }
 
@@ -160,7 +168,7 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	seen, err := json.Marshal(now)
+	seen, err := json.Marshal(shiftSight{req.Now, now})
 	if err != nil {
 		return action.Readiness{}, action.Errorf(action.Internal, "the weights cannot be noted: %w", err)
 	}
@@ -217,6 +225,10 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		}
 		d = decideShift(r, n, &status)
 	}
+	if d.Phase == phasePropagating && n.change == "" && n.back == "" && a.spread(ctx, p.group(), sets) {
+		n.since = req.Now
+		d = decideShift(r, n, nil)
+	}
 	progress, err := d.Progress(n.asked, action.Evidence{"weights": now, "first": n.first})
 	if err != nil {
 		return progress, err
@@ -232,6 +244,13 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		progress.Memo[d.Step+memoChange] = changeID(out.ChangeInfo)
 	}
 	return action.Sent(req, progress, action.Mutation("changing the weights of "+p.group().String()+reasons(err), err))
+}
+
+// spread reports whether every name server answers as the sets want it: then
+// nothing has to be waited for. Where that cannot be found out, it is not so.
+func (a Shift) spread(ctx context.Context, g group, sets []types.ResourceRecordSet) bool {
+	h, err := listen(ctx, a.Route53, a.Ask, queries([]batch{{names: []name{{g, sets, sets}}}}))
+	return err == nil && h.all()
 }
 
 // reweigh is the call that gives the sets other weights, and nothing else.
@@ -258,9 +277,10 @@ const (
 // shiftNote is what this run knows of a shift beside what can be observed.
 type shiftNote struct {
 	first    weights
-	noted    bool // the first weights are safe in the memo
-	fresh    bool // this is the first look, and no call of this run may have changed anything
-	began    bool // a call of this run may have changed something
+	noted    bool      // the first weights are safe in the memo
+	fresh    bool      // this is the first look, and no call of this run may have changed anything
+	stood    time.Time // since when the weights are known to be as they are
+	began    bool      // a call of this run may have changed something
 	failures int
 	why      string    // of the last failure
 	unmet    time.Time // since when a requirement does not hold
@@ -276,12 +296,21 @@ type shiftNote struct {
 
 func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote, error) {
 	m := req.Drive.Memo
+	var planned shiftSight
+	if text := req.Resource.Seen; text != "" {
+		if err := json.Unmarshal([]byte(text), &planned); err != nil {
+			return nil, action.Errorf(action.Internal, "what the plan noted cannot be read: %w", err)
+		}
+	}
 	n := &shiftNote{first: now, back: m[memoBack], decided: m[memoBack] != "", hold: time.Duration(req.Parameters.HoldSeconds) * time.Second, now: req.Now}
 	n.noted = m[memoFirst] != ""
 	// What the preflight saw counts as seen first: someone may have come since.
-	if text := cmp.Or(m[memoFirst], req.Resource.Seen); text != "" {
+	if planned.Weights != nil {
+		n.first = planned.Weights
+	}
+	if n.noted {
 		n.first = nil
-		if err := json.Unmarshal([]byte(text), &n.first); err != nil {
+		if err := json.Unmarshal([]byte(m[memoFirst]), &n.first); err != nil {
 			return nil, action.Errorf(action.Internal, "the weights noted are no weights: %w", err)
 		}
 	}
@@ -289,6 +318,9 @@ func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote
 	n.unmet, _ = timeOf(m[memoUnmet])
 	n.began = req.Drive.Changed != action.ChangeNo
 	n.fresh = !n.noted && !n.began && req.Drive.InterruptedAt == nil
+	if n.fresh && maps.Equal(now, planned.Weights) {
+		n.stood = planned.At
+	}
 	return n, nil
 }
 
@@ -311,6 +343,9 @@ func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
 	}
 	n.change = req.Drive.Memo[n.key+memoChange]
 	n.since, _ = timeOf(req.Drive.Memo[n.key+memoSince])
+	if n.since.IsZero() && n.change == "" && r.at >= 0 && !n.stood.IsZero() {
+		n.since = n.stood.Add(propagation)
+	}
 }
 
 // serves notes whether the target can take traffic: its databases, as RDS shows

@@ -92,7 +92,7 @@ type API interface {
 	Lister
 	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
-	GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error)
+	zoneReader
 	GetHealthCheck(context.Context, *route53.GetHealthCheckInput, ...func(*route53.Options)) (*route53.GetHealthCheckOutput, error)
 }
 
@@ -154,7 +154,7 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all), Seen: digests(all)}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all), Seen: noted(req.Now, all)}
 	if err := a.healthChecks(ctx, p.Records, &ready); err != nil {
 		return action.Readiness{}, err
 	}
@@ -231,17 +231,23 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		maps.Copy(memo, notes[i].first(b))
 	}
 	decisions := make([]action.Decision, len(all))
+	var adrift []int
 	for i, b := range all {
+		var asked *string
 		d := decide(b, notes[i], nil)
 		if d.Move == action.MoveLook {
 			status, err := status(ctx, a.Route53, notes[i].change)
 			if err != nil {
 				return action.Progress{}, err
 			}
-			d = decide(b, notes[i], &status)
+			asked = &status
+			d = decide(b, notes[i], asked)
 			if status == statusInSync && d.Move == action.MoveFinish {
 				memo[b.step+memoSynced] = "yes"
 			}
+		}
+		if notes[i].adrift(d, asked) {
+			adrift = append(adrift, i)
 		}
 		decisions[i] = d
 		if d.Move == action.MoveWait {
@@ -251,6 +257,13 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		}
 	}
 	at, d := sum(decisions)
+	if d.Move == action.MoveWait && len(adrift) > 0 && a.spread(ctx, all, adrift) {
+		for _, i := range adrift {
+			decisions[i] = inSync(all[i])
+			memo[all[i].step+memoSynced] = "yes"
+		}
+		at, d = sum(decisions)
+	}
 	if moved(all, notes) && d.Move != action.MoveFinish {
 		d.State = action.StateUnderWay
 	}
@@ -283,6 +296,17 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		maps.Copy(progress.Memo, kept)
 	}
 	return progress, err
+}
+
+// spread reports whether every name server answers as some batches want it: then
+// nothing has to be waited for. Where that cannot be found out, it is not so.
+func (a Swap) spread(ctx context.Context, all []batch, adrift []int) bool {
+	var some []batch
+	for _, i := range adrift {
+		some = append(some, all[i])
+	}
+	h, err := listen(ctx, a.Route53, a.Ask, queries(some))
+	return err == nil && h.all()
 }
 
 const (

@@ -51,7 +51,8 @@ func TestDecide(t *testing.T) {
 		{"asked, never visible", idle, note{seen: idle.digest(), change: "C1", asked: action.Asked{Requested: long, IdleSince: long, Now: noon}}, &synced, action.MoveFail, action.StateReady, action.Terminal},
 		{"asked, lost by Route 53", idle, note{seen: idle.digest(), change: "C1", asked: asked(long)}, &gone, action.MoveAct, action.StateReady, ""},
 		{"asked just now, not known yet", idle, note{seen: idle.digest(), change: "C1", asked: asked(short)}, &gone, action.MoveWait, action.StateUnderWay, ""},
-		{"as wanted before", done, note{seen: seenWanted}, nil, action.MoveFinish, action.StateDone, ""},
+		{"as wanted before", done, note{seen: seenWanted, asked: asked(time.Time{})}, nil, action.MoveWait, action.StateUnderWay, ""},
+		{"as wanted long before", done, note{seen: seenWanted, since: noon.Add(-propagation), asked: asked(time.Time{})}, nil, action.MoveFinish, action.StateDone, ""},
 		{"spreading", done, note{change: "C1", asked: asked(short)}, nil, action.MoveLook, action.StateUnknown, ""},
 		{"pending", done, note{change: "C1", asked: asked(short)}, &pending, action.MoveWait, action.StateUnderWay, ""},
 		{"in sync", done, note{change: "C1", asked: asked(short)}, &synced, action.MoveFinish, action.StateDone, ""},
@@ -482,7 +483,7 @@ func TestRequires(t *testing.T) {
 			// Long enough since it first did not hold, so that it is believed.
 			drive := action.Drive{Memo: map[string]string{memoUnmet: noon.Add(-unmetTime).Format(time.RFC3339)}}
 			z := &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
-			_, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, drive))
+			_, err := Swap{Route53: z, Databases: tt.api, Ask: unheard}.Reconcile(t.Context(), request(p, drive))
 			class := tt.class
 			if tt.want != "" {
 				class = action.Refused
@@ -497,7 +498,7 @@ func TestRequires(t *testing.T) {
 				return
 			}
 			// The first time it is looked at once more.
-			progress, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, action.Drive{}))
+			progress, err := Swap{Route53: z, Databases: tt.api, Ask: unheard}.Reconcile(t.Context(), request(p, action.Drive{}))
 			if err != nil || progress.Memo[memoUnmet] == "" || len(z.changes) != 0 {
 				t.Errorf("at first: %v, memo %v, %d calls", err, progress.Memo, len(z.changes))
 			}
@@ -516,6 +517,7 @@ func TestRequiresHoldsAtTheEnd(t *testing.T) {
 		maps.Copy(memo, more)
 		return memo
 	}
+	before := map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(-propagation).Format(time.RFC3339)}
 	ours := map[string]string{"Z1/0 change": "C1", "Z1/0 seen": "before", "Z1/0 requestedAt": noon.Add(-time.Minute).Format(time.RFC3339)}
 	for _, tt := range []struct {
 		name   string
@@ -524,15 +526,15 @@ func TestRequiresHoldsAtTheEnd(t *testing.T) {
 		status action.Status
 		class  action.Class
 	}{
-		{"as wanted before, writes", writer, action.Drive{}, action.Done, ""},
-		{"as wanted before, a replica at first", replica, action.Drive{}, action.InProgress, ""},
-		{"as wanted before, still a replica", replica, action.Drive{Memo: since(unmetTime, nil)}, "", action.Refused},
+		{"as wanted before, writes", writer, action.Drive{Memo: before}, action.Done, ""},
+		{"as wanted before, a replica at first", replica, action.Drive{Memo: before}, action.InProgress, ""},
+		{"as wanted before, still a replica", replica, action.Drive{Memo: since(unmetTime, before)}, "", action.Refused},
 		{"changed by this run, writes", writer, action.Drive{Changed: action.ChangeYes, Memo: ours}, action.Done, ""},
 		{"changed by this run, no longer writes", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime-time.Second, ours)}, action.InProgress, ""},
 		{"changed by this run, writes no more", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime, ours)}, "", action.Terminal},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			progress, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, tt.drive))
+			progress, err := Swap{Route53: z, Databases: tt.api, Ask: unheard}.Reconcile(t.Context(), request(p, tt.drive))
 			if (err == nil) != (tt.class == "") || err == nil && progress.Status != tt.status || err != nil && action.ClassOf(err) != tt.class || len(z.changes) > 0 {
 				t.Errorf("%s, %v, want %s, %s", progress.Status, err, tt.status, tt.class)
 			}
@@ -572,7 +574,7 @@ func TestCheckNameServers(t *testing.T) {
 				return reply(t, query, value), nil
 			})
 			z := &zones{page: 300, private: tt.private, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
-			progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{}))
+			progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{Memo: map[string]string{"Z1/0 since": noon.Add(-propagation).Format(time.RFC3339)}}))
 			if err != nil || progress.Status != tt.status {
 				t.Fatalf("%s, %v, want %s", progress.Status, err, tt.status)
 			}
@@ -595,7 +597,9 @@ func TestNameServersThatAreAllSilentHoldNothingUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := SwapParameters{CheckNameServers: true}
+				memo := map[string]string{}
 				for i := range tt.zones {
+					memo[fmt.Sprintf("Z%d/0 since", i)] = noon.Add(-propagation).Format(time.RFC3339)
 					p.Records = append(p.Records, Record{Zone: fmt.Sprintf("Z%d", i), Name: "db.example", Type: "A", Values: []string{"192.0.2.1"}})
 				}
 				ask := func(ctx context.Context, _, _, _ string) ([]string, error) {
@@ -604,11 +608,11 @@ func TestNameServersThatAreAllSilentHoldNothingUp(t *testing.T) {
 				}
 				z := &zones{page: 300, servers: 2, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
 				begun := time.Now()
-				progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{}))
+				progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{Memo: memo}))
 				if took := time.Since(begun); err != nil || progress.Status != action.Done || took > lookTime {
 					t.Fatalf("%s after %s: %v", progress.Status, took, err)
 				}
-				if got := fmt.Sprint(progress.Evidence["nameServers"]); !strings.HasPrefix(got, "0 answers") || strings.Contains(got, " 0 record sets") == tt.left {
+				if got := fmt.Sprint(progress.Evidence["nameServers"]); !strings.HasPrefix(got, "0 answers") || strings.Contains(got, " 0 names") == tt.left {
 					t.Errorf("evidence %v", progress.Evidence)
 				}
 			})

@@ -334,7 +334,7 @@ func changeRecords(a *Account, c *Call, z *Zone) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	change := &ZoneChange{ID: "C" + strings.ToUpper(strings.ReplaceAll(a.id(), "-", ""))[:20], Zone: z.ID, Status: "PENDING", Keys: keys, At: a.clock.Now()}
+	change := &ZoneChange{ID: a.changeID(), Zone: z.ID, Status: "PENDING", Keys: keys, At: a.clock.Now()}
 	a.before["zone/"+z.ID] = z.Records
 	if z.Published == nil {
 		z.Published = z.Records
@@ -352,6 +352,17 @@ func changeRecords(a *Account, c *Call, z *Zone) (any, error) {
 	}
 	out.Info = change.xml()
 	return out, nil
+}
+
+// changeID draws an id that no change of the estate has: those of a saved one
+// may have come out of the same lot.
+func (a *Account) changeID() string {
+	for {
+		id := "C" + strings.ToUpper(strings.ReplaceAll(a.id(), "-", ""))[:20]
+		if !slices.ContainsFunc(a.Estate.ZoneChanges, func(c *ZoneChange) bool { return c.ID == id }) {
+			return id
+		}
+	}
 }
 
 func (r *RecordSet) text() string {
