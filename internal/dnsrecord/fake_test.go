@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/probe"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -121,3 +122,21 @@ func answering(addresses ...string) Ask {
 		return nil, errSilent
 	}
 }
+
+// aliased makes an alias of a set.
+func aliased(s types.ResourceRecordSet, zone, target string) types.ResourceRecordSet {
+	s.AliasTarget = &types.AliasTarget{HostedZoneId: aws.String(zone), DNSName: aws.String(normalName(target))}
+	s.ResourceRecords, s.TTL = nil, nil
+	return s
+}
+
+func failover(name, identifier string, role types.ResourceRecordSetFailover, value string) types.ResourceRecordSet {
+	s := simple(name, "A", value)
+	s.SetIdentifier, s.Failover = aws.String(identifier), role
+	return s
+}
+
+// serving is an endpoint that answers.
+type serving struct{}
+
+func (serving) Probe(context.Context, probe.CheckParameters) error { return nil }

@@ -180,9 +180,15 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 		ready.Observed = action.StateUnderWay
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%d %% of the traffic are at %s already: the shift goes on from there", r.steps[r.at], p.SetIdentifier)})
 	}
-	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	if len(p.Requires) == 0 && p.Probe == "" && ready.Observed != action.StateDone {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "there is neither Requires nor Probe: whether the target serves, and takes writes, is not looked at"})
+	}
+	for _, fault := range a.abroad(req, sets) {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.ClassOf(fault), Message: fault.Error()})
+	}
+	why, err := a.unmet(ctx, req, sets)
 	for _, w := range why {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved before it takes writes there"})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved while that is so"})
 	}
 	if err == nil && p.Probe != "" {
 		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
@@ -209,7 +215,7 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		return action.Progress{}, err
 	}
 	if n.back == "" {
-		if err := a.serves(ctx, req, n); err != nil {
+		if err := a.serves(ctx, req, sets, n); err != nil {
 			return action.Progress{}, err
 		}
 	}
@@ -348,13 +354,36 @@ func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
 	}
 }
 
+// unmet gives why traffic may not go to the target.
+func (a Shift) unmet(ctx context.Context, req action.Request[ShiftParameters], sets []types.ResourceRecordSet) ([]string, error) {
+	why, endpoints, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+	return append(why, strays(req.Parameters.SetIdentifier, targetOf(req, sets), endpoints, req.Run.Region)...), err
+}
+
+// abroad gives what of the target lies in another region than the databases.
+func (a Shift) abroad(req action.Request[ShiftParameters], sets []types.ResourceRecordSet) []error {
+	if len(req.Parameters.Requires) == 0 {
+		return nil
+	}
+	return abroad(req.Parameters.SetIdentifier, targetOf(req, sets), req.Run.Region)
+}
+
+func targetOf(req action.Request[ShiftParameters], sets []types.ResourceRecordSet) types.ResourceRecordSet {
+	return sets[slices.IndexFunc(sets, func(s types.ResourceRecordSet) bool {
+		return aws.ToString(s.SetIdentifier) == req.Parameters.SetIdentifier
+	})]
+}
+
 // serves notes whether the target can take traffic: its databases, as RDS shows
 // them, and what it answers.
-func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], n *shiftNote) error {
+func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], sets []types.ResourceRecordSet, n *shiftNote) error {
 	p := req.Parameters
-	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	why, err := a.unmet(ctx, req, sets)
 	if err != nil {
 		return err
+	}
+	for _, fault := range a.abroad(req, sets) {
+		why = append(why, fault.Error())
 	}
 	n.failures++
 	if len(why) > 0 {

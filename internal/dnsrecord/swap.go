@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,7 +113,8 @@ func NewSwap(f *client.Factory, secrets action.Secrets, now func() time.Time) la
 }
 
 // observe reads what the records are and makes batches of what they are to be.
-func (a Swap) observe(ctx context.Context, records []Record) ([]batch, error) {
+func (a Swap) observe(ctx context.Context, req action.Request[SwapParameters]) ([]batch, error) {
+	records := req.Parameters.Records
 	var groups []group
 	for _, r := range records {
 		groups = append(groups, r.group())
@@ -143,14 +145,33 @@ func (a Swap) observe(ctx context.Context, records []Record) ([]batch, error) {
 			sets[g] = s
 		}
 	}
-	return batches(records, sets), nil
+	all := batches(records, sets)
+	for i, b := range all {
+		for _, c := range b.led() {
+			if len(req.Parameters.Requires) > 0 {
+				all[i].faults = append(all[i].faults, abroad(c.record.String(), c.after, req.Run.Region)...)
+			}
+		}
+	}
+	return all, nil
+}
+
+// unmet gives why traffic may not go where the batches lead it.
+func (a Swap) unmet(ctx context.Context, req action.Request[SwapParameters], all []batch) ([]string, error) {
+	why, endpoints, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+	for _, b := range all {
+		for _, c := range b.led() {
+			why = append(why, strays(c.record.String(), c.after, endpoints, req.Run.Region)...)
+		}
+	}
+	return why, err
 }
 
 // Preflight tells whether the records could be changed now. A requirement that
 // does not hold yet is a warning: an earlier layer may be there to meet it.
 func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters]) (action.Readiness, error) {
 	p := req.Parameters
-	all, err := a.observe(ctx, p.Records)
+	all, err := a.observe(ctx, req)
 	if err != nil {
 		return action.Readiness{}, err
 	}
@@ -167,15 +188,18 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 			wanted++
 		}
 	}
-	until := "no record is changed before it takes writes there"
+	until := "no record is changed while that is so"
 	switch {
 	case wanted == len(all):
 		ready.Observed = action.StateDone
-		until = "the records lead there already, and the run does not succeed before it takes writes"
+		until = "the records lead there already, and the run does not succeed while that is so"
 	case wanted > 0:
 		ready.Observed = action.StateBusy
 	}
-	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	if len(p.Requires) == 0 && wanted < len(all) && slices.ContainsFunc(p.Records, Record.moves) {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "Requires names no database: whether the side that the records are to lead to takes writes is not looked at"})
+	}
+	why, err := a.unmet(ctx, req, all)
 	for _, w := range why {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": " + until})
 	}
@@ -219,7 +243,7 @@ func (a Swap) healthChecks(ctx context.Context, records []Record, ready *action.
 // Reconcile takes the next step of the swap.
 func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters]) (action.Progress, error) {
 	p := req.Parameters
-	all, err := a.observe(ctx, p.Records)
+	all, err := a.observe(ctx, req)
 	if err != nil {
 		return action.Progress{}, err
 	}
@@ -270,7 +294,7 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 	seen := evidence(all)
 	if d.Move == action.MoveAct || d.Move == action.MoveFinish {
 		var gate map[string]string
-		if d, gate, err = a.gate(ctx, req, d, moved(all, notes) || req.Drive.Changed.Happened()); err != nil {
+		if d, gate, err = a.gate(ctx, req, all, d, moved(all, notes) || req.Drive.Changed.Happened()); err != nil {
 			return action.Progress{}, err
 		}
 		maps.Copy(memo, gate)
@@ -323,8 +347,8 @@ const (
 // gate keeps traffic from a side that does not take writes, and a run from
 // calling it a success that traffic is there. moved says that this run may have
 // brought it there.
-func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d action.Decision, moved bool) (action.Decision, map[string]string, error) {
-	why, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], all []batch, d action.Decision, moved bool) (action.Decision, map[string]string, error) {
+	why, err := a.unmet(ctx, req, all)
 	if err != nil {
 		return d, nil, err
 	}

@@ -276,6 +276,10 @@ func TestWhatASwapRefuses(t *testing.T) {
 		{"two sets for a latency region", shop("fast.shop.example", `"Type":"A","SetIdentifier":"a","Region":"us-west-2"`), latency, "would be for us-west-2"},
 		{"kept by a traffic policy", shop("fast.shop.example", `"Type":"A","SetIdentifier":"b","TTL":61`), latency, "traffic policy instance tp-1"},
 		{"writable", shopRecord, nil, ""},
+		{"a writer of the other region", shop("db.shop.example", `"Type":"CNAME","Values":["rds-mysql-instance-use1.c0ffee.us-east-1.rds.amazonaws.com"]`), nil, "the databases of Requires take writes in us-west-2"},
+		{"another writer of this region", shop("db.shop.example", `"Type":"CNAME","Values":["rds-postgres-instance-usw2.c0ffee.us-west-2.rds.amazonaws.com"]`), nil, "the endpoint of no database in Requires"},
+		{"the writer", shop("db.shop.example", `"Type":"CNAME","Values":["rds-mysql-instance-usw2.c0ffee.us-west-2.rds.amazonaws.com"]`), nil, ""},
+		{"the writer of the cluster", shop("db.shop.example", `"Type":"CNAME","Values":["dbcluster-02.cluster-c0ffee.us-west-2.rds.amazonaws.com"]`), nil, ""},
 		{"instance is a replica", shopRecord, replicating, "is a replica"},
 		{"writer elsewhere", shopRecord, otherWriter, "has its writer at"},
 		{"writer stopped", shopRecord, func(e *Estate) {
