@@ -48,11 +48,15 @@ func (b batch) wanted() bool {
 	return len(b.faults) == 0 && !slices.ContainsFunc(b.changes, func(c change) bool { return !same(c.before, c.after) })
 }
 
-// digest tells whether anyone has changed the sets of a batch.
+// digest tells whether anyone has changed the sets of the names of a batch.
+// Those that the payload does not name are of them: what a weight of one means
+// is up to the others.
 func (b batch) digest() string {
 	var text strings.Builder
-	for _, c := range b.changes {
-		text.WriteString(form(c.before))
+	for _, n := range b.names {
+		for _, s := range n.before {
+			text.WriteString(form(s))
+		}
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return hex.EncodeToString(sum[:8])

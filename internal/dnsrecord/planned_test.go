@@ -56,9 +56,12 @@ func TestAChangeSinceThePlanIsNotOverwritten(t *testing.T) {
 
 // A layer that is begun a second time finds what its first try changed.
 func TestALayerBegunAgainGoesOn(t *testing.T) {
-	before := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.1"), after: simple("a.example", "A", "192.0.2.9")}}},
-		{zone: "Z2", step: "Z2/0 ", changes: []change{{before: simple("b.example", "A", "192.0.2.1"), after: simple("b.example", "A", "192.0.2.9")}}}}
-	now := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.9"), after: simple("a.example", "A", "192.0.2.9")}}}, before[1]}
+	of := func(zone, host, value string) batch {
+		now, to := simple(host, "A", value), simple(host, "A", "192.0.2.9")
+		return batch{zone: zone, step: zone + "/0 ", changes: []change{{before: now, after: to}}, names: []name{{before: []types.ResourceRecordSet{now}}}}
+	}
+	before := []batch{of("Z1", "a.example", "192.0.2.1"), of("Z2", "b.example", "192.0.2.1")}
+	now := []batch{of("Z1", "a.example", "192.0.2.9"), before[1]}
 	seen := planned(noted(noon, before), now)
 	req := request(SwapParameters{}, action.Drive{})
 	for i, want := range []action.Move{action.MoveWait, action.MoveAct} {
@@ -207,5 +210,58 @@ func TestALastStepFromBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
 		if err != nil || progress.Status != status || len(z.changes) > 0 {
 			t.Errorf("seen %s ago: %s (%s), %v, want %s", ago, progress.Status, progress.Message, err, status)
 		}
+	}
+}
+
+// The sets of a name that the payload does not name decide with the others who
+// gets traffic: a plan tells, and a change of theirs since is not passed over.
+func TestSetsThatAreNotNamedCount(t *testing.T) {
+	weigh := func(set string, weight int) Record {
+		return Record{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: set, Weight: aws.Int(weight)}
+	}
+	set := func(id string, weight int64) types.ResourceRecordSet {
+		return weighted("www.example", id, weight, "192.0.2.1")
+	}
+	zone := func(sets ...types.ResourceRecordSet) *zones { return &zones{page: 300, sets: sets} }
+	two := []Record{weigh("a", 0), weigh("b", 100)}
+	for _, tt := range []struct {
+		name          string
+		planned, then *zones
+		records       []Record
+		left          string // in the plan's warning
+		shares        string
+		refused       bool
+	}{
+		{"all are named", zone(set("a", 100), set("b", 0)), zone(set("a", 100), set("b", 0)), two, "", "b 100 %", false},
+		{"a third keeps traffic", zone(set("a", 100), set("b", 0), set("c", 100)), zone(set("a", 100), set("b", 0), set("c", 100)), two, "keeps traffic at c", "b 50 %, c 50 %", false},
+		{"a third has none", zone(set("a", 100), set("b", 0), set("c", 0)), zone(set("a", 100), set("b", 0), set("c", 0)), two, "", "b 100 %", false},
+		{"the rest is left to the others", zone(set("a", 100), set("b", 100)), zone(set("a", 100), set("b", 100)), two[:1], "", "b 100 %", false},
+		{"a third has come since", zone(set("a", 100), set("b", 0)), zone(set("a", 100), set("b", 0), set("c", 100)), two, "", "b 100 %", true},
+		{"a third has another weight since", zone(set("a", 100), set("b", 0), set("c", 1)), zone(set("a", 100), set("b", 0), set("c", 2)), two, "keeps traffic at c", "b 99 %, c 0.99 %", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			req := request(SwapParameters{Records: tt.records}, action.Drive{})
+			ready, err := Swap{Route53: tt.planned}.Preflight(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := ""
+			for _, f := range ready.Findings {
+				if strings.Contains(f.Message, "keeps traffic") {
+					told = f.Message
+				}
+			}
+			if (told != "") != (tt.left != "") || !strings.Contains(told, tt.left) {
+				t.Errorf("plan: %q, want %q", told, tt.left)
+			}
+			if got := ready.Evidence["sharesThen"].(map[string]string)["www.example. A"]; got != tt.shares {
+				t.Errorf("shares %q, want %q", got, tt.shares)
+			}
+			req.Resource.Seen = ready.Seen
+			_, err = Swap{Route53: tt.then}.Reconcile(t.Context(), req)
+			if (err != nil) != tt.refused || tt.refused && action.ClassOf(err) != action.Refused || (len(tt.then.changes) == 0) != tt.refused {
+				t.Errorf("%v, %d calls, want refused %t", err, len(tt.then.changes), tt.refused)
+			}
+		})
 	}
 }

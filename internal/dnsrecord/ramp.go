@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/route53/types"
@@ -28,6 +29,17 @@ func (w weights) sum() int64 {
 		sum += weight
 	}
 	return sum
+}
+
+// shares tells who has how much of the traffic, in percent.
+func (w weights) shares() string {
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(w)) {
+		if w[id] > 0 {
+			all = append(all, fmt.Sprintf("%s %.3g %%", id, 100*float64(w[id])/float64(w.sum())))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // scale is the sum of the weights of a step: two for each percent, as much as

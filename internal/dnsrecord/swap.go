@@ -196,6 +196,13 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	case wanted > 0:
 		ready.Observed = action.StateBusy
 	}
+	for _, b := range all {
+		for _, n := range b.names {
+			if left := n.left(b.changes); left != nil && !b.wanted() {
+				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s keeps traffic at %s, which the payload does not name: it goes to %s then", n.group, strings.Join(left, ", "), weightsOf(n.after).shares())})
+			}
+		}
+	}
 	if len(p.Requires) == 0 && wanted < len(all) && slices.ContainsFunc(p.Records, Record.moves) {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "Requires names no database: whether the side that the records are to lead to takes writes is not looked at"})
 	}
@@ -204,6 +211,27 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": " + until})
 	}
 	return ready, err
+}
+
+// left gives the sets of a name that keep traffic and that the payload does not
+// name, where it says by weights who is to have it. A payload that only takes
+// weights away leaves it to the others.
+func (n name) left(changes []change) []string {
+	named := map[string]bool{}
+	gives := false
+	for _, c := range changes {
+		if c.record.group() == n.group {
+			named[c.record.SetIdentifier] = true
+			gives = gives || c.record.Weight != nil && *c.record.Weight > 0
+		}
+	}
+	var all []string
+	for _, s := range n.after {
+		if id := aws.ToString(s.SetIdentifier); gives && aws.ToInt64(s.Weight) > 0 && !named[id] {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // maxChecks is how many health checks a preflight asks for: each is a request of
@@ -438,10 +466,15 @@ func (b batch) input(comment string) *route53.ChangeResourceRecordSetsInput {
 const maxShown = 10
 
 func evidence(all []batch) action.Evidence {
-	zones := map[string]int{}
+	zones, shares := map[string]int{}, map[string]string{}
 	var records []string
 	left := 0
 	for _, b := range all {
+		for _, n := range b.names {
+			if len(n.after) > 0 && n.after[0].Weight != nil && len(shares) < maxShown {
+				shares[n.String()] = weightsOf(n.after).shares()
+			}
+		}
 		for _, c := range b.changes {
 			zones[b.zone]++
 			if same(c.before, c.after) {
@@ -455,6 +488,9 @@ func evidence(all []batch) action.Evidence {
 	e := action.Evidence{"recordsOfZones": zones, "notYetAsWanted": left}
 	if len(records) > 0 {
 		e["changes"] = records
+	}
+	if len(shares) > 0 {
+		e["sharesThen"] = shares
 	}
 	return e
 }

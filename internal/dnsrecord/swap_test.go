@@ -24,8 +24,8 @@ import (
 func TestDecide(t *testing.T) {
 	now := simple("db.example", "CNAME", "old.example")
 	to := simple("db.example", "CNAME", "new.example")
-	idle := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: now, after: to}}}
-	done := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: to, after: to}}}
+	idle := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: now, after: to}}, names: []name{{before: []types.ResourceRecordSet{now}}}}
+	done := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: to, after: to}}, names: []name{{before: []types.ResourceRecordSet{to}}}}
 	refused := batch{zone: "Z1", step: "Z1/0 ", faults: []error{action.Errorf(action.NotFound, "it is not there")}}
 	long, short := noon.Add(-10*time.Minute), noon.Add(-10*time.Second)
 	asked := func(at time.Time) action.Asked { return action.Asked{Requested: at, Now: noon} }
