@@ -34,6 +34,7 @@ type batch struct {
 // name is all sets of a name and type, as they are and as they are to be.
 type name struct {
 	group
+	records       []Record // that the payload has of it
 	before, after []types.ResourceRecordSet
 }
 
@@ -226,7 +227,7 @@ func judge(g group, records []Record, all found) (changes []change, n name, faul
 			}
 		}
 	}
-	return changes, name{g, sets, after}, faults
+	return changes, name{g, records, sets, after}, faults
 }
 
 // within gives the target of a set that is to become an alias of another name

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
+	"github.com/aws/aws-sdk-go-v2/service/route53/types"
 	"golang.org/x/net/dns/dnsmessage"
 
 	"dr-orchestrator/internal/action"
@@ -36,6 +37,7 @@ const (
 type query struct {
 	group
 	want []string
+	hint string // why the answer may be another one
 }
 
 // heard is what name servers have answered.
@@ -93,7 +95,7 @@ func listen(ctx context.Context, api zoneReader, ask Ask, queries []query) (hear
 			case err != nil:
 				h.silent[server] = err.Error()
 			case !slices.Equal(got, q.want):
-				h.contradiction = fmt.Sprintf("%s still answers %s with %q", server, q.group, strings.Join(got, " "))
+				h.contradiction = fmt.Sprintf("%s still answers %s with %q%s", server, q.group, strings.Join(got, " "), q.hint)
 				return h, nil
 			default:
 				h.agree++
@@ -109,28 +111,102 @@ func (a Ask) within(ctx context.Context, server string, q query) ([]string, erro
 	return a(ctx, server, q.name, q.kind)
 }
 
-// queries gives what is to be asked about each name of some batches.
-func queries(all []batch) []query {
-	var out []query
-	for _, b := range all {
-		for _, n := range b.names {
-			out = append(out, query{n.group, n.answer()})
+// lead gives the set of a name that must answer, whoever asks: the only one, the
+// only one with a weight, or the primary where the payload is about that. Other
+// policies choose by who asks, or by chance.
+func (n name) lead() (types.ResourceRecordSet, bool) {
+	leads := slices.DeleteFunc(slices.Clone(n.after), func(s types.ResourceRecordSet) bool {
+		switch {
+		case s.Weight != nil:
+			return *s.Weight == 0
+		case s.Failover != "":
+			return s.Failover != types.ResourceRecordSetFailoverPrimary || !n.names(s)
 		}
+		return s.SetIdentifier != nil
+	})
+	if len(leads) != 1 {
+		return types.ResourceRecordSet{}, false
 	}
-	return out
+	return leads[0], true
 }
 
-// answer gives what every answer to a name must be: nothing where a routing
-// policy chooses among several sets, or an alias is filled in by Route 53.
-func (n name) answer() []string {
-	if len(n.after) != 1 {
-		return nil
+// alias gives the name that a set has its values from: Route 53 fills in only
+// what is in the same zone with values of its own.
+func (g group) alias(s types.ResourceRecordSet) (group, bool) {
+	if s.AliasTarget == nil || aws.ToString(s.AliasTarget.HostedZoneId) != g.zone {
+		return group{}, false
 	}
-	s := n.after[0]
-	if s.SetIdentifier != nil || s.AliasTarget != nil || kinds[n.kind] == 0 {
-		return nil
+	return group{g.zone, normalName(aws.ToString(s.AliasTarget.DNSName)), g.kind}, true
+}
+
+// predictable reports whether it can be said what a name is to answer, as far as
+// that is known without reading more.
+func (n name) predictable() bool {
+	s, ok := n.lead()
+	_, within := n.alias(s)
+	return ok && kinds[n.kind] != 0 && (s.AliasTarget == nil || within)
+}
+
+// maxAliases is how many aliases in a row are followed.
+const maxAliases = 3
+
+// queries gives what is to be asked about the names of some batches.
+func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
+	known := map[group]name{}
+	var asked []name
+	for _, b := range all {
+		for _, n := range b.names {
+			known[n.group] = n
+			asked = append(asked, n)
+		}
 	}
-	return contents(s)
+	at := slices.Clone(asked) // where the alias of each name has led to
+	for range maxAliases {
+		var missing []group
+		for _, n := range at {
+			s, _ := n.lead()
+			if to, ok := n.alias(s); ok && known[to].name == "" {
+				missing = append(missing, to)
+			}
+		}
+		more, err := find(ctx, api, missing)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range missing {
+			known[g] = name{group: g, before: more[g], after: more[g]}
+		}
+		for i, n := range at {
+			s, _ := n.lead()
+			if to, ok := n.alias(s); ok {
+				at[i] = known[to]
+			}
+		}
+	}
+	var out []query
+	for i, n := range asked {
+		q := query{group: n.group}
+		if s, ok := at[i].lead(); ok && s.AliasTarget == nil && kinds[n.kind] != 0 {
+			q.want = contents(s)
+		}
+		if s, _ := n.lead(); s.HealthCheckId != nil {
+			q.hint = ": while health check " + *s.HealthCheckId + " is unhealthy, other sets answer"
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}
+
+// heardOf asks the name servers about some batches.
+func heardOf(ctx context.Context, api interface {
+	Lister
+	zoneReader
+}, ask Ask, all []batch) (heard, error) {
+	q, err := queries(ctx, api, all)
+	if err != nil {
+		return heard{}, err
+	}
+	return listen(ctx, api, ask, q)
 }
 
 // checkNameServers holds a finished change until no name server of the zones
@@ -138,7 +214,7 @@ func (n name) answer() []string {
 // function in a VPC may have no way there, and private zones have no server
 // that could be asked at all.
 func (a Swap) checkNameServers(ctx context.Context, all []batch, seen action.Evidence, d action.Decision) (action.Decision, error) {
-	h, err := listen(ctx, a.Route53, a.Ask, queries(all))
+	h, err := heardOf(ctx, a.Route53, a.Ask, all)
 	if err != nil {
 		return d, err
 	}

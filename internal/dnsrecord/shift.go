@@ -255,7 +255,7 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 // spread reports whether every name server answers as the sets want it: then
 // nothing has to be waited for. Where that cannot be found out, it is not so.
 func (a Shift) spread(ctx context.Context, g group, sets []types.ResourceRecordSet) bool {
-	h, err := listen(ctx, a.Route53, a.Ask, queries([]batch{{names: []name{{g, sets, sets}}}}))
+	h, err := heardOf(ctx, a.Route53, a.Ask, []batch{{names: []name{{group: g, before: sets, after: sets}}}})
 	return err == nil && h.all()
 }
 

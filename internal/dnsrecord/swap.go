@@ -198,7 +198,10 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	}
 	for _, b := range all {
 		for _, n := range b.names {
-			if left := n.left(b.changes); left != nil && !b.wanted() {
+			if p.CheckNameServers && !n.predictable() {
+				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("CheckNameServers does not ask for %s: what is to answer cannot be told beforehand, nor whether health checks keep it away", n.group)})
+			}
+			if left := n.left(); left != nil && !b.wanted() {
 				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s keeps traffic at %s, which the payload does not name: it goes to %s then", n.group, strings.Join(left, ", "), weightsOf(n.after).shares())})
 			}
 		}
@@ -213,22 +216,22 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	return ready, err
 }
 
+// names reports whether the payload names a set.
+func (n name) names(s types.ResourceRecordSet) bool {
+	return slices.ContainsFunc(n.records, func(r Record) bool { return r.SetIdentifier == aws.ToString(s.SetIdentifier) })
+}
+
 // left gives the sets of a name that keep traffic and that the payload does not
 // name, where it says by weights who is to have it. A payload that only takes
 // weights away leaves it to the others.
-func (n name) left(changes []change) []string {
-	named := map[string]bool{}
-	gives := false
-	for _, c := range changes {
-		if c.record.group() == n.group {
-			named[c.record.SetIdentifier] = true
-			gives = gives || c.record.Weight != nil && *c.record.Weight > 0
-		}
+func (n name) left() []string {
+	if !slices.ContainsFunc(n.records, func(r Record) bool { return r.Weight != nil && *r.Weight > 0 }) {
+		return nil
 	}
 	var all []string
 	for _, s := range n.after {
-		if id := aws.ToString(s.SetIdentifier); gives && aws.ToInt64(s.Weight) > 0 && !named[id] {
-			all = append(all, id)
+		if aws.ToInt64(s.Weight) > 0 && !n.names(s) {
+			all = append(all, aws.ToString(s.SetIdentifier))
 		}
 	}
 	return all
@@ -357,7 +360,7 @@ func (a Swap) spread(ctx context.Context, all []batch, adrift []int) bool {
 	for _, i := range adrift {
 		some = append(some, all[i])
 	}
-	h, err := listen(ctx, a.Route53, a.Ask, queries(some))
+	h, err := heardOf(ctx, a.Route53, a.Ask, some)
 	return err == nil && h.all()
 }
 

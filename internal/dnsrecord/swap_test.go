@@ -585,6 +585,87 @@ func TestCheckNameServers(t *testing.T) {
 	}
 }
 
+// What must be answered to whoever asks, and is asked for: nothing where Route 53
+// chooses among sets by who asks or by chance, or fills in what is not in the zone.
+func TestWhatNameServersAreAskedFor(t *testing.T) {
+	www := func(set string) Record {
+		return Record{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: set}
+	}
+	w := func(id string, weight int64) types.ResourceRecordSet {
+		return weighted("www.example", id, weight, "192.0.2."+id)
+	}
+	f := func(id string, role types.ResourceRecordSetFailover) types.ResourceRecordSet {
+		return failover("www.example", id, role, "192.0.2."+id)
+	}
+	latency := simple("www.example", "A", "192.0.2.1")
+	latency.SetIdentifier, latency.Region = aws.String("1"), "us-east-1"
+	alias := func(zone, target string) types.ResourceRecordSet {
+		return aliased(simple("www.example", "A"), zone, target)
+	}
+	text := simple("www.example", "TXT", `"a"`)
+	app := simple("app.example", "A", "192.0.2.7")
+	for _, tt := range []struct {
+		name   string
+		sets   []types.ResourceRecordSet
+		record Record
+		want   []string
+		warns  bool
+	}{
+		{"simple", []types.ResourceRecordSet{simple("www.example", "A", "192.0.2.1")}, www(""), []string{"192.0.2.1"}, false},
+		{"text", []types.ResourceRecordSet{text}, Record{Zone: "Z1", Name: "www.example", Type: "TXT"}, nil, true},
+		{"one weight", []types.ResourceRecordSet{w("1", 0), w("2", 9)}, www("1"), []string{"192.0.2.2"}, false},
+		{"two weights", []types.ResourceRecordSet{w("1", 1), w("2", 9)}, www("1"), nil, true},
+		{"primary", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("1"), []string{"192.0.2.1"}, false},
+		{"only the secondary is named", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("2"), nil, true},
+		{"latency", []types.ResourceRecordSet{latency}, www("1"), nil, true},
+		{"alias in the zone", []types.ResourceRecordSet{app, alias("Z1", "app.example")}, www(""), []string{"192.0.2.7"}, false},
+		{"alias of an alias", []types.ResourceRecordSet{app, aliased(simple("b.example", "A"), "Z1", "app.example"), alias("Z1", "b.example")}, www(""), []string{"192.0.2.7"}, false},
+		{"alias of a load balancer", []types.ResourceRecordSet{alias("ZELB", "a.us-east-1.elb.amazonaws.com")}, www(""), nil, true},
+		{"alias of an alias of one", []types.ResourceRecordSet{aliased(app, "ZELB", "a.us-east-1.elb.amazonaws.com"), alias("Z1", "app.example")}, www(""), nil, false},
+		{"alias of what is not there", []types.ResourceRecordSet{alias("Z1", "gone.example")}, www(""), nil, false},
+		{"one weight, and that is an alias", []types.ResourceRecordSet{app, aliased(w("1", 9), "Z1", "app.example"), w("2", 0)}, www("1"), []string{"192.0.2.7"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := SwapParameters{Records: []Record{tt.record}, CheckNameServers: true}
+			swap := Swap{Route53: &zones{page: 300, sets: tt.sets}, Ask: unheard}
+			all, err := swap.observe(t.Context(), request(p, action.Drive{}))
+			if err != nil || len(all[0].faults) > 0 {
+				t.Fatalf("%v, %v", err, all)
+			}
+			got, err := queries(t.Context(), swap.Route53, all)
+			if err != nil || len(got) != 1 {
+				t.Fatalf("%v, %v", got, err)
+			}
+			if diff := cmp.Diff(tt.want, got[0].want); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			for check, warns := range map[bool]bool{true: tt.warns, false: false} {
+				p.CheckNameServers = check
+				ready, err := swap.Preflight(t.Context(), request(p, action.Drive{}))
+				if err != nil || (ready.Verdict() == action.VerdictWarning) != warns {
+					t.Errorf("asked for %t: plan %+v, %v", check, ready, err)
+				}
+			}
+		})
+	}
+}
+
+// A set that Route 53 does not answer with, since its health check is unhealthy,
+// has taken no traffic: the swap is not done, and says why.
+func TestAHealthCheckThatKeepsTheTargetAwayIsTold(t *testing.T) {
+	east, west := weighted("www.example", "east", 0, "192.0.2.1"), weighted("www.example", "west", 100, "192.0.2.2")
+	west.HealthCheckId = aws.String("hc-1")
+	p := SwapParameters{CheckNameServers: true, Records: []Record{{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Weight: aws.Int(100)}}}
+	drive := action.Drive{Changed: action.ChangeYes, Memo: map[string]string{"Z1/0 change": "C1", "Z1/0 seen": "before", "Z1/0 requestedAt": noon.Add(-time.Minute).Format(time.RFC3339)}}
+	for address, want := range map[string]action.Status{"192.0.2.1": action.InProgress, "192.0.2.2": action.Done} {
+		z := &zones{page: 300, status: types.ChangeStatusInsync, sets: []types.ResourceRecordSet{east, west}}
+		progress, err := Swap{Route53: z, Ask: answering(address, address)}.Reconcile(t.Context(), request(p, drive))
+		if err != nil || progress.Status != want || strings.Contains(progress.Message, "while health check hc-1 is unhealthy") != (want != action.Done) {
+			t.Errorf("%s: %s (%s), %v, want %s", address, progress.Status, progress.Message, err, want)
+		}
+	}
+}
+
 // Where nothing comes back from port 53, each question costs its second, and the
 // look still ends: what was not asked is told, and the zones are read however
 // late it is.
