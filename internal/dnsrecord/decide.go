@@ -15,8 +15,8 @@ import (
 )
 
 // Limits of one ChangeResourceRecordSets, from the Route 53 developer guide,
-// "Quotas": 1,000 values and 32,000 characters in them, and an UPSERT counts
-// each of them twice.
+// "Quotas": 1,000 values and 32,000 characters in them. A change counts them
+// twice, as an UPSERT or as a DELETE and a CREATE.
 const (
 	maxValues     = 1000 / 2
 	maxCharacters = 32000 / 2
@@ -146,16 +146,23 @@ func batches(records []Record, sets found) []batch {
 	return all
 }
 
-// size counts what Route 53 limits. An alias has no values, and is counted as
-// one.
+// size counts what Route 53 limits, of what is to be: what was there is not known
+// any more once it is changed, and calls must be laid out alike then.
 func size(changes []change) (values, characters int) {
 	for _, c := range changes {
-		values += max(len(c.after.ResourceRecords), 1)
-		for _, v := range c.after.ResourceRecords {
-			characters += len(aws.ToString(v.Value))
-		}
+		v, n := sizeOf(c.after)
+		values, characters = values+v, characters+n
 	}
 	return values, characters
+}
+
+// sizeOf counts the values of a set, and the characters in them. An alias has no
+// values, and is counted as one.
+func sizeOf(s types.ResourceRecordSet) (values, characters int) {
+	for _, v := range s.ResourceRecords {
+		characters += len(aws.ToString(v.Value))
+	}
+	return max(len(s.ResourceRecords), 1), characters
 }
 
 // unlike gives the changes that are still to be made.

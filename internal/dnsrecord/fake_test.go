@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -57,6 +58,12 @@ func (z *zones) ChangeResourceRecordSets(_ context.Context, in *route53.ChangeRe
 	z.changes = append(z.changes, *in)
 	if z.change != nil {
 		return nil, z.change
+	}
+	for _, c := range in.ChangeBatch.Changes {
+		same := func(s types.ResourceRecordSet) bool { return reflect.DeepEqual(s, *c.ResourceRecordSet) }
+		if c.Action == types.ChangeActionDelete && !slices.ContainsFunc(z.sets, same) {
+			return nil, &types.InvalidChangeBatch{Messages: []string{"the values provided do not match the current values"}}
+		}
 	}
 	return &route53.ChangeResourceRecordSetsOutput{ChangeInfo: &types.ChangeInfo{Id: aws.String("/change/C1")}}, nil
 }

@@ -261,15 +261,15 @@ func (a Shift) spread(ctx context.Context, g group, sets []types.ResourceRecordS
 
 // reweigh is the call that gives the sets other weights, and nothing else.
 func reweigh(zone string, sets []types.ResourceRecordSet, goal weights, comment string) *route53.ChangeResourceRecordSetsInput {
-	in := &route53.ChangeResourceRecordSetsInput{HostedZoneId: aws.String(zone), ChangeBatch: &types.ChangeBatch{Comment: aws.String(comment)}}
+	var changes []change
 	for _, s := range sets {
-		to, known := goal[aws.ToString(s.SetIdentifier)]
-		if known && to != aws.ToInt64(s.Weight) {
-			s.Weight = aws.Int64(to)
-			in.ChangeBatch.Changes = append(in.ChangeBatch.Changes, types.Change{Action: types.ChangeActionUpsert, ResourceRecordSet: &s})
+		to := s
+		if weight, known := goal[aws.ToString(s.SetIdentifier)]; known {
+			to.Weight = aws.Int64(weight)
 		}
+		changes = append(changes, change{before: s, after: to})
 	}
-	return in
+	return replace(zone, comment, changes)
 }
 
 // The notes of a shift.

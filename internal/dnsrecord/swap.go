@@ -404,9 +404,9 @@ func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], all 
 
 // change asks for one batch.
 func (a Swap) change(ctx context.Context, req action.Request[SwapParameters], b batch, progress action.Progress) (action.Progress, error) {
-	in := b.input("dr-orchestrator run " + req.Run.ID)
+	in := replace(b.zone, "dr-orchestrator run "+req.Run.ID, b.changes)
 	out, err := a.Route53.ChangeResourceRecordSets(ctx, in)
-	progress.Message = fmt.Sprintf("%d record sets of hosted zone %s are being changed", len(in.ChangeBatch.Changes), b.zone)
+	progress.Message = fmt.Sprintf("%d record sets of hosted zone %s are being changed", len(unlike(b.changes)), b.zone)
 	progress.Final = true // the next zone need not wait
 	if err == nil && out.ChangeInfo != nil {
 		progress.Memo[b.step+memoChange] = changeID(out.ChangeInfo)
@@ -451,18 +451,6 @@ func status(ctx context.Context, api changeReader, change string) (string, error
 		return statusPending, nil
 	}
 	return string(out.ChangeInfo.Status), nil
-}
-
-// input is the call that makes a batch read as wanted.
-func (b batch) input(comment string) *route53.ChangeResourceRecordSetsInput {
-	in := &route53.ChangeResourceRecordSetsInput{HostedZoneId: aws.String(b.zone), ChangeBatch: &types.ChangeBatch{Comment: aws.String(comment)}}
-	for _, c := range b.changes {
-		if !same(c.before, c.after) {
-			after := c.after
-			in.ChangeBatch.Changes = append(in.ChangeBatch.Changes, types.Change{Action: types.ChangeActionUpsert, ResourceRecordSet: &after})
-		}
-	}
-	return in
 }
 
 // maxShown is how many record sets evidence tells of one by one.
