@@ -265,3 +265,60 @@ func TestSetsThatAreNotNamedCount(t *testing.T) {
 		})
 	}
 }
+
+// A shift does not go on to a set that has been led elsewhere since the plan, or
+// since the run began; what was moved goes back all the same.
+func TestAShiftDoesNotFollowAChangedTarget(t *testing.T) {
+	p := ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}}
+	zone := func(east, west int64, change func(*types.ResourceRecordSet)) *zones {
+		set := weighted("www.example", "west", west, "192.0.2.2")
+		change(&set)
+		return &zones{page: 300, status: types.ChangeStatusInsync, sets: []types.ResourceRecordSet{weighted("www.example", "east", east, "192.0.2.1"), set}}
+	}
+	same := func(*types.ResourceRecordSet) {}
+	for name, change := range map[string]func(*types.ResourceRecordSet){
+		"nothing": same,
+		"TTL":     func(s *types.ResourceRecordSet) { s.TTL = aws.Int64(5) },
+		"value": func(s *types.ResourceRecordSet) {
+			s.ResourceRecords = []types.ResourceRecord{{Value: aws.String("192.0.2.9")}}
+		},
+		"health check": func(s *types.ResourceRecordSet) { s.HealthCheckId = aws.String("hc-1") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused := name == "value" || name == "health check"
+			req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: action.Drive{Changed: action.ChangeNo}, Now: noon}
+			ready, err := Shift{Route53: zone(100, 0, same)}.Preflight(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := func(at string, class action.Class, z *zones, calls int) action.Progress {
+				t.Helper()
+				progress, err := Shift{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
+				if !refused {
+					class = ""
+				}
+				if (err == nil) != (class == "") || err != nil && action.ClassOf(err) != class || refused && len(z.changes) != calls {
+					t.Errorf("%s: %v with %d calls, want %q with %d", at, err, len(z.changes), class, calls)
+				}
+				return progress
+			}
+			req.Resource.Seen = ready.Seen
+			want("since the plan", action.Refused, zone(100, 0, change), 0)
+
+			req.Resource.Seen = ""
+			first, err := Shift{Route53: zone(100, 0, same), Ask: unheard}.Reconcile(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Drive.Memo = first.Memo
+			want("since the first look", action.Refused, zone(100, 0, change), 0)
+
+			req.Drive.Changed = action.ChangeYes
+			req.Drive.Memo["10% since"] = noon.Add(-time.Hour).Format(time.RFC3339)
+			want("after the first step", action.Conflict, zone(180, 20, change), 0)
+
+			req.Drive.Memo[memoBack] = "no answer"
+			want("on the way back", "", zone(180, 20, change), 1)
+		})
+	}
+}

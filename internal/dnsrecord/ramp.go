@@ -31,6 +31,15 @@ func (w weights) sum() int64 {
 	return sum
 }
 
+// String tells the weights as a person would.
+func (w weights) String() string {
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(w)) {
+		all = append(all, fmt.Sprintf("%s %d", id, w[id]))
+	}
+	return strings.Join(all, ", ")
+}
+
 // shares tells who has how much of the traffic, in percent.
 func (w weights) shares() string {
 	var all []string
@@ -158,6 +167,12 @@ func decideShift(r ramp, n *shiftNote, status *string) action.Decision {
 		return action.Fail(action.Conflict, action.StateUnderWay, "changed by someone else", "the weights %v are neither those of a step nor those at the start, %v: someone else has changed them", r.now, n.first)
 	case r.lost:
 		return action.Fail(action.Refused, state, "changed by someone else", "the weights %v were changed by someone else since this run was planned with %v", r.now, n.first)
+	case n.altered && n.back == "": // where traffic goes back to is told by weights alone
+		class := action.Refused
+		if moved {
+			class = action.Conflict
+		}
+		return action.Fail(class, state, "changed by someone else", "the sets lead elsewhere, or have other health checks, than when this run was planned: someone else has changed them")
 	case n.back != "" && !n.decided:
 		// Were the call back to go without an answer, the ramp would begin anew.
 		return action.WaitFinal(state, "noting failure", "%s", n.back)

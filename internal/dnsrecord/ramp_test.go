@@ -1,6 +1,7 @@
 package dnsrecord
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -93,5 +94,15 @@ func TestDecideShift(t *testing.T) {
 				t.Errorf("%v %q %s %s (%s), want %v %q %s %s", d.Move, d.Step, d.State, d.Class, d.Reason, tt.move, tt.step, tt.state, tt.class)
 			}
 		})
+	}
+}
+
+func TestWeightsAreToldInWords(t *testing.T) {
+	w := weights{"us-west-2": 0, "us-east-1": 100, "eu": 50}
+	if got, want := fmt.Sprintf("%v", w), "eu 50, us-east-1 100, us-west-2 0"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := w.shares(), "eu 33.3 %, us-east-1 66.7 %"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

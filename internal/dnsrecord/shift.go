@@ -3,6 +3,8 @@ package dnsrecord
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -51,7 +53,7 @@ func (p ShiftParameters) Check() []payload.Issue {
 	var issues []payload.Issue
 	steps := p.percents()
 	if !slices.IsSorted(steps) || len(slices.Compact(slices.Clone(steps))) < len(steps) || steps[0] == 0 {
-		issues = append(issues, payload.Issue{Parameter: "Steps", Message: fmt.Sprintf("the steps %v do not rise", steps), Want: "rising percentages above 0, such as 10,50,100"})
+		issues = append(issues, payload.Issue{Parameter: "Steps", Message: fmt.Sprintf("the steps %s do not rise", strings.Join(p.Steps, ", ")), Want: "rising percentages above 0, such as 10,50,100"})
 	}
 	if holds := (len(steps) - 1) * p.HoldSeconds; holds > maxHolds {
 		issues = append(issues, payload.Issue{Parameter: "HoldSeconds", Message: fmt.Sprintf("the holds take %d seconds together", holds), Want: fmt.Sprintf("at most %d", maxHolds)})
@@ -107,6 +109,19 @@ type ShiftAPI interface {
 type shiftSight struct {
 	At      time.Time
 	Weights weights
+	Targets string // where the sets lead
+}
+
+// targets tells where the sets of a name lead, and on what health check: all that
+// a shift must not find changed, beside the weights.
+func targets(sets []types.ResourceRecordSet) string {
+	var text strings.Builder
+	for _, s := range sets {
+		s.Weight, s.TTL = nil, nil
+		text.WriteString(form(s))
+	}
+	sum := sha256.Sum256([]byte(text.String()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Prober asks an endpoint whether it serves; nil means that it does.
@@ -168,7 +183,7 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	seen, err := json.Marshal(shiftSight{req.Now, now})
+	seen, err := json.Marshal(shiftSight{req.Now, now, targets(sets)})
 	if err != nil {
 		return action.Readiness{}, action.Errorf(action.Internal, "the weights cannot be noted: %w", err)
 	}
@@ -206,7 +221,7 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		return action.Progress{}, err
 	}
 	now := weightsOf(sets)
-	n, err := readShiftNote(req, now)
+	n, err := readShiftNote(req, now, targets(sets))
 	if err != nil {
 		return action.Progress{}, err
 	}
@@ -275,6 +290,7 @@ func reweigh(zone string, sets []types.ResourceRecordSet, goal weights, comment 
 // The notes of a shift.
 const (
 	memoFirst    = "first"    // the weights when this run was planned, or first looked, as JSON
+	memoTargets  = "targets"  // where the sets led then
 	memoFailures = "failures" // how often in a row the target did not answer
 	memoBack     = "back"     // why traffic goes back
 	stepBack     = "back "
@@ -283,6 +299,8 @@ const (
 // shiftNote is what this run knows of a shift beside what can be observed.
 type shiftNote struct {
 	first    weights
+	targets  string    // where the sets led then
+	altered  bool      // they lead elsewhere
 	noted    bool      // the first weights are safe in the memo
 	fresh    bool      // this is the first look, and no call of this run may have changed anything
 	stood    time.Time // since when the weights are known to be as they are
@@ -300,7 +318,7 @@ type shiftNote struct {
 	now      time.Time
 }
 
-func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote, error) {
+func readShiftNote(req action.Request[ShiftParameters], now weights, targets string) (*shiftNote, error) {
 	m := req.Drive.Memo
 	var planned shiftSight
 	if text := req.Resource.Seen; text != "" {
@@ -320,6 +338,8 @@ func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote
 			return nil, action.Errorf(action.Internal, "the weights noted are no weights: %w", err)
 		}
 	}
+	n.targets = cmp.Or(m[memoTargets], planned.Targets, targets)
+	n.altered = n.targets != targets
 	n.failures, _ = strconv.Atoi(m[memoFailures])
 	n.unmet, _ = timeOf(m[memoUnmet])
 	n.began = req.Drive.Changed != action.ChangeNo
@@ -408,7 +428,7 @@ func (n *shiftNote) memo() map[string]string {
 	if err != nil {
 		return nil // a map of numbers
 	}
-	memo := map[string]string{memoFirst: string(first), memoFailures: strconv.Itoa(n.failures), memoBack: n.back, memoUnmet: ""}
+	memo := map[string]string{memoFirst: string(first), memoTargets: n.targets, memoFailures: strconv.Itoa(n.failures), memoBack: n.back, memoUnmet: ""}
 	if !n.unmet.IsZero() {
 		memo[memoUnmet] = n.unmet.Format(time.RFC3339)
 	}
