@@ -264,7 +264,7 @@ var Entries = []Entry{
 		Parameters: reflect.TypeFor[dnsrecord.ShiftParameters](), Machines: both,
 		TimeLimit: 2 * time.Hour, ProofReads: 2, Sample: "failover-shift-traffic.json", New: dnsrecord.NewShift,
 		Statements: []Statement{
-			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets", "route53:GetHostedZone"}, Resources: []string{anyZone}},
+			{Actions: []string{"route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"}, Resources: []string{anyZone}},
 			{Actions: []string{"route53:GetChange"}, Resources: []string{anyZoneChange}},
 			{Actions: []string{"rds:DescribeDBInstances", "rds:DescribeDBClusters"}, Resources: []string{anyInstance, localCluster}},
 			{Actions: []string{"rds:DescribeGlobalClusters"}, Resources: []string{anyGlobalCluster}},

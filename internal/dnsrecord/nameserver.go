@@ -36,8 +36,9 @@ const (
 // be said beforehand of what they are to answer.
 type query struct {
 	group
-	want []string
-	hint string // why the answer may be another one
+	want   []string
+	chance bool   // another answer was possible, and this one, too, before the change
+	hint   string // why the answer may be another one
 }
 
 // heard is what name servers have answered.
@@ -161,6 +162,7 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 		}
 	}
 	at := slices.Clone(asked) // where the alias of each name has led to
+	chance := make([]bool, len(at))
 	for range maxAliases {
 		var missing []group
 		for _, n := range at {
@@ -178,6 +180,7 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 		}
 		for i, n := range at {
 			s, _ := n.lead()
+			chance[i] = chance[i] || s.Weight != nil
 			if to, ok := n.alias(s); ok {
 				at[i] = known[to]
 			}
@@ -185,7 +188,7 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 	}
 	var out []query
 	for i, n := range asked {
-		q := query{group: n.group}
+		q := query{group: n.group, chance: chance[i]}
 		if s, ok := at[i].lead(); ok && s.AliasTarget == nil && kinds[n.kind] != 0 {
 			q.want = contents(s)
 		}
@@ -198,15 +201,36 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 }
 
 // heardOf asks the name servers about some batches.
-func heardOf(ctx context.Context, api interface {
-	Lister
-	zoneReader
-}, ask Ask, all []batch) (heard, error) {
-	q, err := queries(ctx, api, all)
+func (a Swap) heardOf(ctx context.Context, all []batch, sure bool) (heard, error) {
+	asked, err := queries(ctx, a.Route53, all)
 	if err != nil {
 		return heard{}, err
 	}
-	return listen(ctx, api, ask, q)
+	for i, q := range asked {
+		if sure && q.chance {
+			asked[i].want = nil
+		}
+	}
+	return listen(ctx, a.Route53, a.Ask, asked)
+}
+
+// spread reports whether every name server answers as some batches want it: then
+// nothing has to be waited for. Where that cannot be found out, it is not so. A
+// weighted name may have given the same answer by chance.
+func (a Swap) spread(ctx context.Context, some []batch) bool {
+	if len(some) == 0 {
+		return false
+	}
+	h, err := a.heardOf(ctx, some, true)
+	return err == nil && h.all()
+}
+
+func pick(all []batch, which []int) []batch {
+	var some []batch
+	for _, i := range which {
+		some = append(some, all[i])
+	}
+	return some
 }
 
 // checkNameServers holds a finished change until no name server of the zones
@@ -214,7 +238,7 @@ func heardOf(ctx context.Context, api interface {
 // function in a VPC may have no way there, and private zones have no server
 // that could be asked at all.
 func (a Swap) checkNameServers(ctx context.Context, all []batch, seen action.Evidence, d action.Decision) (action.Decision, error) {
-	h, err := heardOf(ctx, a.Route53, a.Ask, all)
+	h, err := a.heardOf(ctx, all, false)
 	if err != nil {
 		return d, err
 	}

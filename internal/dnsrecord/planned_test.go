@@ -114,7 +114,7 @@ func TestAShiftStartsFromThePlan(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			z := zone(tt.east, tt.west)
-			progress, err := Shift{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
+			progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
 			if (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class || progress.Memo[memoFirst] != tt.first && tt.class == "" || len(z.changes) > 0 || progress.Status == action.Done {
 				t.Errorf("%v with memo %v and %d calls, want %q", err, progress.Memo, len(z.changes), tt.class)
 			}
@@ -177,6 +177,7 @@ func TestWhatReadsAsWantedBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
 	}{
 		{"the plan saw it a minute ago", ready(propagation), nil, unheard, action.Done},
 		{"the plan saw it just now", ready(propagation - time.Second), nil, unheard, action.InProgress},
+		{"the plan saw something else a minute ago", noon.Add(-propagation).Format(time.RFC3339) + " 0123456789abcdef", nil, unheard, action.InProgress},
 		{"this run saw it a minute ago", "", map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(-propagation).Format(time.RFC3339)}, unheard, action.Done},
 		{"this run saw it just now", "", map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(time.Second - propagation).Format(time.RFC3339)}, unheard, action.InProgress},
 		{"every name server has it", "", nil, answering("192.0.2.1", "192.0.2.1"), action.Done},
@@ -195,6 +196,53 @@ func TestWhatReadsAsWantedBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
 	}
 }
 
+// Of a weighted name the answers may be those that are wanted by chance, as long
+// as its old weights hold.
+func TestAnswersByChanceProveNothing(t *testing.T) {
+	w := func(id string, weight int64) types.ResourceRecordSet {
+		return weighted("www.example", id, weight, "192.0.2.2")
+	}
+	for _, tt := range []struct {
+		name   string
+		sets   []types.ResourceRecordSet
+		record Record
+		status action.Status
+	}{
+		{"weights", []types.ResourceRecordSet{w("a", 0), w("b", 1)}, Record{SetIdentifier: "b", Weight: aws.Int(1)}, action.InProgress},
+		{"an alias of a weighted name", []types.ResourceRecordSet{aliased(simple("www.example", "A"), "Z1", "x.example"), weighted("x.example", "b", 1, "192.0.2.2")},
+			Record{EvaluateTargetHealth: aws.Bool(false)}, action.InProgress},
+		{"failover", []types.ResourceRecordSet{failover("www.example", "a", "PRIMARY", "192.0.2.2"), failover("www.example", "b", "SECONDARY", "192.0.2.1")}, Record{SetIdentifier: "a", Failover: "PRIMARY"}, action.Done},
+		{"an alias", []types.ResourceRecordSet{aliased(simple("www.example", "A"), "Z1", "x.example"), simple("x.example", "A", "192.0.2.2")}, Record{EvaluateTargetHealth: aws.Bool(false)}, action.Done},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.record.Zone, tt.record.Name, tt.record.Type = "Z1", "www.example", "A"
+			z := &zones{page: 300, sets: tt.sets}
+			progress, err := Swap{Route53: z, Ask: answering("192.0.2.2", "192.0.2.2")}.Reconcile(t.Context(), request(SwapParameters{Records: []Record{tt.record}}, action.Drive{}))
+			if err != nil || progress.Status != tt.status || len(z.changes) > 0 {
+				t.Errorf("%s (%s), %v, want %s", progress.Status, progress.Message, err, tt.status)
+			}
+		})
+	}
+}
+
+// What nobody can be asked about is not taken for spread.
+func TestNameServersMustTellOfEverything(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		heard heard
+		want  bool
+	}{
+		{"everything", heard{agree: 4}, true},
+		{"a name has several answers", heard{agree: 4, left: 1}, false},
+		{"one is silent", heard{agree: 3, silent: map[string]string{"ns-1": "no answer"}}, false},
+		{"one contradicts", heard{agree: 3, contradiction: "it is old"}, false},
+	} {
+		if got := tt.heard.all(); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+}
+
 // The same of the last step of a shift.
 func TestALastStepFromBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
 	p := ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}}
@@ -206,7 +254,7 @@ func TestALastStepFromBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
 			t.Fatalf("%+v, %v", ready, err)
 		}
 		req.Resource.Seen, req.Now = ready.Seen, noon
-		progress, err := Shift{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
+		progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
 		if err != nil || progress.Status != status || len(z.changes) > 0 {
 			t.Errorf("seen %s ago: %s (%s), %v, want %s", ago, progress.Status, progress.Message, err, status)
 		}
@@ -293,7 +341,7 @@ func TestAShiftDoesNotFollowAChangedTarget(t *testing.T) {
 			}
 			want := func(at string, class action.Class, z *zones, calls int) action.Progress {
 				t.Helper()
-				progress, err := Shift{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
+				progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
 				if !refused {
 					class = ""
 				}
@@ -306,7 +354,7 @@ func TestAShiftDoesNotFollowAChangedTarget(t *testing.T) {
 			want("since the plan", action.Refused, zone(100, 0, change), 0)
 
 			req.Resource.Seen = ""
-			first, err := Shift{Route53: zone(100, 0, same), Ask: unheard}.Reconcile(t.Context(), req)
+			first, err := Shift{Route53: zone(100, 0, same)}.Reconcile(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
 			}

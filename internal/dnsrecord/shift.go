@@ -100,7 +100,6 @@ func (p ShiftParameters) group() group { return group{p.Zone, normalName(p.Name)
 // ShiftAPI is every call to Route 53 that a shift of traffic makes.
 type ShiftAPI interface {
 	Lister
-	zoneReader
 	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
 }
@@ -134,13 +133,12 @@ type Shift struct {
 	Route53   ShiftAPI
 	Databases Databases
 	Prober    Prober
-	Ask       Ask
 }
 
 // NewShift wires the action to AWS.
 func NewShift(f *client.Factory, secrets action.Secrets, now func() time.Time) lambda.Handler {
 	return &action.Adapter[ShiftParameters]{
-		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}, Ask: NameServers(f.Exchange)}, Secrets: secrets, Now: now,
+		Reconciler: Shift{Route53: route53.NewFromConfig(f.Config("")), Databases: rds.NewFromConfig(f.Config("")), Prober: probe.Prober{Way: f.Outside(), Now: now}}, Secrets: secrets, Now: now,
 	}
 }
 
@@ -246,10 +244,6 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		}
 		d = decideShift(r, n, &status)
 	}
-	if d.Phase == phasePropagating && n.change == "" && n.back == "" && a.spread(ctx, p.group(), sets) {
-		n.since = req.Now
-		d = decideShift(r, n, nil)
-	}
 	progress, err := d.Progress(n.asked, action.Evidence{"weights": now, "first": n.first})
 	if err != nil {
 		return progress, err
@@ -265,13 +259,6 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		progress.Memo[d.Step+memoChange] = changeID(out.ChangeInfo)
 	}
 	return action.Sent(req, progress, action.Mutation("changing the weights of "+p.group().String()+reasons(err), err))
-}
-
-// spread reports whether every name server answers as the sets want it: then
-// nothing has to be waited for. Where that cannot be found out, it is not so.
-func (a Shift) spread(ctx context.Context, g group, sets []types.ResourceRecordSet) bool {
-	h, err := heardOf(ctx, a.Route53, a.Ask, []batch{{names: []name{{group: g, before: sets, after: sets}}}})
-	return err == nil && h.all()
 }
 
 // reweigh is the call that gives the sets other weights, and nothing else.

@@ -99,6 +99,11 @@ func TestATargetInAnotherRegionThanTheWriterIsRefused(t *testing.T) {
 				if want := required && tt.refused; err != nil || (ready.Verdict() == action.VerdictBlocked) != want {
 					t.Errorf("plan, required %t: %+v, %v", required, ready, err)
 				}
+				for _, f := range ready.Findings {
+					if strings.Contains(f.Message, "the endpoint of no database") {
+						t.Errorf("plan, required %t: said twice: %s", required, f.Message)
+					}
+				}
 				_, err = Swap{Route53: z, Databases: api, Ask: unheard}.Reconcile(t.Context(), request(p, action.Drive{}))
 				if want := required && tt.refused; (err != nil) != want || want && (action.ClassOf(err) != action.Refused || len(z.changes) > 0) {
 					t.Errorf("required %t: %v with %d calls", required, err, len(z.changes))
@@ -134,12 +139,19 @@ func TestTheEndpointOfAnotherDatabaseIsRefused(t *testing.T) {
 		{"the cluster's", "rds-cluster/orders", "orders.cluster-c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
 		{"its writer's", "rds-cluster/orders", "i.c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
 		{"another cluster's", "rds-cluster/orders", "bills.cluster-c0ffee.us-west-2.rds.amazonaws.com", cluster, true},
+		{"one of two is not known", "rds-cluster/orders,rds-instance/new", other, func() databases {
+			d := instance("")
+			d.cluster = cluster.cluster
+			return d
+		}(), false},
+		{"one of two", "rds-cluster/orders,rds-instance/i", "i.c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
+		{"none of two", "rds-cluster/orders,rds-instance/i", other, cluster, true},
 		{"readers", "rds-cluster/orders", "bills.cluster-ro-c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
 		{"a proxy", "rds-cluster/orders", "bills.proxy-c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
 		{"a global one", "rds-cluster/orders", "bills.global-c0ffee.global.rds.amazonaws.com", cluster, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := SwapParameters{Requires: []string{tt.requirement}, Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{tt.value}}}}
+			p := SwapParameters{Requires: strings.Split(tt.requirement, ","), Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{tt.value}}}}
 			z := &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
 			swap := Swap{Route53: z, Databases: tt.api}
 			ready, err := swap.Preflight(t.Context(), request(p, action.Drive{}))
@@ -211,7 +223,7 @@ func TestAShiftToAnotherSideIsRefused(t *testing.T) {
 	for target, refused := range map[string]bool{east: true, west: false} {
 		z := &zones{page: 300, sets: []types.ResourceRecordSet{weighted("www.example", "a", 100, "192.0.2.1"), aliased(weighted("www.example", "b", 0, ""), "ZELB", target)}}
 		p := ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "b", Steps: []string{"100"}, Requires: []string{"rds-instance/orders"}}
-		shift := Shift{Route53: z, Databases: databases{instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}, Ask: unheard}
+		shift := Shift{Route53: z, Databases: databases{instance: &rdstypes.DBInstance{DBInstanceStatus: aws.String("available")}}}
 		req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Now: noon,
 			Drive: action.Drive{Changed: action.ChangeNo, Memo: map[string]string{memoFirst: `{"a":100,"b":0}`, memoFailures: "2", memoUnmet: noon.Add(-unmetTime).Format(time.RFC3339)}}}
 		ready, err := shift.Preflight(t.Context(), req)

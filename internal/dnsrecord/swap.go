@@ -201,7 +201,7 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 			if p.CheckNameServers && !n.predictable() {
 				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("CheckNameServers does not ask for %s: what is to answer cannot be told beforehand, nor whether health checks keep it away", n.group)})
 			}
-			if left := n.left(); left != nil && !b.wanted() {
+			if left := n.left(); left != nil {
 				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s keeps traffic at %s, which the payload does not name: it goes to %s then", n.group, strings.Join(left, ", "), weightsOf(n.after).shares())})
 			}
 		}
@@ -312,7 +312,7 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		}
 	}
 	at, d := sum(decisions)
-	if d.Move == action.MoveWait && len(adrift) > 0 && a.spread(ctx, all, adrift) {
+	if d.Move == action.MoveWait && a.spread(ctx, pick(all, adrift)) {
 		for _, i := range adrift {
 			decisions[i] = inSync(all[i])
 			memo[all[i].step+memoSynced] = "yes"
@@ -351,17 +351,6 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		maps.Copy(progress.Memo, kept)
 	}
 	return progress, err
-}
-
-// spread reports whether every name server answers as some batches want it: then
-// nothing has to be waited for. Where that cannot be found out, it is not so.
-func (a Swap) spread(ctx context.Context, all []batch, adrift []int) bool {
-	var some []batch
-	for _, i := range adrift {
-		some = append(some, all[i])
-	}
-	h, err := heardOf(ctx, a.Route53, a.Ask, some)
-	return err == nil && h.all()
 }
 
 const (
