@@ -84,7 +84,7 @@ func abroad(what string, s types.ResourceRecordSet, region string) []error {
 	var all []error
 	for _, to := range namesOf(s) {
 		if of := regionOf(to); of != "" && of != region {
-			all = append(all, action.Errorf(action.Refused, "%s would lead to %s, in %s, and the databases of Requires take writes in %s", what, to, of, region))
+			all = append(all, action.Errorf(action.Refused, "%s would lead to %s, in %s, and the databases of Requires take writes in %s", what, strings.TrimSuffix(to, "."), of, region))
 		}
 	}
 	return all
@@ -96,7 +96,7 @@ func strays(what string, s types.ResourceRecordSet, endpoints []string, region s
 	var all []string
 	for _, to := range namesOf(s) {
 		if writerName.MatchString(to) && regionOf(to) == region && len(endpoints) > 0 && !slices.Contains(endpoints, to) {
-			all = append(all, fmt.Sprintf("%s is to lead to %s, which is the endpoint of no database in Requires", what, to))
+			all = append(all, fmt.Sprintf("%s is to lead to %s, which is the endpoint of no database in Requires", what, strings.TrimSuffix(to, ".")))
 		}
 	}
 	return all
