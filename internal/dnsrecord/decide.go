@@ -15,8 +15,8 @@ import (
 )
 
 // Limits of one ChangeResourceRecordSets, from the Route 53 developer guide,
-// "Quotas": 1,000 values and 32,000 characters in them, and an UPSERT counts
-// each of them twice.
+// "Quotas": 1,000 values and 32,000 characters in them. A change counts them
+// twice, as an UPSERT or as a DELETE and a CREATE.
 const (
 	maxValues     = 1000 / 2
 	maxCharacters = 32000 / 2
@@ -27,7 +27,15 @@ type batch struct {
 	zone    string
 	step    string // begins the notes of this run about it
 	changes []change
+	names   []name  // that the changes are of
 	faults  []error // why it may not be changed
+}
+
+// name is all sets of a name and type, as they are and as they are to be.
+type name struct {
+	group
+	records       []Record // that the payload has of it
+	before, after []types.ResourceRecordSet
 }
 
 // change is one record set as it is and as it is to be.
@@ -41,11 +49,15 @@ func (b batch) wanted() bool {
 	return len(b.faults) == 0 && !slices.ContainsFunc(b.changes, func(c change) bool { return !same(c.before, c.after) })
 }
 
-// digest tells whether anyone has changed the sets of a batch.
+// digest tells whether anyone has changed the sets of the names of a batch.
+// Those that the payload does not name are of them: what a weight of one means
+// is up to the others.
 func (b batch) digest() string {
 	var text strings.Builder
-	for _, c := range b.changes {
-		text.WriteString(form(c.before))
+	for _, n := range b.names {
+		for _, s := range n.before {
+			text.WriteString(form(s))
+		}
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return hex.EncodeToString(sum[:8])
@@ -60,15 +72,34 @@ func digests(all []batch) string {
 	return strings.Join(texts, " ")
 }
 
-// planned gives the digest that the preflight saw of each batch; empty where it
-// left none. Batches are laid out by what is in the records, so that another
-// number of them is a change, too.
-func planned(seen string, all []batch) []string {
-	texts := strings.Fields(seen)
-	if seen != "" && len(texts) != len(all) {
-		return slices.Repeat([]string{"laid out otherwise"}, len(all))
+// sight is what the preflight saw of a batch, and when; empty where it left no
+// note.
+type sight struct {
+	digest string
+	at     time.Time
+}
+
+// noted tells what the batches are, for a later look at the same payload.
+func noted(now time.Time, all []batch) string {
+	return now.UTC().Format(time.RFC3339) + " " + digests(all)
+}
+
+// planned gives what the preflight saw of each batch. Batches are laid out by
+// what is in the records, so that another number of them is a change, too.
+func planned(seen string, all []batch) []sight {
+	sights := make([]sight, len(all))
+	if seen == "" {
+		return sights
 	}
-	return append(texts, make([]string, len(all)-len(texts))...)
+	texts := strings.Fields(seen)
+	at, _ := timeOf(texts[0])
+	for i := range sights {
+		sights[i] = sight{"laid out otherwise", at}
+		if len(texts) == 1+len(all) {
+			sights[i].digest = texts[1+i]
+		}
+	}
+	return sights
 }
 
 // batches lays the records of a payload out as calls: those of a zone in one,
@@ -94,7 +125,7 @@ func batches(records []Record, sets found) []batch {
 		b := batch{zone: zone}
 		values, characters, count := 0, 0, 0
 		for _, g := range byZone[zone] {
-			changes, faults := judge(g, byGroup[g], sets)
+			changes, n, faults := judge(g, byGroup[g], sets)
 			if v, c := size(unlike(changes)); v > maxValues || c > maxCharacters {
 				faults = append(faults, action.Errorf(action.Refused, "the sets of %s would take %d values with %d characters in one call, and Route 53 takes %d and %d: a name is not changed in parts",
 					g, v, c, maxValues, maxCharacters))
@@ -106,6 +137,7 @@ func batches(records []Record, sets found) []batch {
 				b, values, characters, count = batch{zone: zone}, 0, 0, count+1
 			}
 			b.changes, b.faults = append(b.changes, changes...), append(b.faults, faults...)
+			b.names = append(b.names, n)
 			values, characters = values+v, characters+c
 		}
 		b.step = fmt.Sprintf("%s/%d ", zone, count)
@@ -114,16 +146,23 @@ func batches(records []Record, sets found) []batch {
 	return all
 }
 
-// size counts what Route 53 limits. An alias has no values, and is counted as
-// one.
+// size counts what Route 53 limits, of what is to be: what was there is not known
+// any more once it is changed, and calls must be laid out alike then.
 func size(changes []change) (values, characters int) {
 	for _, c := range changes {
-		values += max(len(c.after.ResourceRecords), 1)
-		for _, v := range c.after.ResourceRecords {
-			characters += len(aws.ToString(v.Value))
-		}
+		v, n := sizeOf(c.after)
+		values, characters = values+v, characters+n
 	}
 	return values, characters
+}
+
+// sizeOf counts the values of a set, and the characters in them. An alias has no
+// values, and is counted as one.
+func sizeOf(s types.ResourceRecordSet) (values, characters int) {
+	for _, v := range s.ResourceRecords {
+		characters += len(aws.ToString(v.Value))
+	}
+	return max(len(s.ResourceRecords), 1), characters
 }
 
 // unlike gives the changes that are still to be made.
@@ -133,7 +172,7 @@ func unlike(changes []change) []change {
 
 // judge finds the sets of one name and type that the payload names, says what
 // each is to become, and refuses what would break the name.
-func judge(g group, records []Record, all found) (changes []change, faults []error) {
+func judge(g group, records []Record, all found) (changes []change, n name, faults []error) {
 	sets := all[g]
 	refuse := func(class action.Class, format string, args ...any) {
 		faults = append(faults, action.Errorf(class, format, args...))
@@ -151,7 +190,7 @@ func judge(g group, records []Record, all found) (changes []change, faults []err
 		switch {
 		case len(sets) == 0:
 			refuse(action.NotFound, "%s is not in hosted zone %s: only records that are there are changed", g, g.zone)
-			return nil, faults
+			return nil, name{group: g}, faults
 		case at < 0 && r.SetIdentifier == "":
 			refuse(action.Refused, "%s has the sets %s: a simple record cannot stand beside them, so say which is meant", g, strings.Join(identifiers, ", "))
 			continue
@@ -195,7 +234,7 @@ func judge(g group, records []Record, all found) (changes []change, faults []err
 			}
 		}
 	}
-	return changes, faults
+	return changes, name{g, records, sets, after}, faults
 }
 
 // within gives the target of a set that is to become an alias of another name
@@ -213,7 +252,7 @@ const (
 	memoSeen   = "seen"   // its digest when this run first looked, or seenWanted
 	memoChange = "change" // the id of the change
 	memoSynced = "synced" // the change has reached every name server
-	memoSince  = "since"  // since when it reads as wanted, by a change whose id is not known
+	memoSince  = "since"  // since when it is known to read as wanted, by a change whose id is not known
 
 	seenWanted = "wanted"
 )
@@ -231,18 +270,21 @@ type note struct {
 // readNote reads the notes about a batch. What the preflight saw of it stands in
 // for what this run saw first: an invocation that ends in an error leaves no
 // notes, and someone else may have come between the two.
-func readNote[P any](req action.Request[P], b batch, planned string) note {
+func readNote[P any](req action.Request[P], b batch, planned sight) note {
 	n := note{
 		asked: req.Asked(b.step), seen: req.Drive.Memo[b.step+memoSeen], change: req.Drive.Memo[b.step+memoChange],
 		synced: req.Drive.Memo[b.step+memoSynced] != "",
 	}
 	n.since, _ = timeOf(req.Drive.Memo[b.step+memoSince])
+	if n.since.IsZero() && b.wanted() && planned.digest == b.digest() {
+		n.since = planned.at
+	}
 	n.fresh = n.seen == "" && req.Drive.Changed == action.ChangeNo && req.Drive.InterruptedAt == nil
 	switch {
-	case n.fresh && b.wanted() && (planned == "" || planned == b.digest()):
+	case n.fresh && b.wanted() && (planned.digest == "" || planned.digest == b.digest()):
 		n.seen = seenWanted
 	case n.seen == "":
-		n.seen = planned
+		n.seen = planned.digest
 	}
 	return n
 }
@@ -305,8 +347,6 @@ func decide(b batch, n note, status *string) action.Decision {
 		return action.Fail(action.ClassOf(b.faults[0]), action.StateReady, "refused", "%s", strings.Join(why, "; "))
 	case !b.wanted():
 		return decideUnwanted(b, n, status)
-	case n.seen == seenWanted:
-		return action.Finish("as wanted", "the records of hosted zone %s read as wanted", b.zone)
 	case n.synced:
 		return inSync(b)
 	case n.change != "" && status == nil:
@@ -316,12 +356,19 @@ func decide(b batch, n note, status *string) action.Decision {
 	case n.change != "" && *status != statusGone:
 		return action.WaitFinal(action.StateUnderWay, phasePropagating, "change %s of hosted zone %s is %s", n.change, b.zone, *status)
 	}
-	// The id of the change is not known, to us or to Route 53. The change is
-	// not made again: it is there, and its time to spread is known.
+	// The id of the change is not known, to us or to Route 53, or it was made
+	// before this run, perhaps a moment ago. It is not made again: it is there,
+	// and its time to spread is known.
 	if since := n.since; !since.IsZero() && n.asked.Now.Sub(since) >= propagation {
 		return action.Finish("as wanted", "the records of hosted zone %s have read as wanted for %s", b.zone, propagation)
 	}
 	return action.WaitFinal(action.StateUnderWay, phasePropagating, "the records of hosted zone %s read as wanted; the id of the change is not known, so it gets %s to spread", b.zone, propagation)
+}
+
+// adrift reports whether a batch waits only for its time to spread, since
+// Route 53 cannot be asked about the change.
+func (n note) adrift(d action.Decision, status *string) bool {
+	return d.Move == action.MoveWait && d.Phase == phasePropagating && (n.change == "" || status != nil && *status == statusGone)
 }
 
 func inSync(b batch) action.Decision {

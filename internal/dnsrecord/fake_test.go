@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/probe"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -56,6 +58,12 @@ func (z *zones) ChangeResourceRecordSets(_ context.Context, in *route53.ChangeRe
 	z.changes = append(z.changes, *in)
 	if z.change != nil {
 		return nil, z.change
+	}
+	for _, c := range in.ChangeBatch.Changes {
+		same := func(s types.ResourceRecordSet) bool { return reflect.DeepEqual(s, *c.ResourceRecordSet) }
+		if c.Action == types.ChangeActionDelete && !slices.ContainsFunc(z.sets, same) {
+			return nil, &types.InvalidChangeBatch{Messages: []string{"the values provided do not match the current values"}}
+		}
 	}
 	return &route53.ChangeResourceRecordSetsOutput{ChangeInfo: &types.ChangeInfo{Id: aws.String("/change/C1")}}, nil
 }
@@ -107,3 +115,35 @@ func request(p SwapParameters, drive action.Drive) action.Request[SwapParameters
 	}
 	return action.Request[SwapParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: drive, Now: noon}
 }
+
+// unheard asks name servers that do not answer.
+func unheard(context.Context, string, string, string) ([]string, error) { return nil, errSilent }
+
+// answering asks the two name servers of every zone, each of which answers with
+// its address; one without is silent.
+func answering(addresses ...string) Ask {
+	return func(_ context.Context, server, _, _ string) ([]string, error) {
+		if i := slices.Index([]string{"ns-1.example", "ns-2.example"}, server); i < len(addresses) {
+			return []string{addresses[i]}, nil
+		}
+		return nil, errSilent
+	}
+}
+
+// aliased makes an alias of a set.
+func aliased(s types.ResourceRecordSet, zone, target string) types.ResourceRecordSet {
+	s.AliasTarget = &types.AliasTarget{HostedZoneId: aws.String(zone), DNSName: aws.String(normalName(target))}
+	s.ResourceRecords, s.TTL = nil, nil
+	return s
+}
+
+func failover(name, identifier string, role types.ResourceRecordSetFailover, value string) types.ResourceRecordSet {
+	s := simple(name, "A", value)
+	s.SetIdentifier, s.Failover = aws.String(identifier), role
+	return s
+}
+
+// serving is an endpoint that answers.
+type serving struct{}
+
+func (serving) Probe(context.Context, probe.CheckParameters) error { return nil }

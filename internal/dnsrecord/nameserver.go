@@ -32,79 +32,228 @@ const (
 	lookTime     = 10 * time.Second
 )
 
+// query is a question to the name servers of a zone. Without want, nothing can
+// be said beforehand of what they are to answer.
+type query struct {
+	group
+	want   []string
+	chance bool   // another answer was possible, and this one, too, before the change
+	hint   string // why the answer may be another one
+}
+
+// heard is what name servers have answered.
+type heard struct {
+	agree, left   int               // answers as wanted; queries or questions that were not asked
+	silent        map[string]string // servers, or zones without any, and why
+	contradiction string
+}
+
+// all reports whether every name server answers everything as wanted.
+func (h heard) all() bool { return h.contradiction == "" && h.left == 0 && len(h.silent) == 0 }
+
+// zoneReader tells the name servers of a zone.
+type zoneReader interface {
+	GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error)
+}
+
+// listen asks name servers, until one contradicts. The zones themselves are read
+// without a limit: AWS answers, however long the servers have been silent.
+func listen(ctx context.Context, api zoneReader, ask Ask, queries []query) (heard, error) {
+	asking, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	servers := map[string][]string{}
+	h := heard{silent: map[string]string{}}
+	asked := 0
+	over := func() bool { return asked == maxQuestions || asking.Err() != nil }
+	for _, q := range queries {
+		if q.want == nil || over() {
+			h.left++
+			continue
+		}
+		if _, known := servers[q.zone]; !known {
+			names, err := nameServers(ctx, api, q.zone)
+			if err != nil {
+				return h, err
+			}
+			if len(names) == 0 {
+				h.silent[q.zone] = "the zone has no public name servers"
+			}
+			servers[q.zone] = names
+		}
+		for _, server := range servers[q.zone] {
+			if h.silent[server] != "" {
+				continue
+			}
+			if over() {
+				h.left++
+				break
+			}
+			asked++
+			got, err := ask.within(asking, server, q)
+			switch {
+			case err != nil && asking.Err() != nil:
+				h.left++
+			case err != nil:
+				h.silent[server] = err.Error()
+			case !slices.Equal(got, q.want):
+				h.contradiction = fmt.Sprintf("%s still answers %s with %q%s", server, q.group, strings.Join(got, " "), q.hint)
+				return h, nil
+			default:
+				h.agree++
+			}
+		}
+	}
+	return h, nil
+}
+
+func (a Ask) within(ctx context.Context, server string, q query) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTime)
+	defer cancel()
+	return a(ctx, server, q.name, q.kind)
+}
+
+// lead gives the set of a name that must answer, whoever asks: the only one, the
+// only one with a weight, or the primary where the payload is about that. Other
+// policies choose by who asks, or by chance.
+func (n name) lead() (types.ResourceRecordSet, bool) {
+	leads := slices.DeleteFunc(slices.Clone(n.after), func(s types.ResourceRecordSet) bool {
+		switch {
+		case s.Weight != nil:
+			return *s.Weight == 0
+		case s.Failover != "":
+			return s.Failover != types.ResourceRecordSetFailoverPrimary || !n.names(s)
+		}
+		return s.SetIdentifier != nil
+	})
+	if len(leads) != 1 {
+		return types.ResourceRecordSet{}, false
+	}
+	return leads[0], true
+}
+
+// alias gives the name that a set has its values from: Route 53 fills in only
+// what is in the same zone with values of its own.
+func (g group) alias(s types.ResourceRecordSet) (group, bool) {
+	if s.AliasTarget == nil || aws.ToString(s.AliasTarget.HostedZoneId) != g.zone {
+		return group{}, false
+	}
+	return group{g.zone, normalName(aws.ToString(s.AliasTarget.DNSName)), g.kind}, true
+}
+
+// predictable reports whether it can be said what a name is to answer, as far as
+// that is known without reading more.
+func (n name) predictable() bool {
+	s, ok := n.lead()
+	_, within := n.alias(s)
+	return ok && kinds[n.kind] != 0 && (s.AliasTarget == nil || within)
+}
+
+// maxAliases is how many aliases in a row are followed.
+const maxAliases = 3
+
+// queries gives what is to be asked about the names of some batches.
+func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
+	known := map[group]name{}
+	var asked []name
+	for _, b := range all {
+		for _, n := range b.names {
+			known[n.group] = n
+			asked = append(asked, n)
+		}
+	}
+	at := slices.Clone(asked) // where the alias of each name has led to
+	chance := make([]bool, len(at))
+	for range maxAliases {
+		var missing []group
+		for _, n := range at {
+			s, _ := n.lead()
+			if to, ok := n.alias(s); ok && known[to].name == "" {
+				missing = append(missing, to)
+			}
+		}
+		more, err := find(ctx, api, missing)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range missing {
+			known[g] = name{group: g, before: more[g], after: more[g]}
+		}
+		for i, n := range at {
+			s, _ := n.lead()
+			chance[i] = chance[i] || s.Weight != nil
+			if to, ok := n.alias(s); ok {
+				at[i] = known[to]
+			}
+		}
+	}
+	var out []query
+	for i, n := range asked {
+		q := query{group: n.group, chance: chance[i]}
+		if s, ok := at[i].lead(); ok && s.AliasTarget == nil && kinds[n.kind] != 0 {
+			q.want = contents(s)
+		}
+		if s, _ := n.lead(); s.HealthCheckId != nil {
+			q.hint = ": while health check " + *s.HealthCheckId + " is unhealthy, other sets answer"
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}
+
+// heardOf asks the name servers about some batches.
+func (a Swap) heardOf(ctx context.Context, all []batch, sure bool) (heard, error) {
+	asked, err := queries(ctx, a.Route53, all)
+	if err != nil {
+		return heard{}, err
+	}
+	for i, q := range asked {
+		if sure && q.chance {
+			asked[i].want = nil
+		}
+	}
+	return listen(ctx, a.Route53, a.Ask, asked)
+}
+
+// spread reports whether every name server answers as some batches want it: then
+// nothing has to be waited for. Where that cannot be found out, it is not so. A
+// weighted name may have given the same answer by chance.
+func (a Swap) spread(ctx context.Context, some []batch) bool {
+	if len(some) == 0 {
+		return false
+	}
+	h, err := a.heardOf(ctx, some, true)
+	return err == nil && h.all()
+}
+
+func pick(all []batch, which []int) []batch {
+	var some []batch
+	for _, i := range which {
+		some = append(some, all[i])
+	}
+	return some
+}
+
 // checkNameServers holds a finished change until no name server of the zones
 // contradicts it. A server that cannot be asked is told of, and no more: a
 // function in a VPC may have no way there, and private zones have no server
 // that could be asked at all.
 func (a Swap) checkNameServers(ctx context.Context, all []batch, seen action.Evidence, d action.Decision) (action.Decision, error) {
-	// The zones themselves are read without that limit: AWS answers, however
-	// long the servers have been silent.
-	asking, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	servers := map[string][]string{}
-	silent := map[string]string{}
-	agree, asked, left := 0, 0, 0
-	over := func() bool { return asked == maxQuestions || asking.Err() != nil }
-	for _, b := range all {
-		for _, c := range b.changes {
-			if !askable(c.after) || over() {
-				left++
-				continue
-			}
-			if _, known := servers[b.zone]; !known {
-				names, err := a.nameServers(ctx, b.zone)
-				if err != nil {
-					return d, err
-				}
-				if len(names) == 0 {
-					silent[b.zone] = "the zone has no public name servers"
-				}
-				servers[b.zone] = names
-			}
-			for _, server := range servers[b.zone] {
-				if silent[server] != "" {
-					continue
-				}
-				if over() {
-					left++
-					break
-				}
-				asked++
-				got, err := a.question(asking, server, c.after)
-				switch {
-				case err != nil && asking.Err() != nil:
-					left++
-				case err != nil:
-					silent[server] = err.Error()
-				case !slices.Equal(got, contents(c.after)):
-					return action.WaitFinal(action.StateUnderWay, "name servers", "%s still answers %s with %q", server, c.record, strings.Join(got, " ")), nil
-				default:
-					agree++
-				}
-			}
-		}
+	h, err := a.heardOf(ctx, all, false)
+	if err != nil {
+		return d, err
 	}
-	seen["nameServers"] = fmt.Sprintf("%d answers as wanted, %d record sets or questions left out", agree, left)
-	if len(silent) > 0 {
-		seen["nameServersUnanswered"] = silent
+	if h.contradiction != "" {
+		return action.WaitFinal(action.StateUnderWay, "name servers", "%s", h.contradiction), nil
+	}
+	seen["nameServers"] = fmt.Sprintf("%d answers as wanted, %d names or questions left out", h.agree, h.left)
+	if len(h.silent) > 0 {
+		seen["nameServersUnanswered"] = h.silent
 	}
 	return d, nil
 }
 
-func (a Swap) question(ctx context.Context, server string, s types.ResourceRecordSet) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, questionTime)
-	defer cancel()
-	return a.Ask(ctx, server, aws.ToString(s.Name), string(s.Type))
-}
-
-// askable reports whether all answers to a name must be this set: no routing
-// policy chooses among several, and Route 53 does not fill in an alias.
-func askable(s types.ResourceRecordSet) bool {
-	return s.SetIdentifier == nil && s.AliasTarget == nil && slices.Contains([]types.RRType{"A", "AAAA", "CNAME"}, s.Type)
-}
-
-func (a Swap) nameServers(ctx context.Context, zone string) ([]string, error) {
-	out, err := a.Route53.GetHostedZone(ctx, &route53.GetHostedZoneInput{Id: aws.String(zone)})
+func nameServers(ctx context.Context, api zoneReader, zone string) ([]string, error) {
+	out, err := api.GetHostedZone(ctx, &route53.GetHostedZoneInput{Id: aws.String(zone)})
 	if err != nil {
 		return nil, action.Call("reading hosted zone "+zone, err)
 	}

@@ -25,7 +25,7 @@ func TestAChangeSinceThePlanIsNotOverwritten(t *testing.T) {
 	}
 	req := request(p, action.Drive{})
 	ready, err := Swap{Route53: records("old.example")}.Preflight(t.Context(), req)
-	if err != nil || len(strings.Fields(ready.Seen)) != 2 {
+	if err != nil || len(strings.Fields(ready.Seen)) != 3 {
 		t.Fatalf("seen %q: %v", ready.Seen, err)
 	}
 	for _, tt := range []struct {
@@ -36,17 +36,17 @@ func TestAChangeSinceThePlanIsNotOverwritten(t *testing.T) {
 	}{
 		{"as planned", ready.Seen, "old.example", "", 1, action.InProgress},
 		{"changed by someone else", ready.Seen, "other.example", action.Refused, 0, ""},
-		{"laid out otherwise", strings.Fields(ready.Seen)[0], "old.example", action.Refused, 0, ""},
+		{"laid out otherwise", strings.Join(strings.Fields(ready.Seen)[:2], " "), "old.example", action.Refused, 0, ""},
 		{"a plan that noted nothing", "", "other.example", "", 1, action.InProgress},
 		// By an earlier try of this layer, or by someone: it gets its time to spread.
 		{"as wanted since", ready.Seen, "new.example", "", 0, action.InProgress},
-		{"as wanted all the time", "", "new.example", "", 0, action.Done},
+		{"as wanted, nobody knows since when", "", "new.example", "", 0, action.InProgress},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			z := records(tt.now)
 			req := request(p, action.Drive{})
 			req.Resource.Seen = tt.seen
-			progress, err := Swap{Route53: z}.Reconcile(t.Context(), req)
+			progress, err := Swap{Route53: z, Ask: unheard}.Reconcile(t.Context(), req)
 			if len(z.changes) != tt.calls || err == nil && progress.Status != tt.status || (err == nil) != (tt.class == "") || err != nil && action.ClassOf(err) != tt.class {
 				t.Errorf("%d calls, %s, %v, want %d, %s, %s", len(z.changes), progress.Status, err, tt.calls, tt.status, tt.class)
 			}
@@ -56,10 +56,13 @@ func TestAChangeSinceThePlanIsNotOverwritten(t *testing.T) {
 
 // A layer that is begun a second time finds what its first try changed.
 func TestALayerBegunAgainGoesOn(t *testing.T) {
-	before := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.1"), after: simple("a.example", "A", "192.0.2.9")}}},
-		{zone: "Z2", step: "Z2/0 ", changes: []change{{before: simple("b.example", "A", "192.0.2.1"), after: simple("b.example", "A", "192.0.2.9")}}}}
-	now := []batch{{zone: "Z1", step: "Z1/0 ", changes: []change{{before: simple("a.example", "A", "192.0.2.9"), after: simple("a.example", "A", "192.0.2.9")}}}, before[1]}
-	seen := planned(digests(before), now)
+	of := func(zone, host, value string) batch {
+		now, to := simple(host, "A", value), simple(host, "A", "192.0.2.9")
+		return batch{zone: zone, step: zone + "/0 ", changes: []change{{before: now, after: to}}, names: []name{{before: []types.ResourceRecordSet{now}}}}
+	}
+	before := []batch{of("Z1", "a.example", "192.0.2.1"), of("Z2", "b.example", "192.0.2.1")}
+	now := []batch{of("Z1", "a.example", "192.0.2.9"), before[1]}
+	seen := planned(noted(noon, before), now)
 	req := request(SwapParameters{}, action.Drive{})
 	for i, want := range []action.Move{action.MoveWait, action.MoveAct} {
 		if d := decide(now[i], readNote(req, now[i], seen[i]), nil); d.Move != want {
@@ -72,14 +75,14 @@ func TestALayerBegunAgainGoesOn(t *testing.T) {
 func TestACallTurnedAwayKeepsWhatWasSeen(t *testing.T) {
 	p := SwapParameters{Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
 	z := &zones{page: 300, change: &types.InvalidChangeBatch{Messages: []string{"no"}}, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
-	progress, err := Swap{Route53: z}.Reconcile(t.Context(), request(p, action.Drive{}))
+	progress, err := Swap{Route53: z, Ask: unheard}.Reconcile(t.Context(), request(p, action.Drive{}))
 	if err != nil || !progress.Contended || progress.Memo["Z1/0 "+memoSeen] == "" || progress.Memo["Z1/0 requestedAt"] != "" {
 		t.Fatalf("%+v, %v", progress, err)
 	}
 	z.change = nil
 	for value, class := range map[string]action.Class{"old.example": "", "other.example": action.Refused} {
 		z.sets[0], z.changes = simple("db.example", "CNAME", value), nil
-		_, err := Swap{Route53: z}.Reconcile(t.Context(), request(p, action.Drive{Changed: action.ChangeUnknown, Memo: progress.Memo}))
+		_, err := Swap{Route53: z, Ask: unheard}.Reconcile(t.Context(), request(p, action.Drive{Changed: action.ChangeUnknown, Memo: progress.Memo}))
 		if (err == nil) != (class == "") || err != nil && action.ClassOf(err) != class || len(z.changes) > 0 != (class == "") {
 			t.Errorf("%s: %d calls, %v, want %q", value, len(z.changes), err, class)
 		}
@@ -144,6 +147,226 @@ func TestAShiftGoesBackFromADatabaseThatDoesNotWrite(t *testing.T) {
 			if err != nil || progress.Memo[memoBack] != tt.back || len(z.changes) > 0 || (progress.Memo[memoFailures] == "0") != (progress.Memo[memoUnmet] == "") {
 				t.Errorf("memo %v, %v, want back %q", progress.Memo, err, tt.back)
 			}
+		})
+	}
+}
+
+// What reads as wanted already may have been changed a moment ago, by a run that
+// was ended: it is done when the name servers say so, or after the time to
+// spread, which a plan that saw it may have begun.
+func TestWhatReadsAsWantedBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
+	p := SwapParameters{Records: []Record{{Zone: "Z1", Name: "db.example", Type: "A", Values: []string{"192.0.2.1"}}}}
+	z := func() *zones {
+		return &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
+	}
+	ready := func(ago time.Duration) string {
+		req := request(p, action.Drive{})
+		req.Now = noon.Add(-ago)
+		r, err := Swap{Route53: z()}.Preflight(t.Context(), req)
+		if err != nil || r.Observed != action.StateDone {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r.Seen
+	}
+	for _, tt := range []struct {
+		name   string
+		seen   string
+		memo   map[string]string
+		ask    Ask
+		status action.Status
+	}{
+		{"the plan saw it a minute ago", ready(propagation), nil, unheard, action.Done},
+		{"the plan saw it just now", ready(propagation - time.Second), nil, unheard, action.InProgress},
+		{"the plan saw something else a minute ago", noon.Add(-propagation).Format(time.RFC3339) + " 0123456789abcdef", nil, unheard, action.InProgress},
+		{"this run saw it a minute ago", "", map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(-propagation).Format(time.RFC3339)}, unheard, action.Done},
+		{"this run saw it just now", "", map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(time.Second - propagation).Format(time.RFC3339)}, unheard, action.InProgress},
+		{"every name server has it", "", nil, answering("192.0.2.1", "192.0.2.1"), action.Done},
+		{"one has it not", "", nil, answering("192.0.2.1", "192.0.2.9"), action.InProgress},
+		{"one is silent", "", nil, answering("192.0.2.1"), action.InProgress},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			req := request(p, action.Drive{Memo: tt.memo})
+			req.Resource.Seen = tt.seen
+			z := z()
+			progress, err := Swap{Route53: z, Ask: tt.ask}.Reconcile(t.Context(), req)
+			if err != nil || progress.Status != tt.status || len(z.changes) > 0 {
+				t.Errorf("%s (%s), %v, want %s", progress.Status, progress.Message, err, tt.status)
+			}
+		})
+	}
+}
+
+// Of a weighted name the answers may be those that are wanted by chance, as long
+// as its old weights hold.
+func TestAnswersByChanceProveNothing(t *testing.T) {
+	w := func(id string, weight int64) types.ResourceRecordSet {
+		return weighted("www.example", id, weight, "192.0.2.2")
+	}
+	for _, tt := range []struct {
+		name   string
+		sets   []types.ResourceRecordSet
+		record Record
+		status action.Status
+	}{
+		{"weights", []types.ResourceRecordSet{w("a", 0), w("b", 1)}, Record{SetIdentifier: "b", Weight: aws.Int(1)}, action.InProgress},
+		{"an alias of a weighted name", []types.ResourceRecordSet{aliased(simple("www.example", "A"), "Z1", "x.example"), weighted("x.example", "b", 1, "192.0.2.2")},
+			Record{EvaluateTargetHealth: aws.Bool(false)}, action.InProgress},
+		{"failover", []types.ResourceRecordSet{failover("www.example", "a", "PRIMARY", "192.0.2.2"), failover("www.example", "b", "SECONDARY", "192.0.2.1")}, Record{SetIdentifier: "a", Failover: "PRIMARY"}, action.Done},
+		{"an alias", []types.ResourceRecordSet{aliased(simple("www.example", "A"), "Z1", "x.example"), simple("x.example", "A", "192.0.2.2")}, Record{EvaluateTargetHealth: aws.Bool(false)}, action.Done},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.record.Zone, tt.record.Name, tt.record.Type = "Z1", "www.example", "A"
+			z := &zones{page: 300, sets: tt.sets}
+			progress, err := Swap{Route53: z, Ask: answering("192.0.2.2", "192.0.2.2")}.Reconcile(t.Context(), request(SwapParameters{Records: []Record{tt.record}}, action.Drive{}))
+			if err != nil || progress.Status != tt.status || len(z.changes) > 0 {
+				t.Errorf("%s (%s), %v, want %s", progress.Status, progress.Message, err, tt.status)
+			}
+		})
+	}
+}
+
+// What nobody can be asked about is not taken for spread.
+func TestNameServersMustTellOfEverything(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		heard heard
+		want  bool
+	}{
+		{"everything", heard{agree: 4}, true},
+		{"a name has several answers", heard{agree: 4, left: 1}, false},
+		{"one is silent", heard{agree: 3, silent: map[string]string{"ns-1": "no answer"}}, false},
+		{"one contradicts", heard{agree: 3, contradiction: "it is old"}, false},
+	} {
+		if got := tt.heard.all(); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+}
+
+// The same of the last step of a shift.
+func TestALastStepFromBeforeTheRunGetsItsTimeToSpread(t *testing.T) {
+	p := ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}}
+	for ago, status := range map[time.Duration]action.Status{propagation: action.Done, propagation - time.Second: action.InProgress} {
+		z := &zones{page: 300, sets: []types.ResourceRecordSet{weighted("www.example", "east", 0, "192.0.2.1"), weighted("www.example", "west", 200, "192.0.2.2")}}
+		req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: action.Drive{Changed: action.ChangeNo}, Now: noon.Add(-ago)}
+		ready, err := Shift{Route53: z}.Preflight(t.Context(), req)
+		if err != nil || ready.Observed != action.StateDone {
+			t.Fatalf("%+v, %v", ready, err)
+		}
+		req.Resource.Seen, req.Now = ready.Seen, noon
+		progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
+		if err != nil || progress.Status != status || len(z.changes) > 0 {
+			t.Errorf("seen %s ago: %s (%s), %v, want %s", ago, progress.Status, progress.Message, err, status)
+		}
+	}
+}
+
+// The sets of a name that the payload does not name decide with the others who
+// gets traffic: a plan tells, and a change of theirs since is not passed over.
+func TestSetsThatAreNotNamedCount(t *testing.T) {
+	weigh := func(set string, weight int) Record {
+		return Record{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: set, Weight: aws.Int(weight)}
+	}
+	set := func(id string, weight int64) types.ResourceRecordSet {
+		return weighted("www.example", id, weight, "192.0.2.1")
+	}
+	zone := func(sets ...types.ResourceRecordSet) *zones { return &zones{page: 300, sets: sets} }
+	two := []Record{weigh("a", 0), weigh("b", 100)}
+	for _, tt := range []struct {
+		name          string
+		planned, then *zones
+		records       []Record
+		left          string // in the plan's warning
+		shares        string
+		refused       bool
+	}{
+		{"all are named", zone(set("a", 100), set("b", 0)), zone(set("a", 100), set("b", 0)), two, "", "b 100 %", false},
+		{"a third keeps traffic", zone(set("a", 100), set("b", 0), set("c", 100)), zone(set("a", 100), set("b", 0), set("c", 100)), two, "keeps traffic at c", "b 50 %, c 50 %", false},
+		{"a third has none", zone(set("a", 100), set("b", 0), set("c", 0)), zone(set("a", 100), set("b", 0), set("c", 0)), two, "", "b 100 %", false},
+		{"the rest is left to the others", zone(set("a", 100), set("b", 100)), zone(set("a", 100), set("b", 100)), two[:1], "", "b 100 %", false},
+		{"a third has come since", zone(set("a", 100), set("b", 0)), zone(set("a", 100), set("b", 0), set("c", 100)), two, "", "b 100 %", true},
+		{"a third has another weight since", zone(set("a", 100), set("b", 0), set("c", 1)), zone(set("a", 100), set("b", 0), set("c", 2)), two, "keeps traffic at c", "b 99 %, c 0.99 %", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			req := request(SwapParameters{Records: tt.records}, action.Drive{})
+			ready, err := Swap{Route53: tt.planned}.Preflight(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := ""
+			for _, f := range ready.Findings {
+				if strings.Contains(f.Message, "keeps traffic") {
+					told = f.Message
+				}
+			}
+			if (told != "") != (tt.left != "") || !strings.Contains(told, tt.left) {
+				t.Errorf("plan: %q, want %q", told, tt.left)
+			}
+			if got := ready.Evidence["sharesThen"].(map[string]string)["www.example. A"]; got != tt.shares {
+				t.Errorf("shares %q, want %q", got, tt.shares)
+			}
+			req.Resource.Seen = ready.Seen
+			_, err = Swap{Route53: tt.then}.Reconcile(t.Context(), req)
+			if (err != nil) != tt.refused || tt.refused && action.ClassOf(err) != action.Refused || (len(tt.then.changes) == 0) != tt.refused {
+				t.Errorf("%v, %d calls, want refused %t", err, len(tt.then.changes), tt.refused)
+			}
+		})
+	}
+}
+
+// A shift does not go on to a set that has been led elsewhere since the plan, or
+// since the run began; what was moved goes back all the same.
+func TestAShiftDoesNotFollowAChangedTarget(t *testing.T) {
+	p := ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Steps: []string{"10", "100"}}
+	zone := func(east, west int64, change func(*types.ResourceRecordSet)) *zones {
+		set := weighted("www.example", "west", west, "192.0.2.2")
+		change(&set)
+		return &zones{page: 300, status: types.ChangeStatusInsync, sets: []types.ResourceRecordSet{weighted("www.example", "east", east, "192.0.2.1"), set}}
+	}
+	same := func(*types.ResourceRecordSet) {}
+	for name, change := range map[string]func(*types.ResourceRecordSet){
+		"nothing": same,
+		"TTL":     func(s *types.ResourceRecordSet) { s.TTL = aws.Int64(5) },
+		"value": func(s *types.ResourceRecordSet) {
+			s.ResourceRecords = []types.ResourceRecord{{Value: aws.String("192.0.2.9")}}
+		},
+		"health check": func(s *types.ResourceRecordSet) { s.HealthCheckId = aws.String("hc-1") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused := name == "value" || name == "health check"
+			req := action.Request[ShiftParameters]{Run: action.Run{ID: "run-1", Region: "us-west-2"}, Parameters: p, Drive: action.Drive{Changed: action.ChangeNo}, Now: noon}
+			ready, err := Shift{Route53: zone(100, 0, same)}.Preflight(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := func(at string, class action.Class, z *zones, calls int) action.Progress {
+				t.Helper()
+				progress, err := Shift{Route53: z}.Reconcile(t.Context(), req)
+				if !refused {
+					class = ""
+				}
+				if (err == nil) != (class == "") || err != nil && action.ClassOf(err) != class || refused && len(z.changes) != calls {
+					t.Errorf("%s: %v with %d calls, want %q with %d", at, err, len(z.changes), class, calls)
+				}
+				return progress
+			}
+			req.Resource.Seen = ready.Seen
+			want("since the plan", action.Refused, zone(100, 0, change), 0)
+
+			req.Resource.Seen = ""
+			first, err := Shift{Route53: zone(100, 0, same)}.Reconcile(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Drive.Memo = first.Memo
+			want("since the first look", action.Refused, zone(100, 0, change), 0)
+
+			req.Drive.Changed = action.ChangeYes
+			req.Drive.Memo["10% since"] = noon.Add(-time.Hour).Format(time.RFC3339)
+			want("after the first step", action.Conflict, zone(180, 20, change), 0)
+
+			req.Drive.Memo[memoBack] = "no answer"
+			want("on the way back", "", zone(180, 20, change), 1)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/route53/types"
@@ -28,6 +29,26 @@ func (w weights) sum() int64 {
 		sum += weight
 	}
 	return sum
+}
+
+// String tells the weights as a person would.
+func (w weights) String() string {
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(w)) {
+		all = append(all, fmt.Sprintf("%s %d", id, w[id]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// shares tells who has how much of the traffic, in percent.
+func (w weights) shares() string {
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(w)) {
+		if w[id] > 0 {
+			all = append(all, fmt.Sprintf("%s %.3g %%", id, 100*float64(w[id])/float64(w.sum())))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // scale is the sum of the weights of a step: two for each percent, as much as
@@ -146,13 +167,19 @@ func decideShift(r ramp, n *shiftNote, status *string) action.Decision {
 		return action.Fail(action.Conflict, action.StateUnderWay, "changed by someone else", "the weights %v are neither those of a step nor those at the start, %v: someone else has changed them", r.now, n.first)
 	case r.lost:
 		return action.Fail(action.Refused, state, "changed by someone else", "the weights %v were changed by someone else since this run was planned with %v", r.now, n.first)
+	case n.altered && n.back == "": // where traffic goes back to is told by weights alone
+		class := action.Refused
+		if moved {
+			class = action.Conflict
+		}
+		return action.Fail(class, state, "changed by someone else", "the sets lead elsewhere, or have other health checks, than when this run was planned: someone else has changed them")
 	case n.back != "" && !n.decided:
 		// Were the call back to go without an answer, the ramp would begin anew.
 		return action.WaitFinal(state, "noting failure", "%s", n.back)
 	case n.back != "":
 		return decideBack(r, n, state, status)
 	}
-	if r.at >= 0 && !(n.fresh && r.at == len(r.steps)-1 && maps.Equal(r.now, n.first)) {
+	if r.at >= 0 {
 		if d, ok := settled(n, status, fmt.Sprintf("%d %% of the traffic at %s", r.steps[r.at], r.target)); !ok {
 			return d
 		}

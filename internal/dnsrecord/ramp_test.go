@@ -1,6 +1,7 @@
 package dnsrecord
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -75,7 +76,8 @@ func TestDecideShift(t *testing.T) {
 		{"last step, spreading", start, all, shiftNote{noted: true, began: true, change: "C3"}, &pending, action.MoveWait, "", action.StateUnderWay, ""},
 		{"last step, does not answer", start, all, shiftNote{noted: true, began: true, failures: 1, since: noon}, nil, action.MoveWait, "", action.StateUnderWay, ""},
 		{"last step, no hold after it", start, all, shiftNote{noted: true, began: true, since: noon}, nil, action.MoveFinish, "", action.StateDone, ""},
-		{"there before the run", all, all, shiftNote{fresh: true}, nil, action.MoveFinish, "", action.StateDone, ""},
+		{"there before the run", all, all, shiftNote{fresh: true}, nil, action.MoveWait, "", action.StateUnderWay, ""},
+		{"there long before the run", all, all, shiftNote{fresh: true, since: noon}, nil, action.MoveFinish, "", action.StateDone, ""},
 		{"goes on where another run stopped: the hold again", fifty, fifty, shiftNote{fresh: true}, nil, action.MoveWait, "", action.StateUnderWay, ""},
 		{"more than a step already", odd, odd, shiftNote{noted: true}, nil, action.MoveAct, "50% ", action.StateReady, ""},
 	} {
@@ -92,5 +94,15 @@ func TestDecideShift(t *testing.T) {
 				t.Errorf("%v %q %s %s (%s), want %v %q %s %s", d.Move, d.Step, d.State, d.Class, d.Reason, tt.move, tt.step, tt.state, tt.class)
 			}
 		})
+	}
+}
+
+func TestWeightsAreToldInWords(t *testing.T) {
+	w := weights{"us-west-2": 0, "us-east-1": 100, "eu": 50}
+	if got, want := fmt.Sprintf("%v", w), "eu 50, us-east-1 100, us-west-2 0"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := w.shares(), "eu 33.3 %, us-east-1 66.7 %"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -141,6 +141,11 @@ func (r Record) check(at func(parameter string) string) []payload.Issue {
 	return issues
 }
 
+// moves reports whether a record says where traffic goes.
+func (r Record) moves() bool {
+	return r.Values != nil || r.AliasTarget != "" || r.Weight != nil || r.Failover != "" || r.Region != ""
+}
+
 // apply gives the set as it is to become, out of the set as it is.
 func (r Record) apply(now types.ResourceRecordSet) (types.ResourceRecordSet, error) {
 	bad := func(format string, args ...any) (types.ResourceRecordSet, error) {

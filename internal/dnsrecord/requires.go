@@ -21,101 +21,134 @@ type Databases interface {
 }
 
 // requirements says of each kind of database, by what a requirement begins with,
-// how to find out why it does not take writes; empty: it does.
-var requirements = map[string]func(ctx context.Context, api Databases, id, region string) (string, error){
+// how to find out why it does not take writes.
+var requirements = map[string]func(ctx context.Context, api Databases, id, region string) (writer, error){
 	"rds-instance": writableInstance, "rds-cluster": writableCluster, "global-cluster": writableGlobal,
 }
 
-// unmet gives, for each requirement that does not hold, why. A database that
-// could not be asked is an error: that traffic may go there is then not known.
-func unmet(ctx context.Context, api Databases, requires []string, region string) ([]string, error) {
-	var all []string
+// writer is a database that is to take writes.
+type writer struct {
+	why       string   // it does not; empty: it does
+	endpoints []string // by which it is reached, as far as AWS shows them
+}
+
+// unmet gives, for each requirement that does not hold, why, and the endpoints
+// of all databases once they all hold. A database that could not be asked is an
+// error: that traffic may go there is then not known.
+func unmet(ctx context.Context, api Databases, requires []string, region string) (why, endpoints []string, err error) {
+	blind := false
 	for _, requirement := range requires {
 		kind, id, _ := strings.Cut(requirement, "/")
-		why, err := requirements[kind](ctx, api, id, region)
+		w, err := requirements[kind](ctx, api, id, region)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if why != "" {
-			all = append(all, requirement+" "+why)
+		if w.why != "" {
+			why = append(why, requirement+" "+w.why)
+		}
+		blind = blind || len(w.endpoints) == 0
+		endpoints = append(endpoints, w.endpoints...)
+	}
+	if len(why) > 0 || blind {
+		return why, nil, nil
+	}
+	return nil, endpoints, nil
+}
+
+// no is a database that does not take writes.
+func no(why string) writer { return writer{why: why} }
+
+// reached gives the endpoints that are known, as records name them.
+func reached(endpoints ...*string) []string {
+	var all []string
+	for _, e := range endpoints {
+		if aws.ToString(e) != "" {
+			all = append(all, normalName(*e))
 		}
 	}
-	return all, nil
+	return all
 }
 
 // writing are the statuses in which a DB instance takes writes all the while.
 var writing = []string{"available", "backing-up", "storage-optimization"}
 
-func writableInstance(ctx context.Context, api Databases, id, region string) (string, error) {
+func writableInstance(ctx context.Context, api Databases, id, region string) (writer, error) {
 	out, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(id)})
 	if err != nil {
-		return "", action.Call("describing DB instance "+id+" in "+region, err)
+		return writer{}, action.Call("describing DB instance "+id+" in "+region, err)
 	}
 	if len(out.DBInstances) != 1 {
-		return "", action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
+		return writer{}, action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
 	}
 	i := out.DBInstances[0]
 	switch {
 	case aws.ToString(i.DBClusterIdentifier) != "":
-		return "is a member of the cluster " + *i.DBClusterIdentifier + ", and does not say by itself who writes", nil
+		return no("is a member of the cluster " + *i.DBClusterIdentifier + ", and does not say by itself who writes"), nil
 	case aws.ToString(i.ReadReplicaSourceDBInstanceIdentifier) != "" || aws.ToString(i.ReadReplicaSourceDBClusterIdentifier) != "":
-		return "in " + region + " is a replica", nil
+		return no("in " + region + " is a replica"), nil
 	case slices.ContainsFunc(i.StatusInfos, func(s types.DBInstanceStatusInfo) bool {
 		return strings.EqualFold(aws.ToString(s.StatusType), "read replication")
 	}):
-		return "in " + region + " still replicates", nil
+		return no("in " + region + " still replicates"), nil
 	case !slices.Contains(writing, aws.ToString(i.DBInstanceStatus)):
-		return "in " + region + " is " + aws.ToString(i.DBInstanceStatus), nil
+		return no("in " + region + " is " + aws.ToString(i.DBInstanceStatus)), nil
 	}
-	return "", nil
+	return writer{endpoints: endpointOf(i)}, nil
+}
+
+func endpointOf(i types.DBInstance) []string {
+	if i.Endpoint == nil {
+		return nil
+	}
+	return reached(i.Endpoint.Address)
 }
 
 // writableCluster looks at a cluster by itself. As a member of a global cluster
 // it writes only as its writer.
-func writableCluster(ctx context.Context, api Databases, id, region string) (string, error) {
+func writableCluster(ctx context.Context, api Databases, id, region string) (writer, error) {
 	c, err := findCluster(ctx, api, id, region)
 	if err != nil {
-		return "", err
+		return writer{}, err
 	}
 	if of := aws.ToString(c.GlobalClusterIdentifier); of != "" {
 		g, err := findGlobal(ctx, api, of)
 		if err != nil {
-			return "", err
+			return writer{}, err
 		}
 		if why := moving(g); why != "" {
-			return "is a member of the global cluster " + of + ", which " + why, nil
+			return no("is a member of the global cluster " + of + ", which " + why), nil
 		}
 		if writer := writerOf(g); writer != aws.ToString(c.DBClusterArn) {
-			return "in " + region + " is a read-only member of the global cluster " + of, nil
+			return no("in " + region + " is a read-only member of the global cluster " + of), nil
 		}
 	}
 	return writes(ctx, api, c, region)
 }
 
-func writableGlobal(ctx context.Context, api Databases, id, region string) (string, error) {
+func writableGlobal(ctx context.Context, api Databases, id, region string) (writer, error) {
 	g, err := findGlobal(ctx, api, id)
 	if err != nil {
-		return "", err
+		return writer{}, err
 	}
 	if why := moving(g); why != "" {
-		return why, nil
+		return no(why), nil
 	}
-	writer := writerOf(g)
-	if writer == "" {
-		return "has no writer", nil
+	of := writerOf(g)
+	if of == "" {
+		return no("has no writer"), nil
 	}
-	if at, err := arn.Parse(writer); err != nil || at.Region != region {
-		return "has its writer at " + writer + ", not in " + region, nil
+	if at, err := arn.Parse(of); err != nil || at.Region != region {
+		return no("has its writer at " + of + ", not in " + region), nil
 	}
-	c, err := findCluster(ctx, api, writer, region)
+	c, err := findCluster(ctx, api, of, region)
 	if err != nil {
-		return "", err
+		return writer{}, err
 	}
-	why, err := writes(ctx, api, c, region)
-	if why != "" {
-		why = "has its writer at " + writer + ", which " + why
+	w, err := writes(ctx, api, c, region)
+	if w.why != "" {
+		w.why = "has its writer at " + of + ", which " + w.why
 	}
-	return why, err
+	return w, err
 }
 
 func findGlobal(ctx context.Context, api Databases, id string) (types.GlobalCluster, error) {
@@ -163,27 +196,27 @@ func findCluster(ctx context.Context, api Databases, id, region string) (types.D
 
 // writes says why nothing can be written to a cluster that is not read-only by
 // its place: it, or the instance that writes, is not there for it.
-func writes(ctx context.Context, api Databases, c types.DBCluster, region string) (string, error) {
+func writes(ctx context.Context, api Databases, c types.DBCluster, region string) (writer, error) {
 	if !slices.Contains(writing, aws.ToString(c.Status)) {
-		return "in " + region + " is " + aws.ToString(c.Status), nil
+		return no("in " + region + " is " + aws.ToString(c.Status)), nil
 	}
 	if aws.ToString(c.ReplicationSourceIdentifier) != "" {
-		return "in " + region + " replicates from " + *c.ReplicationSourceIdentifier, nil
+		return no("in " + region + " replicates from " + *c.ReplicationSourceIdentifier), nil
 	}
 	at := slices.IndexFunc(c.DBClusterMembers, func(m types.DBClusterMember) bool { return aws.ToBool(m.IsClusterWriter) })
 	if at < 0 {
-		return "in " + region + " has no instance that writes", nil
+		return no("in " + region + " has no instance that writes"), nil
 	}
 	id := aws.ToString(c.DBClusterMembers[at].DBInstanceIdentifier)
 	out, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(id)})
 	if err != nil {
-		return "", action.Call("describing DB instance "+id+" in "+region, err)
+		return writer{}, action.Call("describing DB instance "+id+" in "+region, err)
 	}
 	if len(out.DBInstances) != 1 {
-		return "", action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
+		return writer{}, action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
 	}
 	if status := aws.ToString(out.DBInstances[0].DBInstanceStatus); !slices.Contains(writing, status) {
-		return "in " + region + " has the writer " + id + ", which is " + status, nil
+		return no("in " + region + " has the writer " + id + ", which is " + status), nil
 	}
-	return "", nil
+	return writer{endpoints: append(reached(c.Endpoint), endpointOf(out.DBInstances[0])...)}, nil
 }

@@ -3,6 +3,8 @@ package dnsrecord
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -51,7 +53,7 @@ func (p ShiftParameters) Check() []payload.Issue {
 	var issues []payload.Issue
 	steps := p.percents()
 	if !slices.IsSorted(steps) || len(slices.Compact(slices.Clone(steps))) < len(steps) || steps[0] == 0 {
-		issues = append(issues, payload.Issue{Parameter: "Steps", Message: fmt.Sprintf("the steps %v do not rise", steps), Want: "rising percentages above 0, such as 10,50,100"})
+		issues = append(issues, payload.Issue{Parameter: "Steps", Message: fmt.Sprintf("the steps %s do not rise", strings.Join(p.Steps, ", ")), Want: "rising percentages above 0, such as 10,50,100"})
 	}
 	if holds := (len(steps) - 1) * p.HoldSeconds; holds > maxHolds {
 		issues = append(issues, payload.Issue{Parameter: "HoldSeconds", Message: fmt.Sprintf("the holds take %d seconds together", holds), Want: fmt.Sprintf("at most %d", maxHolds)})
@@ -100,6 +102,25 @@ type ShiftAPI interface {
 	Lister
 	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
+}
+
+// shiftSight is what the preflight saw of a name, and when.
+type shiftSight struct {
+	At      time.Time
+	Weights weights
+	Targets string // where the sets lead
+}
+
+// targets tells where the sets of a name lead, and on what health check: all that
+// a shift must not find changed, beside the weights.
+func targets(sets []types.ResourceRecordSet) string {
+	var text strings.Builder
+	for _, s := range sets {
+		s.Weight, s.TTL = nil, nil
+		text.WriteString(form(s))
+	}
+	sum := sha256.Sum256([]byte(text.String()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Prober asks an endpoint whether it serves; nil means that it does.
@@ -160,7 +181,7 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	seen, err := json.Marshal(now)
+	seen, err := json.Marshal(shiftSight{req.Now, now, targets(sets)})
 	if err != nil {
 		return action.Readiness{}, action.Errorf(action.Internal, "the weights cannot be noted: %w", err)
 	}
@@ -172,9 +193,15 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 		ready.Observed = action.StateUnderWay
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%d %% of the traffic are at %s already: the shift goes on from there", r.steps[r.at], p.SetIdentifier)})
 	}
-	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	if len(p.Requires) == 0 && p.Probe == "" && ready.Observed != action.StateDone {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "there is neither Requires nor Probe: whether the target serves, and takes writes, is not looked at"})
+	}
+	for _, fault := range a.abroad(req, sets) {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.ClassOf(fault), Message: fault.Error()})
+	}
+	why, err := a.unmet(ctx, req, sets)
 	for _, w := range why {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved before it takes writes there"})
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved while that is so"})
 	}
 	if err == nil && p.Probe != "" {
 		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
@@ -192,7 +219,7 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		return action.Progress{}, err
 	}
 	now := weightsOf(sets)
-	n, err := readShiftNote(req, now)
+	n, err := readShiftNote(req, now, targets(sets))
 	if err != nil {
 		return action.Progress{}, err
 	}
@@ -201,7 +228,7 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 		return action.Progress{}, err
 	}
 	if n.back == "" {
-		if err := a.serves(ctx, req, n); err != nil {
+		if err := a.serves(ctx, req, sets, n); err != nil {
 			return action.Progress{}, err
 		}
 	}
@@ -236,20 +263,21 @@ func (a Shift) Reconcile(ctx context.Context, req action.Request[ShiftParameters
 
 // reweigh is the call that gives the sets other weights, and nothing else.
 func reweigh(zone string, sets []types.ResourceRecordSet, goal weights, comment string) *route53.ChangeResourceRecordSetsInput {
-	in := &route53.ChangeResourceRecordSetsInput{HostedZoneId: aws.String(zone), ChangeBatch: &types.ChangeBatch{Comment: aws.String(comment)}}
+	var changes []change
 	for _, s := range sets {
-		to, known := goal[aws.ToString(s.SetIdentifier)]
-		if known && to != aws.ToInt64(s.Weight) {
-			s.Weight = aws.Int64(to)
-			in.ChangeBatch.Changes = append(in.ChangeBatch.Changes, types.Change{Action: types.ChangeActionUpsert, ResourceRecordSet: &s})
+		to := s
+		if weight, known := goal[aws.ToString(s.SetIdentifier)]; known {
+			to.Weight = aws.Int64(weight)
 		}
+		changes = append(changes, change{before: s, after: to})
 	}
-	return in
+	return replace(zone, comment, changes)
 }
 
 // The notes of a shift.
 const (
 	memoFirst    = "first"    // the weights when this run was planned, or first looked, as JSON
+	memoTargets  = "targets"  // where the sets led then
 	memoFailures = "failures" // how often in a row the target did not answer
 	memoBack     = "back"     // why traffic goes back
 	stepBack     = "back "
@@ -258,9 +286,12 @@ const (
 // shiftNote is what this run knows of a shift beside what can be observed.
 type shiftNote struct {
 	first    weights
-	noted    bool // the first weights are safe in the memo
-	fresh    bool // this is the first look, and no call of this run may have changed anything
-	began    bool // a call of this run may have changed something
+	targets  string    // where the sets led then
+	altered  bool      // they lead elsewhere
+	noted    bool      // the first weights are safe in the memo
+	fresh    bool      // this is the first look, and no call of this run may have changed anything
+	stood    time.Time // since when the weights are known to be as they are
+	began    bool      // a call of this run may have changed something
 	failures int
 	why      string    // of the last failure
 	unmet    time.Time // since when a requirement does not hold
@@ -274,21 +305,35 @@ type shiftNote struct {
 	now      time.Time
 }
 
-func readShiftNote(req action.Request[ShiftParameters], now weights) (*shiftNote, error) {
+func readShiftNote(req action.Request[ShiftParameters], now weights, targets string) (*shiftNote, error) {
 	m := req.Drive.Memo
+	var planned shiftSight
+	if text := req.Resource.Seen; text != "" {
+		if err := json.Unmarshal([]byte(text), &planned); err != nil {
+			return nil, action.Errorf(action.Internal, "what the plan noted cannot be read: %w", err)
+		}
+	}
 	n := &shiftNote{first: now, back: m[memoBack], decided: m[memoBack] != "", hold: time.Duration(req.Parameters.HoldSeconds) * time.Second, now: req.Now}
 	n.noted = m[memoFirst] != ""
 	// What the preflight saw counts as seen first: someone may have come since.
-	if text := cmp.Or(m[memoFirst], req.Resource.Seen); text != "" {
+	if planned.Weights != nil {
+		n.first = planned.Weights
+	}
+	if n.noted {
 		n.first = nil
-		if err := json.Unmarshal([]byte(text), &n.first); err != nil {
+		if err := json.Unmarshal([]byte(m[memoFirst]), &n.first); err != nil {
 			return nil, action.Errorf(action.Internal, "the weights noted are no weights: %w", err)
 		}
 	}
+	n.targets = cmp.Or(m[memoTargets], planned.Targets, targets)
+	n.altered = n.targets != targets
 	n.failures, _ = strconv.Atoi(m[memoFailures])
 	n.unmet, _ = timeOf(m[memoUnmet])
 	n.began = req.Drive.Changed != action.ChangeNo
 	n.fresh = !n.noted && !n.began && req.Drive.InterruptedAt == nil
+	if n.fresh && maps.Equal(now, planned.Weights) {
+		n.stood = planned.At
+	}
 	return n, nil
 }
 
@@ -311,15 +356,41 @@ func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
 	}
 	n.change = req.Drive.Memo[n.key+memoChange]
 	n.since, _ = timeOf(req.Drive.Memo[n.key+memoSince])
+	if n.since.IsZero() && n.change == "" && r.at >= 0 && !n.stood.IsZero() {
+		n.since = n.stood.Add(propagation)
+	}
+}
+
+// unmet gives why traffic may not go to the target.
+func (a Shift) unmet(ctx context.Context, req action.Request[ShiftParameters], sets []types.ResourceRecordSet) ([]string, error) {
+	why, endpoints, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+	return append(why, strays(req.Parameters.SetIdentifier, targetOf(req, sets), endpoints, req.Run.Region)...), err
+}
+
+// abroad gives what of the target lies in another region than the databases.
+func (a Shift) abroad(req action.Request[ShiftParameters], sets []types.ResourceRecordSet) []error {
+	if len(req.Parameters.Requires) == 0 {
+		return nil
+	}
+	return abroad(req.Parameters.SetIdentifier, targetOf(req, sets), req.Run.Region)
+}
+
+func targetOf(req action.Request[ShiftParameters], sets []types.ResourceRecordSet) types.ResourceRecordSet {
+	return sets[slices.IndexFunc(sets, func(s types.ResourceRecordSet) bool {
+		return aws.ToString(s.SetIdentifier) == req.Parameters.SetIdentifier
+	})]
 }
 
 // serves notes whether the target can take traffic: its databases, as RDS shows
 // them, and what it answers.
-func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], n *shiftNote) error {
+func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], sets []types.ResourceRecordSet, n *shiftNote) error {
 	p := req.Parameters
-	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	why, err := a.unmet(ctx, req, sets)
 	if err != nil {
 		return err
+	}
+	for _, fault := range a.abroad(req, sets) {
+		why = append(why, fault.Error())
 	}
 	n.failures++
 	if len(why) > 0 {
@@ -344,7 +415,7 @@ func (n *shiftNote) memo() map[string]string {
 	if err != nil {
 		return nil // a map of numbers
 	}
-	memo := map[string]string{memoFirst: string(first), memoFailures: strconv.Itoa(n.failures), memoBack: n.back, memoUnmet: ""}
+	memo := map[string]string{memoFirst: string(first), memoTargets: n.targets, memoFailures: strconv.Itoa(n.failures), memoBack: n.back, memoUnmet: ""}
 	if !n.unmet.IsZero() {
 		memo[memoUnmet] = n.unmet.Format(time.RFC3339)
 	}

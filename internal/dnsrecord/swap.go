@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,7 @@ type API interface {
 	Lister
 	ChangeResourceRecordSets(context.Context, *route53.ChangeResourceRecordSetsInput, ...func(*route53.Options)) (*route53.ChangeResourceRecordSetsOutput, error)
 	GetChange(context.Context, *route53.GetChangeInput, ...func(*route53.Options)) (*route53.GetChangeOutput, error)
-	GetHostedZone(context.Context, *route53.GetHostedZoneInput, ...func(*route53.Options)) (*route53.GetHostedZoneOutput, error)
+	zoneReader
 	GetHealthCheck(context.Context, *route53.GetHealthCheckInput, ...func(*route53.Options)) (*route53.GetHealthCheckOutput, error)
 }
 
@@ -112,7 +113,8 @@ func NewSwap(f *client.Factory, secrets action.Secrets, now func() time.Time) la
 }
 
 // observe reads what the records are and makes batches of what they are to be.
-func (a Swap) observe(ctx context.Context, records []Record) ([]batch, error) {
+func (a Swap) observe(ctx context.Context, req action.Request[SwapParameters]) ([]batch, error) {
+	records := req.Parameters.Records
 	var groups []group
 	for _, r := range records {
 		groups = append(groups, r.group())
@@ -143,18 +145,37 @@ func (a Swap) observe(ctx context.Context, records []Record) ([]batch, error) {
 			sets[g] = s
 		}
 	}
-	return batches(records, sets), nil
+	all := batches(records, sets)
+	for i, b := range all {
+		for _, c := range b.led() {
+			if len(req.Parameters.Requires) > 0 {
+				all[i].faults = append(all[i].faults, abroad(c.record.String(), c.after, req.Run.Region)...)
+			}
+		}
+	}
+	return all, nil
+}
+
+// unmet gives why traffic may not go where the batches lead it.
+func (a Swap) unmet(ctx context.Context, req action.Request[SwapParameters], all []batch) ([]string, error) {
+	why, endpoints, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+	for _, b := range all {
+		for _, c := range b.led() {
+			why = append(why, strays(c.record.String(), c.after, endpoints, req.Run.Region)...)
+		}
+	}
+	return why, err
 }
 
 // Preflight tells whether the records could be changed now. A requirement that
 // does not hold yet is a warning: an earlier layer may be there to meet it.
 func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters]) (action.Readiness, error) {
 	p := req.Parameters
-	all, err := a.observe(ctx, p.Records)
+	all, err := a.observe(ctx, req)
 	if err != nil {
 		return action.Readiness{}, err
 	}
-	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all), Seen: digests(all)}
+	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence(all), Seen: noted(req.Now, all)}
 	if err := a.healthChecks(ctx, p.Records, &ready); err != nil {
 		return action.Readiness{}, err
 	}
@@ -167,19 +188,53 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 			wanted++
 		}
 	}
-	until := "no record is changed before it takes writes there"
+	until := "no record is changed while that is so"
 	switch {
 	case wanted == len(all):
 		ready.Observed = action.StateDone
-		until = "the records lead there already, and the run does not succeed before it takes writes"
+		until = "the records lead there already, and the run does not succeed while that is so"
 	case wanted > 0:
 		ready.Observed = action.StateBusy
 	}
-	why, err := unmet(ctx, a.Databases, p.Requires, req.Run.Region)
+	for _, b := range all {
+		for _, n := range b.names {
+			if p.CheckNameServers && !n.predictable() {
+				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("CheckNameServers does not ask for %s: what is to answer cannot be told beforehand, nor whether health checks keep it away", n.group)})
+			}
+			if left := n.left(); left != nil {
+				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s keeps traffic at %s, which the payload does not name: it goes to %s then", n.group, strings.Join(left, ", "), weightsOf(n.after).shares())})
+			}
+		}
+	}
+	if len(p.Requires) == 0 && wanted < len(all) && slices.ContainsFunc(p.Records, Record.moves) {
+		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "Requires names no database: whether the side that the records are to lead to takes writes is not looked at"})
+	}
+	why, err := a.unmet(ctx, req, all)
 	for _, w := range why {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": " + until})
 	}
 	return ready, err
+}
+
+// names reports whether the payload names a set.
+func (n name) names(s types.ResourceRecordSet) bool {
+	return slices.ContainsFunc(n.records, func(r Record) bool { return r.SetIdentifier == aws.ToString(s.SetIdentifier) })
+}
+
+// left gives the sets of a name that keep traffic and that the payload does not
+// name, where it says by weights who is to have it. A payload that only takes
+// weights away leaves it to the others.
+func (n name) left() []string {
+	if !slices.ContainsFunc(n.records, func(r Record) bool { return r.Weight != nil && *r.Weight > 0 }) {
+		return nil
+	}
+	var all []string
+	for _, s := range n.after {
+		if aws.ToInt64(s.Weight) > 0 && !n.names(s) {
+			all = append(all, aws.ToString(s.SetIdentifier))
+		}
+	}
+	return all
 }
 
 // maxChecks is how many health checks a preflight asks for: each is a request of
@@ -219,7 +274,7 @@ func (a Swap) healthChecks(ctx context.Context, records []Record, ready *action.
 // Reconcile takes the next step of the swap.
 func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters]) (action.Progress, error) {
 	p := req.Parameters
-	all, err := a.observe(ctx, p.Records)
+	all, err := a.observe(ctx, req)
 	if err != nil {
 		return action.Progress{}, err
 	}
@@ -231,17 +286,23 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		maps.Copy(memo, notes[i].first(b))
 	}
 	decisions := make([]action.Decision, len(all))
+	var adrift []int
 	for i, b := range all {
+		var asked *string
 		d := decide(b, notes[i], nil)
 		if d.Move == action.MoveLook {
 			status, err := status(ctx, a.Route53, notes[i].change)
 			if err != nil {
 				return action.Progress{}, err
 			}
-			d = decide(b, notes[i], &status)
+			asked = &status
+			d = decide(b, notes[i], asked)
 			if status == statusInSync && d.Move == action.MoveFinish {
 				memo[b.step+memoSynced] = "yes"
 			}
+		}
+		if notes[i].adrift(d, asked) {
+			adrift = append(adrift, i)
 		}
 		decisions[i] = d
 		if d.Move == action.MoveWait {
@@ -251,13 +312,20 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		}
 	}
 	at, d := sum(decisions)
+	if d.Move == action.MoveWait && a.spread(ctx, pick(all, adrift)) {
+		for _, i := range adrift {
+			decisions[i] = inSync(all[i])
+			memo[all[i].step+memoSynced] = "yes"
+		}
+		at, d = sum(decisions)
+	}
 	if moved(all, notes) && d.Move != action.MoveFinish {
 		d.State = action.StateUnderWay
 	}
 	seen := evidence(all)
 	if d.Move == action.MoveAct || d.Move == action.MoveFinish {
 		var gate map[string]string
-		if d, gate, err = a.gate(ctx, req, d, moved(all, notes) || req.Drive.Changed.Happened()); err != nil {
+		if d, gate, err = a.gate(ctx, req, all, d, moved(all, notes) || req.Drive.Changed.Happened()); err != nil {
 			return action.Progress{}, err
 		}
 		maps.Copy(memo, gate)
@@ -299,8 +367,8 @@ const (
 // gate keeps traffic from a side that does not take writes, and a run from
 // calling it a success that traffic is there. moved says that this run may have
 // brought it there.
-func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d action.Decision, moved bool) (action.Decision, map[string]string, error) {
-	why, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], all []batch, d action.Decision, moved bool) (action.Decision, map[string]string, error) {
+	why, err := a.unmet(ctx, req, all)
 	if err != nil {
 		return d, nil, err
 	}
@@ -325,9 +393,9 @@ func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], d ac
 
 // change asks for one batch.
 func (a Swap) change(ctx context.Context, req action.Request[SwapParameters], b batch, progress action.Progress) (action.Progress, error) {
-	in := b.input("dr-orchestrator run " + req.Run.ID)
+	in := replace(b.zone, "dr-orchestrator run "+req.Run.ID, b.changes)
 	out, err := a.Route53.ChangeResourceRecordSets(ctx, in)
-	progress.Message = fmt.Sprintf("%d record sets of hosted zone %s are being changed", len(in.ChangeBatch.Changes), b.zone)
+	progress.Message = fmt.Sprintf("%d record sets of hosted zone %s are being changed", len(unlike(b.changes)), b.zone)
 	progress.Final = true // the next zone need not wait
 	if err == nil && out.ChangeInfo != nil {
 		progress.Memo[b.step+memoChange] = changeID(out.ChangeInfo)
@@ -374,26 +442,19 @@ func status(ctx context.Context, api changeReader, change string) (string, error
 	return string(out.ChangeInfo.Status), nil
 }
 
-// input is the call that makes a batch read as wanted.
-func (b batch) input(comment string) *route53.ChangeResourceRecordSetsInput {
-	in := &route53.ChangeResourceRecordSetsInput{HostedZoneId: aws.String(b.zone), ChangeBatch: &types.ChangeBatch{Comment: aws.String(comment)}}
-	for _, c := range b.changes {
-		if !same(c.before, c.after) {
-			after := c.after
-			in.ChangeBatch.Changes = append(in.ChangeBatch.Changes, types.Change{Action: types.ChangeActionUpsert, ResourceRecordSet: &after})
-		}
-	}
-	return in
-}
-
 // maxShown is how many record sets evidence tells of one by one.
 const maxShown = 10
 
 func evidence(all []batch) action.Evidence {
-	zones := map[string]int{}
+	zones, shares := map[string]int{}, map[string]string{}
 	var records []string
 	left := 0
 	for _, b := range all {
+		for _, n := range b.names {
+			if len(n.after) > 0 && n.after[0].Weight != nil && len(shares) < maxShown {
+				shares[n.String()] = weightsOf(n.after).shares()
+			}
+		}
 		for _, c := range b.changes {
 			zones[b.zone]++
 			if same(c.before, c.after) {
@@ -407,6 +468,9 @@ func evidence(all []batch) action.Evidence {
 	e := action.Evidence{"recordsOfZones": zones, "notYetAsWanted": left}
 	if len(records) > 0 {
 		e["changes"] = records
+	}
+	if len(shares) > 0 {
+		e["sharesThen"] = shares
 	}
 	return e
 }

@@ -24,8 +24,8 @@ import (
 func TestDecide(t *testing.T) {
 	now := simple("db.example", "CNAME", "old.example")
 	to := simple("db.example", "CNAME", "new.example")
-	idle := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: now, after: to}}}
-	done := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: to, after: to}}}
+	idle := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: now, after: to}}, names: []name{{before: []types.ResourceRecordSet{now}}}}
+	done := batch{zone: "Z1", step: "Z1/0 ", changes: []change{{before: to, after: to}}, names: []name{{before: []types.ResourceRecordSet{to}}}}
 	refused := batch{zone: "Z1", step: "Z1/0 ", faults: []error{action.Errorf(action.NotFound, "it is not there")}}
 	long, short := noon.Add(-10*time.Minute), noon.Add(-10*time.Second)
 	asked := func(at time.Time) action.Asked { return action.Asked{Requested: at, Now: noon} }
@@ -51,7 +51,8 @@ func TestDecide(t *testing.T) {
 		{"asked, never visible", idle, note{seen: idle.digest(), change: "C1", asked: action.Asked{Requested: long, IdleSince: long, Now: noon}}, &synced, action.MoveFail, action.StateReady, action.Terminal},
 		{"asked, lost by Route 53", idle, note{seen: idle.digest(), change: "C1", asked: asked(long)}, &gone, action.MoveAct, action.StateReady, ""},
 		{"asked just now, not known yet", idle, note{seen: idle.digest(), change: "C1", asked: asked(short)}, &gone, action.MoveWait, action.StateUnderWay, ""},
-		{"as wanted before", done, note{seen: seenWanted}, nil, action.MoveFinish, action.StateDone, ""},
+		{"as wanted before", done, note{seen: seenWanted, asked: asked(time.Time{})}, nil, action.MoveWait, action.StateUnderWay, ""},
+		{"as wanted long before", done, note{seen: seenWanted, since: noon.Add(-propagation), asked: asked(time.Time{})}, nil, action.MoveFinish, action.StateDone, ""},
 		{"spreading", done, note{change: "C1", asked: asked(short)}, nil, action.MoveLook, action.StateUnknown, ""},
 		{"pending", done, note{change: "C1", asked: asked(short)}, &pending, action.MoveWait, action.StateUnderWay, ""},
 		{"in sync", done, note{change: "C1", asked: asked(short)}, &synced, action.MoveFinish, action.StateDone, ""},
@@ -482,7 +483,7 @@ func TestRequires(t *testing.T) {
 			// Long enough since it first did not hold, so that it is believed.
 			drive := action.Drive{Memo: map[string]string{memoUnmet: noon.Add(-unmetTime).Format(time.RFC3339)}}
 			z := &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
-			_, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, drive))
+			_, err := Swap{Route53: z, Databases: tt.api, Ask: unheard}.Reconcile(t.Context(), request(p, drive))
 			class := tt.class
 			if tt.want != "" {
 				class = action.Refused
@@ -497,7 +498,7 @@ func TestRequires(t *testing.T) {
 				return
 			}
 			// The first time it is looked at once more.
-			progress, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, action.Drive{}))
+			progress, err := Swap{Route53: z, Databases: tt.api, Ask: unheard}.Reconcile(t.Context(), request(p, action.Drive{}))
 			if err != nil || progress.Memo[memoUnmet] == "" || len(z.changes) != 0 {
 				t.Errorf("at first: %v, memo %v, %d calls", err, progress.Memo, len(z.changes))
 			}
@@ -516,6 +517,7 @@ func TestRequiresHoldsAtTheEnd(t *testing.T) {
 		maps.Copy(memo, more)
 		return memo
 	}
+	before := map[string]string{"Z1/0 seen": seenWanted, "Z1/0 since": noon.Add(-propagation).Format(time.RFC3339)}
 	ours := map[string]string{"Z1/0 change": "C1", "Z1/0 seen": "before", "Z1/0 requestedAt": noon.Add(-time.Minute).Format(time.RFC3339)}
 	for _, tt := range []struct {
 		name   string
@@ -524,15 +526,15 @@ func TestRequiresHoldsAtTheEnd(t *testing.T) {
 		status action.Status
 		class  action.Class
 	}{
-		{"as wanted before, writes", writer, action.Drive{}, action.Done, ""},
-		{"as wanted before, a replica at first", replica, action.Drive{}, action.InProgress, ""},
-		{"as wanted before, still a replica", replica, action.Drive{Memo: since(unmetTime, nil)}, "", action.Refused},
+		{"as wanted before, writes", writer, action.Drive{Memo: before}, action.Done, ""},
+		{"as wanted before, a replica at first", replica, action.Drive{Memo: before}, action.InProgress, ""},
+		{"as wanted before, still a replica", replica, action.Drive{Memo: since(unmetTime, before)}, "", action.Refused},
 		{"changed by this run, writes", writer, action.Drive{Changed: action.ChangeYes, Memo: ours}, action.Done, ""},
 		{"changed by this run, no longer writes", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime-time.Second, ours)}, action.InProgress, ""},
 		{"changed by this run, writes no more", replica, action.Drive{Changed: action.ChangeYes, Memo: since(lateTime, ours)}, "", action.Terminal},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			progress, err := Swap{Route53: z, Databases: tt.api}.Reconcile(t.Context(), request(p, tt.drive))
+			progress, err := Swap{Route53: z, Databases: tt.api, Ask: unheard}.Reconcile(t.Context(), request(p, tt.drive))
 			if (err == nil) != (tt.class == "") || err == nil && progress.Status != tt.status || err != nil && action.ClassOf(err) != tt.class || len(z.changes) > 0 {
 				t.Errorf("%s, %v, want %s, %s", progress.Status, err, tt.status, tt.class)
 			}
@@ -572,7 +574,7 @@ func TestCheckNameServers(t *testing.T) {
 				return reply(t, query, value), nil
 			})
 			z := &zones{page: 300, private: tt.private, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
-			progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{}))
+			progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{Memo: map[string]string{"Z1/0 since": noon.Add(-propagation).Format(time.RFC3339)}}))
 			if err != nil || progress.Status != tt.status {
 				t.Fatalf("%s, %v, want %s", progress.Status, err, tt.status)
 			}
@@ -580,6 +582,87 @@ func TestCheckNameServers(t *testing.T) {
 				t.Errorf("evidence %v", progress.Evidence)
 			}
 		})
+	}
+}
+
+// What must be answered to whoever asks, and is asked for: nothing where Route 53
+// chooses among sets by who asks or by chance, or fills in what is not in the zone.
+func TestWhatNameServersAreAskedFor(t *testing.T) {
+	www := func(set string) Record {
+		return Record{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: set}
+	}
+	w := func(id string, weight int64) types.ResourceRecordSet {
+		return weighted("www.example", id, weight, "192.0.2."+id)
+	}
+	f := func(id string, role types.ResourceRecordSetFailover) types.ResourceRecordSet {
+		return failover("www.example", id, role, "192.0.2."+id)
+	}
+	latency := simple("www.example", "A", "192.0.2.1")
+	latency.SetIdentifier, latency.Region = aws.String("1"), "us-east-1"
+	alias := func(zone, target string) types.ResourceRecordSet {
+		return aliased(simple("www.example", "A"), zone, target)
+	}
+	text := simple("www.example", "TXT", `"a"`)
+	app := simple("app.example", "A", "192.0.2.7")
+	for _, tt := range []struct {
+		name   string
+		sets   []types.ResourceRecordSet
+		record Record
+		want   []string
+		warns  bool
+	}{
+		{"simple", []types.ResourceRecordSet{simple("www.example", "A", "192.0.2.1")}, www(""), []string{"192.0.2.1"}, false},
+		{"text", []types.ResourceRecordSet{text}, Record{Zone: "Z1", Name: "www.example", Type: "TXT"}, nil, true},
+		{"one weight", []types.ResourceRecordSet{w("1", 0), w("2", 9)}, www("1"), []string{"192.0.2.2"}, false},
+		{"two weights", []types.ResourceRecordSet{w("1", 1), w("2", 9)}, www("1"), nil, true},
+		{"primary", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("1"), []string{"192.0.2.1"}, false},
+		{"only the secondary is named", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("2"), nil, true},
+		{"latency", []types.ResourceRecordSet{latency}, www("1"), nil, true},
+		{"alias in the zone", []types.ResourceRecordSet{app, alias("Z1", "app.example")}, www(""), []string{"192.0.2.7"}, false},
+		{"alias of an alias", []types.ResourceRecordSet{app, aliased(simple("b.example", "A"), "Z1", "app.example"), alias("Z1", "b.example")}, www(""), []string{"192.0.2.7"}, false},
+		{"alias of a load balancer", []types.ResourceRecordSet{alias("ZELB", "a.us-east-1.elb.amazonaws.com")}, www(""), nil, true},
+		{"alias of an alias of one", []types.ResourceRecordSet{aliased(app, "ZELB", "a.us-east-1.elb.amazonaws.com"), alias("Z1", "app.example")}, www(""), nil, false},
+		{"alias of what is not there", []types.ResourceRecordSet{alias("Z1", "gone.example")}, www(""), nil, false},
+		{"one weight, and that is an alias", []types.ResourceRecordSet{app, aliased(w("1", 9), "Z1", "app.example"), w("2", 0)}, www("1"), []string{"192.0.2.7"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := SwapParameters{Records: []Record{tt.record}, CheckNameServers: true}
+			swap := Swap{Route53: &zones{page: 300, sets: tt.sets}, Ask: unheard}
+			all, err := swap.observe(t.Context(), request(p, action.Drive{}))
+			if err != nil || len(all[0].faults) > 0 {
+				t.Fatalf("%v, %v", err, all)
+			}
+			got, err := queries(t.Context(), swap.Route53, all)
+			if err != nil || len(got) != 1 {
+				t.Fatalf("%v, %v", got, err)
+			}
+			if diff := cmp.Diff(tt.want, got[0].want); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			for check, warns := range map[bool]bool{true: tt.warns, false: false} {
+				p.CheckNameServers = check
+				ready, err := swap.Preflight(t.Context(), request(p, action.Drive{}))
+				if err != nil || (ready.Verdict() == action.VerdictWarning) != warns {
+					t.Errorf("asked for %t: plan %+v, %v", check, ready, err)
+				}
+			}
+		})
+	}
+}
+
+// A set that Route 53 does not answer with, since its health check is unhealthy,
+// has taken no traffic: the swap is not done, and says why.
+func TestAHealthCheckThatKeepsTheTargetAwayIsTold(t *testing.T) {
+	east, west := weighted("www.example", "east", 0, "192.0.2.1"), weighted("www.example", "west", 100, "192.0.2.2")
+	west.HealthCheckId = aws.String("hc-1")
+	p := SwapParameters{CheckNameServers: true, Records: []Record{{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "west", Weight: aws.Int(100)}}}
+	drive := action.Drive{Changed: action.ChangeYes, Memo: map[string]string{"Z1/0 change": "C1", "Z1/0 seen": "before", "Z1/0 requestedAt": noon.Add(-time.Minute).Format(time.RFC3339)}}
+	for address, want := range map[string]action.Status{"192.0.2.1": action.InProgress, "192.0.2.2": action.Done} {
+		z := &zones{page: 300, status: types.ChangeStatusInsync, sets: []types.ResourceRecordSet{east, west}}
+		progress, err := Swap{Route53: z, Ask: answering(address, address)}.Reconcile(t.Context(), request(p, drive))
+		if err != nil || progress.Status != want || strings.Contains(progress.Message, "while health check hc-1 is unhealthy") != (want != action.Done) {
+			t.Errorf("%s: %s (%s), %v, want %s", address, progress.Status, progress.Message, err, want)
+		}
 	}
 }
 
@@ -595,7 +678,9 @@ func TestNameServersThatAreAllSilentHoldNothingUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := SwapParameters{CheckNameServers: true}
+				memo := map[string]string{}
 				for i := range tt.zones {
+					memo[fmt.Sprintf("Z%d/0 since", i)] = noon.Add(-propagation).Format(time.RFC3339)
 					p.Records = append(p.Records, Record{Zone: fmt.Sprintf("Z%d", i), Name: "db.example", Type: "A", Values: []string{"192.0.2.1"}})
 				}
 				ask := func(ctx context.Context, _, _, _ string) ([]string, error) {
@@ -604,11 +689,11 @@ func TestNameServersThatAreAllSilentHoldNothingUp(t *testing.T) {
 				}
 				z := &zones{page: 300, servers: 2, sets: []types.ResourceRecordSet{simple("db.example", "A", "192.0.2.1")}}
 				begun := time.Now()
-				progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{}))
+				progress, err := Swap{Route53: z, Ask: ask}.Reconcile(t.Context(), request(p, action.Drive{Memo: memo}))
 				if took := time.Since(begun); err != nil || progress.Status != action.Done || took > lookTime {
 					t.Fatalf("%s after %s: %v", progress.Status, took, err)
 				}
-				if got := fmt.Sprint(progress.Evidence["nameServers"]); !strings.HasPrefix(got, "0 answers") || strings.Contains(got, " 0 record sets") == tt.left {
+				if got := fmt.Sprint(progress.Evidence["nameServers"]); !strings.HasPrefix(got, "0 answers") || strings.Contains(got, " 0 names") == tt.left {
 					t.Errorf("evidence %v", progress.Evidence)
 				}
 			})

@@ -161,8 +161,11 @@ func (a *Account) lookUp(z *Zone, name string, q dnsmessage.Question) (some []dn
 		}
 		for _, r := range a.choose(sets) {
 			if r.Alias != nil {
-				some = append(some, a.aliased(r, q)...)
-				continue
+				var known bool
+				if r, known = a.behind(z, records, r); !known {
+					some = append(some, a.aliased(r, name, q)...)
+					continue
+				}
 			}
 			for _, v := range r.Values {
 				some = append(some, resource(q, name, wanted, string(v), r.TTL))
@@ -230,12 +233,33 @@ func (a *Account) healthy(r *RecordSet) bool {
 	return i < 0 || a.tellsHealthy(a.Estate.HealthChecks[i])
 }
 
-// aliased answers for an alias: with an address made of the target's name,
+// behind follows an alias as far as its zone goes: known tells whether that led
+// to a set with values.
+func (a *Account) behind(z *Zone, records []*RecordSet, r *RecordSet) (set *RecordSet, known bool) {
+	for range 8 { // a chain of aliases ends somewhere
+		if r.Alias == nil || r.Alias.Zone != z.ID {
+			break
+		}
+		var sets []*RecordSet
+		for _, other := range records {
+			if other.group() == dnsName(r.Alias.Name)+" "+r.Type {
+				sets = append(sets, other)
+			}
+		}
+		if sets = a.choose(sets); len(sets) == 0 {
+			break
+		}
+		r = sets[0]
+	}
+	return r, r.Alias == nil
+}
+
+// aliased answers for an alias out of the zone: with an address made of the target's name,
 // from the block that is kept for documentation.
-func (a *Account) aliased(r *RecordSet, q dnsmessage.Question) []dnsmessage.Resource {
+func (a *Account) aliased(r *RecordSet, name string, q dnsmessage.Question) []dnsmessage.Resource {
 	sum := sha256.Sum256([]byte(dnsName(r.Alias.Name)))
 	address := netip.AddrFrom4([4]byte{203, 0, 113, sum[0]})
-	return []dnsmessage.Resource{resource(q, dnsName(r.Name), "A", address.String(), number(60))}
+	return []dnsmessage.Resource{resource(q, name, "A", address.String(), number(60))}
 }
 
 // resource makes a resource record; its body is nil where the type is none

@@ -260,6 +260,27 @@ func TestWhatRoute53DoesNotTake(t *testing.T) {
 	created.Changes[0].Action = "CREATE"
 	deleted := set(func(*RecordSet) {})
 	deleted.Changes[0].Action = "DELETE"
+	// A set of the estate goes, as somebody believes it to be, and comes again.
+	exchanged := func(first, second string, change func(*RecordSet)) zoneChangeRequest {
+		old := set(func(r *RecordSet) {
+			*r = *record(DefaultEstate(), shopZone, "www.shop.example. A us-east-1")
+			r.Name = "WWW.shop.example"
+			change(r)
+		})
+		old.Changes[0].Action = first
+		now := set(func(r *RecordSet) { *r = *old.Changes[0].Set; r.Weight = number(7) })
+		now.Changes[0].Action = second
+		old.Changes = append(old.Changes, now.Changes[0])
+		return old
+	}
+	as := func(*RecordSet) {}
+	target := set(func(r *RecordSet) { r.Name = "target.shop.example" })
+	alias := set(func(r *RecordSet) {
+		r.TTL, r.Values, r.Alias = nil, nil, &Alias{Zone: shopZone, Name: "target.shop.example"}
+	})
+	order := func(first, second zoneChangeRequest) zoneChangeRequest {
+		return zoneChangeRequest{Changes: slices.Concat(first.Changes, second.Changes)}
+	}
 	for _, tt := range []struct {
 		name string
 		in   zoneChangeRequest
@@ -287,6 +308,15 @@ func TestWhatRoute53DoesNotTake(t *testing.T) {
 		{"same set twice", twice, "invalid set of changes"},
 		{"created, and there", created, "already exists"},
 		{"deleted, and not there", deleted, "not found"},
+		{"deleted as it is, and created", exchanged("DELETE", "CREATE", as), ""},
+		{"deleted twice", exchanged("DELETE", "DELETE", as), "invalid set of changes"},
+		{"created, and deleted", exchanged("CREATE", "DELETE", as), "invalid set of changes"},
+		{"deleted with another value", exchanged("DELETE", "CREATE", func(r *RecordSet) { r.Values = []RecordValue{"192.0.2.99"} }), "do not match the current values"},
+		{"deleted with another TTL", exchanged("DELETE", "CREATE", func(r *RecordSet) { r.TTL = number(61) }), "do not match the current values"},
+		{"deleted with another weight", exchanged("DELETE", "CREATE", func(r *RecordSet) { r.Weight = number(99) }), "do not match the current values"},
+		{"deleted without its health check", exchanged("DELETE", "CREATE", func(r *RecordSet) { r.HealthCheck = "" }), "do not match the current values"},
+		{"an alias after its target", order(target, alias), ""},
+		{"an alias before its target", order(alias, target), "that target was not found"},
 		{"another zone's name", set(func(r *RecordSet) { r.Name = "new.other.example" }), "not permitted in zone"},
 		{"CNAME at the apex", set(func(r *RecordSet) { r.Name, r.Type, r.Values = "shop.example", "CNAME", []RecordValue{"x.example"} }), "not permitted at apex"},
 		{"beside a CNAME", set(func(r *RecordSet) { r.Name = "db.shop.example" }), "conflicts with other records"},

@@ -334,7 +334,7 @@ func changeRecords(a *Account, c *Call, z *Zone) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	change := &ZoneChange{ID: "C" + strings.ToUpper(strings.ReplaceAll(a.id(), "-", ""))[:20], Zone: z.ID, Status: "PENDING", Keys: keys, At: a.clock.Now()}
+	change := &ZoneChange{ID: a.changeID(), Zone: z.ID, Status: "PENDING", Keys: keys, At: a.clock.Now()}
 	a.before["zone/"+z.ID] = z.Records
 	if z.Published == nil {
 		z.Published = z.Records
@@ -354,6 +354,17 @@ func changeRecords(a *Account, c *Call, z *Zone) (any, error) {
 	return out, nil
 }
 
+// changeID draws an id that no change of the estate has: those of a saved one
+// may have come out of the same lot.
+func (a *Account) changeID() string {
+	for {
+		id := "C" + strings.ToUpper(strings.ReplaceAll(a.id(), "-", ""))[:20]
+		if !slices.ContainsFunc(a.Estate.ZoneChanges, func(c *ZoneChange) bool { return c.ID == id }) {
+			return id
+		}
+	}
+}
+
 func (r *RecordSet) text() string {
 	body, err := xml.Marshal(r)
 	if err != nil {
@@ -362,13 +373,27 @@ func (r *RecordSet) text() string {
 	return string(body)
 }
 
+// asGiven is a text that is the same for sets that are the same to a DELETE:
+// names are, however they are written, and values in any order.
+func (r *RecordSet) asGiven() string {
+	c := *r
+	c.Name = dnsName(c.Name)
+	if c.Alias != nil {
+		alias := *c.Alias
+		alias.Name = dnsName(alias.Name)
+		c.Alias = &alias
+	}
+	c.Values = slices.Sorted(slices.Values(c.Values))
+	return c.text()
+}
+
 // changed applies a batch to a copy of a zone's records, all of it or nothing.
 func (e *Estate) changed(z *Zone, in zoneChangeRequest) (after []*RecordSet, keys []string, err error) {
 	after = slices.Clone(z.Records)
 	var messages []string
 	refuse := func(format string, args ...any) { messages = append(messages, fmt.Sprintf(format, args...)) }
 	values, characters := 0, 0
-	groups := map[string]bool{}
+	groups, actions := map[string]bool{}, map[string]string{}
 	for _, x := range in.Changes {
 		times := 1
 		if x.Action == "UPSERT" {
@@ -383,14 +408,23 @@ func (e *Estate) changed(z *Zone, in zoneChangeRequest) (after []*RecordSet, key
 			characters += times * len(v)
 		}
 		key := x.Set.key()
-		if slices.Contains(keys, key) {
+		// One change of a set, or its deletion and what comes in its place.
+		if earlier := actions[key]; earlier != "" && (earlier != "DELETE" || x.Action != "CREATE") {
 			refuse("The request contains an invalid set of changes for a resource record set '%s %s'", x.Set.Type, x.Set.Name)
 			continue
 		}
-		keys = append(keys, key)
+		if actions[key] == "" {
+			keys = append(keys, key)
+		}
+		actions[key] += x.Action
 		groups[x.Set.group()] = true
-		if x.Set.HealthCheck != "" && !slices.ContainsFunc(e.HealthChecks, func(h *HealthCheck) bool { return h.ID == x.Set.HealthCheck }) {
-			return nil, nil, fail(404, "NoSuchHealthCheck", "No health check exists with the ID %s", x.Set.HealthCheck)
+		if x.Action != "DELETE" {
+			if x.Set.HealthCheck != "" && !slices.ContainsFunc(e.HealthChecks, func(h *HealthCheck) bool { return h.ID == x.Set.HealthCheck }) {
+				return nil, nil, fail(404, "NoSuchHealthCheck", "No health check exists with the ID %s", x.Set.HealthCheck)
+			}
+			if fault := missingTarget(z, x.Set, after); fault != "" {
+				refuse("%s", fault)
+			}
 		}
 		at := slices.IndexFunc(after, func(r *RecordSet) bool { return r.key() == key })
 		switch {
@@ -398,6 +432,8 @@ func (e *Estate) changed(z *Zone, in zoneChangeRequest) (after []*RecordSet, key
 			refuse("Tried to create resource record set [name='%s', type='%s'] but it already exists", x.Set.Name, x.Set.Type)
 		case x.Action == "DELETE" && at < 0:
 			refuse("Tried to delete resource record set [name='%s', type='%s'] but it was not found", x.Set.Name, x.Set.Type)
+		case x.Action == "DELETE" && after[at].asGiven() != x.Set.asGiven():
+			refuse("Tried to delete resource record set [name='%s', type='%s'] but the values provided do not match the current values", x.Set.Name, x.Set.Type)
 		case x.Action == "DELETE":
 			after = slices.Delete(after, at, at+1)
 		case at >= 0:
@@ -470,17 +506,26 @@ func (e *Estate) faultsOf(z *Zone, group string, records []*RecordSet) []string 
 		for _, fault := range faultsOfValues(r) {
 			refuse("%s: %s", what, fault)
 		}
-		if r.Alias != nil && r.Alias.Zone == z.ID {
-			target := dnsName(r.Alias.Name) + " " + r.Type
-			if target == group || !slices.ContainsFunc(records, func(x *RecordSet) bool { return x.group() == target }) {
-				refuse("Tried to create an alias that targets %s, type %s in zone %s, but that target was not found", dnsName(r.Alias.Name), r.Type, z.ID)
-			}
+		if fault := missingTarget(z, r, records); fault != "" {
+			refuse("%s", fault)
 		}
 	}
 	if len(policies) > 1 {
 		refuse("RRSets of %s cannot have the routing policies %v together", group, sortedKeys(policies))
 	}
 	return all
+}
+
+// missingTarget tells that what an alias leads to within its zone is not there.
+func missingTarget(z *Zone, r *RecordSet, records []*RecordSet) string {
+	if r.Alias == nil || r.Alias.Zone != z.ID {
+		return ""
+	}
+	target := dnsName(r.Alias.Name) + " " + r.Type
+	if target != r.group() && slices.ContainsFunc(records, func(x *RecordSet) bool { return x.group() == target }) {
+		return ""
+	}
+	return fmt.Sprintf("Tried to create an alias that targets %s, type %s in zone %s, but that target was not found", dnsName(r.Alias.Name), r.Type, z.ID)
 }
 
 // faultsOfValues gives what Route 53 has against the values of a set.

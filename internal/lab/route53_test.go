@@ -299,6 +299,10 @@ func TestWhatASwapRefuses(t *testing.T) {
 		{"two sets for a latency region", shop("fast.shop.example", `"Type":"A","SetIdentifier":"a","Region":"us-west-2"`), latency, "would be for us-west-2"},
 		{"kept by a traffic policy", shop("fast.shop.example", `"Type":"A","SetIdentifier":"b","TTL":61`), latency, "traffic policy instance tp-1"},
 		{"writable", shopRecord, nil, ""},
+		{"a writer of the other region", shop("db.shop.example", `"Type":"CNAME","Values":["rds-mysql-instance-use1.c0ffee.us-east-1.rds.amazonaws.com"]`), nil, "the databases of Requires take writes in us-west-2"},
+		{"another writer of this region", shop("db.shop.example", `"Type":"CNAME","Values":["rds-postgres-instance-usw2.c0ffee.us-west-2.rds.amazonaws.com"]`), nil, "the endpoint of no database in Requires"},
+		{"the writer", shop("db.shop.example", `"Type":"CNAME","Values":["rds-mysql-instance-usw2.c0ffee.us-west-2.rds.amazonaws.com"]`), nil, ""},
+		{"the writer of the cluster", shop("db.shop.example", `"Type":"CNAME","Values":["dbcluster-02.cluster-c0ffee.us-west-2.rds.amazonaws.com"]`), nil, ""},
 		{"instance is a replica", shopRecord, replicating, "is a replica"},
 		{"writer elsewhere", shopRecord, otherWriter, "has its writer at"},
 		{"writer stopped", shopRecord, func(e *Estate) {
@@ -377,6 +381,36 @@ func TestNameServersHoldASwapUntilTheyAgree(t *testing.T) {
 	evidence, err := json.Marshal(result.Record)
 	if err != nil || !strings.Contains(string(evidence), "no public name servers") {
 		t.Errorf("the report does not tell who was not asked: %v\n%s", err, evidence)
+	}
+}
+
+// Name servers are asked for weighted names, failover names and aliases, too,
+// where what they must answer is known: and as long as a health check keeps the
+// target away, callers are not led there.
+func TestNameServersAreAskedForPoliciesAndAliases(t *testing.T) {
+	payload := swapPayload(`{"CheckNameServers":true,"Records":[
+		{"Zone":"` + shopZone + `","Name":"www.shop.example","Type":"A","SetIdentifier":"us-east-1","Weight":0},
+		{"Zone":"` + shopZone + `","Name":"www.shop.example","Type":"A","SetIdentifier":"us-west-2","Weight":100},
+		{"Zone":"` + shopZone + `","Name":"api.shop.example","Type":"A","SetIdentifier":"first","Failover":"SECONDARY"},
+		{"Zone":"` + shopZone + `","Name":"api.shop.example","Type":"A","SetIdentifier":"second","Failover":"PRIMARY"},
+		{"Zone":"` + shopZone + `","Name":"shop.example","Type":"A","AliasTarget":"img.shop.example","AliasZone":"` + shopZone + `"}]}`)
+	for _, healthy := range []bool{true, false} {
+		estate := recovered(60)
+		estate.zone(shopZone).Records = append(estate.zone(shopZone).Records, &RecordSet{Name: "img.shop.example", Type: "A", TTL: number(60), Values: []RecordValue{"198.51.100.50"}})
+		want := report.Succeeded
+		if !healthy {
+			check := estate.HealthChecks[slices.IndexFunc(estate.HealthChecks, func(h *HealthCheck) bool { return strings.HasSuffix(h.ID, "0002") })]
+			check.Disabled, check.Inverted = true, true
+			want = report.FailedDirty
+		}
+		result := runLab(t, Options{Payload: payload, Estate: estate})
+		if result.Outcome != want || !healthy && !strings.Contains(result.Cause, "is unhealthy, other sets answer") {
+			t.Errorf("healthy %t: %s, want %s: %s", healthy, result.Outcome, want, result.Cause)
+		}
+		told, err := json.Marshal(result.Record)
+		if err != nil || strings.Contains(string(told), "12 answers as wanted, 0 names or questions left out") != healthy {
+			t.Errorf("healthy %t: the report does not tell who has answered: %v", healthy, err)
+		}
 	}
 }
 
@@ -536,12 +570,50 @@ func TestASwapThatWasEndedGoesOn(t *testing.T) {
 	if ended.Outcome != report.FailedDirty || total(ended.Mutations) != 1 {
 		t.Fatalf("%s with %v: %s", ended.Outcome, ended.Mutations, ended.Cause)
 	}
-	ended.Final.ZoneChanges = nil // it has spread since
-	for _, z := range ended.Final.Zones {
-		z.Published = nil
-	}
 	again := runLab(t, Options{Payload: twoZones(), Estate: ended.Final})
 	if again.Outcome != report.Succeeded || total(again.Mutations) != 1 || !swapped(again.Final) {
 		t.Errorf("%s with %v: %s", again.Outcome, again.Mutations, again.Cause)
+	}
+}
+
+// A run that ended while its change was on its way to the name servers, and the
+// same payload again a moment later: that one is done no sooner than they are,
+// and one more, when all name servers tell that they have it, at once.
+func TestARunThatFindsAnothersChangeWaitsUntilItHasSpread(t *testing.T) {
+	weights := func(limit, check string) []byte {
+		return []byte(fmt.Sprintf(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"SwapDNS","resourceName":"Swap"%s,"parameters":{%s"Records":[`+
+			`{"Zone":"%[3]s","Name":"www.shop.example","Type":"A","SetIdentifier":"us-east-1","Weight":0},{"Zone":"%[3]s","Name":"www.shop.example","Type":"A","SetIdentifier":"us-west-2","Weight":100}]}}]}]}`, limit, check, shopZone))
+	}
+	cname := func(limit string) []byte {
+		return []byte(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"SwapDNS","resourceName":"Swap"` + limit + `,"parameters":{"Records":[` + shopRecord + `]}}]}]}`)
+	}
+	shift := func(limit string) []byte {
+		return []byte(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"ShiftTraffic","resourceName":"Shift"` + limit + `,"parameters":{"Zone":"` + shopZone + `","Name":"www.shop.example","Type":"A","SetIdentifier":"us-west-2","Steps":"100"}}]}]}`)
+	}
+	for _, tt := range []struct {
+		name    string
+		payload func(limit string) []byte
+		once    float64 // seconds that one more takes
+	}{
+		{"weights", func(limit string) []byte { return weights(limit, "") }, 70},
+		{"weights, name servers asked", func(limit string) []byte { return weights(limit, `"CheckNameServers":true,`) }, 70},
+		{"a simple record", cname, 10},
+		{"a shift", shift, 70},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ended := runLab(t, Options{Payload: tt.payload(`,"timeLimitSeconds":12`), Estate: recovered(60)})
+			if ended.Outcome != report.FailedDirty || ended.Final.zone(shopZone).Published == nil {
+				t.Fatalf("%s: %s", ended.Outcome, ended.Cause)
+			}
+			again := runLab(t, Options{Payload: tt.payload(""), Estate: saved(t, ended.Final)})
+			if again.Outcome != report.Succeeded || total(again.Mutations) != 0 || again.Final.zone(shopZone).Published != nil {
+				t.Errorf("%s after %.0f s with %v, published %t: %s", again.Outcome, again.DurationSeconds, again.Mutations, again.Final.zone(shopZone).Published == nil, again.Cause)
+			}
+			once := runLab(t, Options{Payload: tt.payload(""), Estate: saved(t, again.Final)})
+			if once.Outcome != report.Succeeded || total(once.Mutations) != 0 || once.DurationSeconds > tt.once {
+				t.Errorf("once more: %s after %.0f s with %v: %s", once.Outcome, once.DurationSeconds, once.Mutations, once.Cause)
+			}
+			t.Logf("%.0f s, then %.0f s", again.DurationSeconds, once.DurationSeconds)
+		})
 	}
 }
