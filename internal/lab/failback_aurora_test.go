@@ -110,7 +110,7 @@ func holdingsOf(e *Estate, global, cluster string) holdings {
 	for _, c := range e.Clusters {
 		if c.Region == east && strings.HasPrefix(c.ID, cluster) {
 			shown := *c
-			shown.Created, shown.LagSeconds, shown.Tags = time.Time{}, nil, nil
+			shown.Created, shown.LagSeconds, shown.Tags, shown.Clients = time.Time{}, nil, nil, 0
 			out.Clusters[c.ID] = shown
 		}
 	}
