@@ -1,12 +1,10 @@
 package accesspoint
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"time"
 
@@ -29,15 +27,8 @@ type SetParameters struct {
 	ActiveRegions  []string `format:"region" doc:"Regions whose buckets are to get requests."`
 	PassiveRegions []string `format:"region" doc:"Regions whose buckets are to get no new requests, changed in the same call. A region in neither list stays as it is."`
 
-	HoldSeconds int    `min:"0" max:"1800" doc:"Seconds for which the regions of both lists are active, from the moment when the new ones are, before those of PassiveRegions become passive. Without it all change in one call."`
-	Probe       string `format:"probe-url" doc:"What must answer before the first call and during the hold: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, the routes go back."`
-
-	// What a probe wants, by the names that CheckEndpoint has for it.
-	ExpectStatus           int    `min:"100" max:"599" doc:"HTTP status that the probe wants. Without it, 200."`
-	BodyContains           string `doc:"Text that the body must hold."`
-	MaxLatencyMilliseconds int    `min:"1" max:"15000" doc:"The longest that one probe may take."`
-	MinCertificateDays     *int   `min:"0" max:"3650" doc:"Days for which the server's certificate must still be valid. That it is valid now is always asked for."`
-	FollowRedirects        bool   `doc:"Whether the probe goes where a redirect leads. Without it a redirect is an answer like any other."`
+	HoldSeconds int `min:"0" max:"1800" doc:"Seconds for which the regions of both lists are active, from the moment when the new ones are, before those of PassiveRegions become passive. Without it all change in one call."`
+	probe.Gate
 }
 
 // Check finds parameters that contradict each other.
@@ -54,24 +45,7 @@ func (p SetParameters) Check() []payload.Issue {
 	if p.HoldSeconds > 0 && (len(p.ActiveRegions) == 0 || len(p.PassiveRegions) == 0) {
 		issues = append(issues, payload.Issue{Parameter: "HoldSeconds", Message: "there are no two steps to hold between", Want: "ActiveRegions and PassiveRegions, or leave it out"})
 	}
-	if p.Probe == "" && p.probe() != (SetParameters{}).probe() {
-		issues = append(issues, payload.Issue{Parameter: "Probe", Message: "what a probe wants is said, and there is none", Want: "https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT"})
-	}
-	if p.Probe != "" {
-		for _, issue := range p.probe().Check() {
-			if issue.Parameter == "URL" {
-				issue.Parameter = "Probe"
-			}
-			issues = append(issues, issue)
-		}
-	}
-	return issues
-}
-
-// probe is what must answer, and how.
-func (p SetParameters) probe() probe.CheckParameters {
-	return probe.CheckParameters{URL: p.Probe, ExpectStatus: cmp.Or(p.ExpectStatus, http.StatusOK), BodyContains: p.BodyContains,
-		MaxLatencyMilliseconds: p.MaxLatencyMilliseconds, MinCertificateDays: p.MinCertificateDays, FollowRedirects: p.FollowRedirects}
+	return append(issues, p.Gate.Issues()...)
 }
 
 // wanted is one region and the dial that it is to have.
@@ -246,7 +220,7 @@ func (a Setting) Preflight(ctx context.Context, req action.Request[SetParameters
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "only the endpoint in " + seen[0].at + " answers"})
 	}
 	if p.Probe != "" && d.Move == action.MoveAct {
-		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
+		if err := a.Prober.Probe(ctx, p.Wants()); err != nil {
 			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no route is changed before it does (%v)", p.Probe, err)})
 		}
 	}
@@ -266,7 +240,7 @@ func (a Setting) Reconcile(ctx context.Context, req action.Request[SetParameters
 	}
 	probed := p.Probe != "" && n.back == "" && n.asked[stepLast].Requested.IsZero() && !all(seen, p.goal())
 	if probed {
-		n.probe(p.Probe, a.Prober.Probe(ctx, p.probe()))
+		n.probe(p.Probe, a.Prober.Probe(ctx, p.Wants()))
 	}
 	d, s := decideRamp(seen, p, n)
 	progress, err := d.Progress(n.asked[s.name], evidence(seen))

@@ -236,7 +236,7 @@ func TestDecide(t *testing.T) {
 // Two steps, of which the second comes when the first has held for as long as
 // was asked for, while the target answers.
 func TestDecideRamp(t *testing.T) {
-	held := SetParameters{AccessPoint: arn, ActiveRegions: []string{west}, PassiveRegions: []string{east}, HoldSeconds: 60, Probe: "tcp://a.example:1"}
+	held := SetParameters{AccessPoint: arn, ActiveRegions: []string{west}, PassiveRegions: []string{east}, HoldSeconds: 60, Gate: probe.Gate{Probe: "tcp://a.example:1"}}
 	say := func(w, e Dial) []view { return []view{{at: "eu-west-1", dials: map[string]Dial{west: w, east: e}}} }
 	before, overlap, after := say(Passive, Active), say(Active, Active), say(Active, Passive)
 	hour := action.Asked{Now: noon, Requested: noon.Add(-time.Hour)}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,14 +34,7 @@ type ShiftParameters struct {
 	Steps         []string `format:"percent" default:"10,50,100" doc:"Shares of the traffic in percent, rising; the other sets keep their proportion in the rest."`
 	HoldSeconds   int      `min:"0" max:"3600" default:"300" doc:"Seconds from the moment when all name servers have a step to the next step."`
 	Requires      []string `format:"requirement" doc:"Databases that must take writes in the region of the run, as long as traffic moves: rds-instance/ID, rds-cluster/ID, global-cluster/ID. If one does not, traffic goes back."`
-	Probe         string   `format:"probe-url" doc:"What must answer all the while: https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT. If it does not, traffic goes back."`
-
-	// What a probe wants, by the names that CheckEndpoint has for it.
-	ExpectStatus           int    `min:"100" max:"599" doc:"HTTP status that the probe wants. Without it, 200."`
-	BodyContains           string `doc:"Text that the body must hold."`
-	MaxLatencyMilliseconds int    `min:"1" max:"15000" doc:"The longest that one probe may take."`
-	MinCertificateDays     *int   `min:"0" max:"3650" doc:"Days for which the server's certificate must still be valid. That it is valid now is always asked for."`
-	FollowRedirects        bool   `doc:"Whether the probe goes where a redirect leads. Without it a redirect is an answer like any other."`
+	probe.Gate
 }
 
 // maxHolds keeps a ramp within the time limit of the action.
@@ -58,24 +50,7 @@ func (p ShiftParameters) Check() []payload.Issue {
 	if holds := (len(steps) - 1) * p.HoldSeconds; holds > maxHolds {
 		issues = append(issues, payload.Issue{Parameter: "HoldSeconds", Message: fmt.Sprintf("the holds take %d seconds together", holds), Want: fmt.Sprintf("at most %d", maxHolds)})
 	}
-	if p.Probe == "" && p.probe() != (ShiftParameters{}).probe() {
-		issues = append(issues, payload.Issue{Parameter: "Probe", Message: "what a probe wants is said, and there is none", Want: "https://HOST/PATH, http://HOST/PATH or tcp://HOST:PORT"})
-	}
-	if p.Probe != "" {
-		for _, issue := range p.probe().Check() {
-			if issue.Parameter == "URL" {
-				issue.Parameter = "Probe"
-			}
-			issues = append(issues, issue)
-		}
-	}
-	return issues
-}
-
-// probe is what must answer, and how.
-func (p ShiftParameters) probe() probe.CheckParameters {
-	return probe.CheckParameters{URL: p.Probe, ExpectStatus: cmp.Or(p.ExpectStatus, http.StatusOK), BodyContains: p.BodyContains,
-		MaxLatencyMilliseconds: p.MaxLatencyMilliseconds, MinCertificateDays: p.MinCertificateDays, FollowRedirects: p.FollowRedirects}
+	return append(issues, p.Gate.Issues()...)
 }
 
 // Identities names all sets of the name, for the weights of all of them change.
@@ -204,7 +179,7 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved while that is so"})
 	}
 	if err == nil && p.Probe != "" {
-		if err := a.Prober.Probe(ctx, p.probe()); err != nil {
+		if err := a.Prober.Probe(ctx, p.Wants()); err != nil {
 			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no traffic is moved before it does (%v)", p.Probe, err)})
 		}
 	}
@@ -401,7 +376,7 @@ func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], 
 		return nil
 	}
 	n.unmet = time.Time{}
-	if p.Probe == "" || a.Prober.Probe(ctx, p.probe()) == nil {
+	if p.Probe == "" || a.Prober.Probe(ctx, p.Wants()) == nil {
 		n.failures = 0
 		return nil
 	}
