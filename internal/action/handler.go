@@ -121,6 +121,9 @@ type GivesUp struct {
 	Instead string // what to do, for a person
 }
 
+// NoLongerAwaited stands in the error of a service that was given up.
+const NoLongerAwaited = "is not waited for any longer"
+
 // OnRoute53 is when to give the control plane of Route 53 up. It stands in
 // us-east-1 for all regions and is away with it for hours, or for the hour that
 // accelerated recovery takes; a run that waits for it says nothing meanwhile.
@@ -399,8 +402,8 @@ func (a *Adapter[P]) givenUp(req Request[P], err error) error {
 	if req.Now.Sub(since) < a.GivesUp.After {
 		return err
 	}
-	return Errorf(Terminal, "%s has not answered since %s, and is not waited for any longer: %s; the last: %w",
-		a.GivesUp.Service, since.UTC().Format("15:04:05 MST"), a.GivesUp.Instead, err)
+	return Errorf(Terminal, "%s has not answered since %s, and %s: %s; the last: %w",
+		a.GivesUp.Service, since.UTC().Format("15:04:05 MST"), NoLongerAwaited, a.GivesUp.Instead, err)
 }
 
 // noteLag keeps the lag that an action saw last before it acted: a lag that it

@@ -112,7 +112,7 @@ func (r Record) unseen() bool {
 func (r Record) silent() (names []string) {
 	r.each(func(_ Layer, x Resource) {
 		none := x.Error == nil && slices.ContainsFunc(x.Findings, func(f action.Finding) bool { return f.Class == action.Unreachable }) ||
-			x.Error != nil && (x.Error.Class == string(action.Unreachable) || strings.Contains(x.Error.Message, sinceThen+string(action.Unreachable)))
+			x.Error != nil && (x.Error.Class == string(action.Unreachable) || strings.Contains(x.Error.Message, sinceThen+string(action.Unreachable)) || strings.Contains(x.Error.Message, action.NoLongerAwaited))
 		if none && x.Purpose == action.MovesTraffic && x.Status != Done {
 			names = append(names, Line(x.ResourceName))
 		}
