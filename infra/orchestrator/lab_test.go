@@ -139,8 +139,12 @@ func fences(t *testing.T) []scenario {
 				&lab.Instance{Region: "us-east-1", ID: "fenced-1", Engine: "aurora-mysql", Status: status, Cluster: "fenced", Writer: true})
 			estate.Clusters = append(estate.Clusters, &lab.Cluster{Region: "us-east-1", ID: "fenced", Engine: "aurora-mysql", Status: status, Network: network},
 				&lab.Cluster{Region: "us-west-2", ID: "next", Engine: "aurora-mysql", Status: "available", ClusterDetails: lab.ClusterDetails{Source: "arn:aws:rds:us-east-1:111122223333:cluster:fenced"}})
+			more := ""
+			if method == "Release" { // no tag says what replaced a stopped one
+				more = `,"AcceptTwoWriters":"true"`
+			}
 			payload := `{"StatePayload":[{"layer":1,"resources":[{"resourceType":"FenceOldPrimary","resourceName":"fence","parameters":{
-				"` + of + `":"fenced","PrimaryRegion":"us-east-1","SuccessorIdentifier":"next","Method":"` + method + `","IsolationSecurityGroupIds":"` + estate.ClosedGroups[0] + `","Required":"true"}}]}]}`
+				"` + of + `":"fenced","PrimaryRegion":"us-east-1","SuccessorIdentifier":"next","Method":"` + method + `","IsolationSecurityGroupIds":"` + estate.ClosedGroups[0] + `"` + more + `,"Required":"true"}}]}]}`
 			all = append(all, scenario{method + " by " + of, "failover", []byte(payload), estate, nil, 0, ""})
 		}
 	}
