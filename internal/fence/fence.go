@@ -152,6 +152,10 @@ func (a Fence) look(ctx context.Context, req action.Request[Parameters]) (sight,
 			s.followed = false
 			return s, err
 		}
+		// Its own region says so, whether the other one answers or not.
+		if s.next.marked() {
+			return s, action.Errorf(action.Refused, "%s is not fenced, for %s is fenced itself and takes no writes: release that one first (Method Release)", p.name(), s.next.what())
+		}
 	}
 	if s.found, err = find(ctx, a.RDS(p.PrimaryRegion), p); err != nil {
 		return s, err
@@ -179,6 +183,7 @@ func (a Fence) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 		return action.Readiness{}, err
 	}
 	sees, err := a.look(ctx, req)
+	err = p.unseen(err)
 	if err != nil && (p.demanded() || action.ClassOf(err) == action.Refused || !sees.followed) {
 		return action.Readiness{}, err
 	}
@@ -188,7 +193,7 @@ func (a Fence) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 	}
 	found := sees.found
 	d, err := a.judge(ctx, req, &sees, notes{asked: func(string) action.Asked { return action.Asked{Now: req.Now} }, next: sees.next.ARN})
-	if err != nil {
+	if err = p.unseen(err); err != nil {
 		return action.Readiness{}, err
 	}
 	ready := action.Readiness{Observed: d.State, Evidence: proof(found, d), Findings: d.Findings()}
@@ -205,6 +210,18 @@ func (a Fence) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 		}
 	}
 	return ready, nil
+}
+
+// unseen makes a silence a refusal where a proof is demanded: no declaration of a
+// disaster helps a fence that has to be proved, or a release that has to be seen.
+func (p Parameters) unseen(err error) error {
+	switch {
+	case !p.demanded() || action.ClassOf(err) != action.Unreachable:
+		return err
+	case p.Method == MethodRelease:
+		return action.Errorf(action.Refused, "%w", err)
+	}
+	return action.Errorf(action.Refused, "%w; without Required the run goes on unfenced, and two writers may serve", err)
 }
 
 func warn(format string, args ...any) action.Finding {

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // The tags that a fence leaves on what it fences. They are the memory that
@@ -24,15 +25,14 @@ import (
 // between.
 const (
 	tagGroups    = "dr-orchestrator:security-groups" // groups from before the isolation
-	tagFence     = "dr-orchestrator:fence"           // one of the words below
+	tagFence     = succession.FenceTag
 	tagSuccessor = "dr-orchestrator:fence-successor" // ARN of what takes over
 )
 
-// The words of tagFence.
 const (
-	fenceBegun    = "begun"    // the groups are saved, and may be changed any moment
-	fenceComplete = "complete" // isolated, and restarted since
-	fenceReleased = "released" // given back, or about to be
+	fenceBegun    = succession.FenceBegun
+	fenceComplete = succession.FenceComplete
+	fenceReleased = succession.FenceReleased
 )
 
 // Primary is what a decision needs to know of a DB instance or DB cluster.
@@ -168,7 +168,7 @@ func (p Primary) saved() []string { return strings.Fields(p.Tags[tagGroups]) }
 
 // marked reports whether a fence was begun that nobody has released.
 func (p Primary) marked() bool {
-	return p.Tags[tagFence] == fenceBegun || p.Tags[tagFence] == fenceComplete
+	return succession.Fenced(p.Tags)
 }
 
 // markedFor reports whether that fence was begun for this one.

@@ -54,8 +54,8 @@ func (a Fence) judge(ctx context.Context, req action.Request[Parameters], s *sig
 	switch {
 	case err == nil:
 		return giveBack(d, s.next, s.found), nil
-	case action.ClassOf(err) == action.NotFound:
-		return d, nil // in a region that answered
+	case action.ClassOf(err) == action.NotFound: // it may serve under another name
+		return d, action.Errorf(action.Refused, "%s is not given back, for %s, which it was fenced for, is not in %s: it may serve under another name. If nothing else takes writes, say so with AcceptTwoWriters", s.found.what(), named.Resource, named.Region)
 	}
 	return d, action.Errorf(action.ClassOf(err), "%w; %s was fenced for it, and is given back unseen only with AcceptTwoWriters", err, s.found.what())
 }

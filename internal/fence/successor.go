@@ -99,7 +99,7 @@ func clusterSucceeds(next, old Primary, wrong func(string, ...any) error) error 
 	case old.markedFor(next):
 		return nil // that was proved when the fence was begun
 	}
-	return wrong("it is in the global cluster %q and the other in %q, it has no tag %s of a detach from it, and no fence was begun for it", next.Global, old.Global, succession.Tag)
+	return wrong("it is in the global cluster %q and the other in %q, it has no tag %s of a detach from it, and no fence was begun for it. Where it is the one that serves, shut the security groups of the other by hand", next.Global, old.Global, succession.Tag)
 }
 
 const timeForm = "2006-01-02T15:04:05Z"

@@ -24,6 +24,8 @@ const phaseAsking = "asking"
 func decide(g Global, local *Local, to goal, asked action.Asked) action.Decision {
 	target, member := g.member(to.target)
 	switch {
+	case local != nil && local.Fenced:
+		return action.Fail(action.Refused, action.StateUnknown, "fenced", "%s is fenced, and takes no writes: release it first (FenceOldPrimary with Method Release)", to.target)
 	case !member:
 		return decideAlone(local, to, g)
 	case g.Failover != nil:

@@ -157,6 +157,9 @@ func TestDecideRules(t *testing.T) {
 		{"idle, a secondary's instances are readers", global("available", primary), seen(local("available", "", "available", 2), func(l *Local) { l.Reader = "orders-2" }), now, same(act, ready, "")},
 		{"idle, no instance in the target", global("available", primary), local("available", "", "", 0), now, same(fail, ready, action.Refused)},
 		{"idle, global cluster at work, not looked at the target", global("modifying", primary), nil, now, same(wait, busy, "")},
+		{"idle, the target fenced", global("available", primary), seen(up, func(l *Local) { l.Fenced = true }), now, same(fail, unknown, action.Refused)},
+		{"writer, and fenced", global("available", secondary), seen(up, func(l *Local) { l.Fenced = true }), now, same(fail, unknown, action.Refused)},
+		{"detached, and fenced", left, seen(up, func(l *Local) { l.Fenced = true }), now, same(fail, unknown, action.Refused)},
 		{"no writer", with(global("available", primary), func(g *Global) { g.Members[0].Writer = false }), up, now, same(act, ready, "")},
 
 		{"writer, not looked at it", global("available", secondary), nil, now, same(look, unknown, "")},

@@ -52,6 +52,7 @@ type Local struct {
 	WriterStatus string           // of the writer, or of that reader
 	Created      time.Time        // zero: not shown
 	Mark         string           // of what it takes over from, see package succession
+	Fenced       bool             // nobody can write to it, whatever AWS calls it
 	Details      evidence.Details // for a preflight; nothing is decided by them
 }
 
@@ -120,8 +121,11 @@ func observed(found types.DBCluster) Local {
 		Global: aws.ToString(found.GlobalClusterIdentifier), Source: aws.ToString(found.ReplicationSourceIdentifier), Instances: len(found.DBClusterMembers),
 		Created: aws.ToTime(found.ClusterCreateTime), Details: evidence.OfCluster(found)}
 	for _, tag := range found.TagList {
-		if aws.ToString(tag.Key) == succession.Tag {
-			l.Mark = aws.ToString(tag.Value)
+		switch value := aws.ToString(tag.Value); aws.ToString(tag.Key) {
+		case succession.Tag:
+			l.Mark = value
+		case succession.FenceTag:
+			l.Fenced = succession.Fenced(map[string]string{succession.FenceTag: value})
 		}
 	}
 	for _, m := range found.DBClusterMembers {

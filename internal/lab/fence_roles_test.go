@@ -117,7 +117,7 @@ func TestAFenceLooksAtTheRules(t *testing.T) {
 		{"a group that is not there", strings.ReplaceAll(anInstance, isolationGroup, "sg-0c105ed0000000009"), nil, "", report.Succeeded, "unknown"},
 		{"a group that is not there, required", strings.ReplaceAll(required, isolationGroup, "sg-0c105ed0000000009"), nil, "", report.FailedClean, ""},
 		{"rules that cannot be read", anInstance, nil, "error@ec2:DescribeSecurityGroups", report.Succeeded, "unknown"},
-		{"rules that cannot be read, required", required, nil, "error@ec2:DescribeSecurityGroups", report.FailedClean, ""},
+		{"rules that cannot be read, required", required, nil, "error@ec2:DescribeSecurityGroups", report.Refused, ""},
 		{"rules that can be read after a while", anInstance, nil, "error@ec2:DescribeSecurityGroups#1-6", report.Succeeded, "fenced"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

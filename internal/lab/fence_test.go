@@ -73,7 +73,7 @@ func TestFences(t *testing.T) {
 		{"cluster, stopped", aCluster + stop, "", report.Succeeded, "fenced", false},
 
 		{"region dead", anInstance, "dead@region:us-east-1", report.Succeeded, "unknown", true},
-		{"region dead, required", anInstance + `,"Required":"true"`, "dead@region:us-east-1", report.FailedClean, "", true},
+		{"region dead, required", anInstance + `,"Required":"true"`, "dead@region:us-east-1", report.Refused, "", true},
 		{"region dead, then alive", anInstance, "dead@region:us-east-1#1-6", report.Succeeded, "fenced", false},
 		{"region dead, then alive too late", anInstance + `,"WaitSeconds":"5"`, "dead@region:us-east-1#1-40", report.Succeeded, "unknown", true},
 		{"region dies on the way", anInstance, "dead@region:us-east-1#6-", report.Succeeded, "unknown", true},
@@ -173,8 +173,8 @@ func TestReleaseGivesBack(t *testing.T) {
 	}
 }
 
-// A primary is given back only beside a successor that is seen to stand by, or
-// seen to be gone. Whatever else is true, nothing is changed.
+// A primary is given back only beside a successor that is seen to stand by.
+// Whatever else is true, nothing is changed.
 func TestAReleaseMakesNoSecondWriter(t *testing.T) {
 	const accept = `,"AcceptTwoWriters":"true"`
 	promoted := func(e *Estate) {
@@ -217,11 +217,12 @@ func TestAReleaseMakesNoSecondWriter(t *testing.T) {
 		{"a replica of something else", anInstance, "", func(e *Estate) {
 			e.instance(west, "rds-mysql-instance-usw2").Source = "arn:aws:rds:us-east-1:111122223333:db:x"
 		}, "", report.Refused, "AcceptTwoWriters"},
-		{"gone", anInstance, "", gone, "", report.Succeeded, ""},
+		{"gone, or under another name", anInstance, "", gone, "", report.Refused, "under another name"},
+		{"gone, and that is accepted", anInstance, accept, gone, "", report.Succeeded, ""},
 		{"no tag tells what it is", anInstance, "", tagged(""), "", report.Refused, "is not known"},
 		{"the tag is of a cluster", anInstance, "", tagged("arn:aws:rds:us-west-2:111122223333:cluster:dbcluster-02"), "", report.Refused, "is not known"},
 		{"the tag is of another account", anInstance, "", tagged("arn:aws:rds:us-west-2:444455556666:db:rds-mysql-instance-usw2"), "", report.Refused, "is not known"},
-		{"not to be seen", anInstance, "", nil, "dead@region:us-west-2", report.FailedClean, "AcceptTwoWriters"},
+		{"not to be seen", anInstance, "", nil, "dead@region:us-west-2", report.Refused, "AcceptTwoWriters"},
 		{"not to be seen, and that is accepted", anInstance, accept, nil, "dead@region:us-west-2", report.Succeeded, ""},
 		{"a secondary still", aMember, "", nil, "", report.Succeeded, ""},
 		{"detached", aMember, "", detached, "", report.Refused, "AcceptTwoWriters"},

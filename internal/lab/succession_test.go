@@ -164,6 +164,27 @@ func TestACopyOfADrillIsNoRecovery(t *testing.T) {
 	}
 }
 
+// What is fenced takes no writes, whatever AWS calls it: it is no recovery, also
+// where the region that it was fenced from is silent by now.
+func TestAFencedDatabaseTakesNothingOver(t *testing.T) {
+	fence := func(parameters string) []byte {
+		return fenceOf(strings.NewReplacer("us-east-1", "us-west-2", "use1", "usw2", "usw2", "use1").Replace(parameters))
+	}
+	over := runLab(t, Options{Payload: sample(t, "failover-mysql.json"), Faults: faultsOf(t, "dead@region:"+east)}).Final
+	back := trial(t, "failback", over, catalog.Failback, east, sample(t, "failback-mysql.json"), report.Succeeded)
+	fenced := trial(t, "fence", back, catalog.Failover, east, fence(anInstance), report.Succeeded)
+	for name, payload := range map[string][]byte{
+		"failover": sample(t, "failover-mysql.json"), "the promotion alone": edited(t, "failover-mysql.json", func(doc map[string]any) {
+			doc["StatePayload"] = doc["StatePayload"].([]any)[1:]
+		}),
+	} {
+		result := runLab(t, Options{Payload: payload, Region: west, Estate: fenced, Faults: faultsOf(t, "dead@region:"+east)})
+		if result.Outcome != report.Refused || total(result.Mutations) > 0 || !strings.Contains(result.Cause, "Method Release") {
+			t.Errorf("%s: %s with %v: %s", name, result.Outcome, result.Mutations, result.Cause)
+		}
+	}
+}
+
 // After a switchover of Oracle the older database may be the one that took over
 // from the younger. Neither a fence nor a failback goes by their age.
 func TestOracleDatabasesKeepTheirAge(t *testing.T) {

@@ -18,7 +18,7 @@ func ClientsOfCluster(cluster string) Metric {
 }
 
 func clients(dimension, id string) Metric {
-	return Metric{Namespace: "AWS/RDS", Name: "DatabaseConnections", Unit: time.Second, Of: Dimension{dimension, []string{id}}, Alone: true}
+	return Metric{Namespace: "AWS/RDS", Name: "DatabaseConnections", Unit: time.Second, Of: Dimension{dimension, []string{id}}, Alone: true, Highest: true}
 }
 
 // Deserted reports whether nobody is connected, for certain; why tells what

@@ -44,6 +44,9 @@ type Metric struct {
 	// Alone says that Of is the only dimension. AWS does not document the
 	// others of every metric: they are then looked up.
 	Alone bool
+	// Highest says that the highest of the fresh datapoints counts, and not the
+	// newest alone.
+	Highest bool
 	// Shard tells which shard a value of Of belongs to; empty: to the whole.
 	// Where series are named by shards, the lag of each must be known: one that
 	// keeps silent is not made up for by the others. Nil: there are no shards.
@@ -359,9 +362,16 @@ func ask(ctx context.Context, api API, metrics []Metric, some []series, now time
 			if class, ok := unanswered[result.StatusCode]; ok {
 				values[i].err = action.Errorf(class, "CloudWatch answers %s", result.StatusCode)
 			}
+			highest := metrics[some[i].of].Highest
 			for j, at := range result.Timestamps {
+				value := result.Values[j]
+				fresh := now.Sub(at) <= MaxAge && now.Sub(values[i].at) <= MaxAge
+				if highest && fresh {
+					value = max(value, values[i].value)
+					values[i].value = value
+				}
 				if at.After(values[i].at) {
-					values[i].value, values[i].at = result.Values[j], at
+					values[i].value, values[i].at = value, at
 				}
 			}
 		}

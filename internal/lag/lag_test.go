@@ -621,3 +621,48 @@ func TestOutdated(t *testing.T) {
 		}
 	}
 }
+
+// Of clients the most of the last minutes count: a pause between two connections
+// is not the end of them.
+func TestHighest(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name   string
+		ages   []time.Duration
+		values []float64
+		want   float64 // seconds; below 0: not known
+	}{
+		{"an early one is higher", []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute}, []float64{0, 0, 40}, 40},
+		{"the newest comes last", []time.Duration{4 * time.Minute, 2 * time.Minute, time.Minute}, []float64{40, 0, 0}, 40},
+		{"none", []time.Duration{time.Minute, 2 * time.Minute}, []float64{0, 0}, 0},
+		{"one of long ago does not count", []time.Duration{time.Minute, 6 * time.Minute}, []float64{0, 40}, 0},
+		{"one of long ago, which comes first", []time.Duration{6 * time.Minute, time.Minute}, []float64{40, 0}, 0},
+		{"only of long ago", []time.Duration{6 * time.Minute}, []float64{0}, -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			result := types.MetricDataResult{Id: aws.String("lag0"), Values: tt.values}
+			for _, age := range tt.ages {
+				result.Timestamps = append(result.Timestamps, now.Add(-age))
+			}
+			r := Listless(answer{result}).Read(t.Context(), Clients("orders"), now)
+			if tt.want < 0 {
+				if r.Known {
+					t.Errorf("%+v", r)
+				}
+				return
+			}
+			if !r.Known || r.Lag.Seconds() != tt.want {
+				t.Errorf("%+v, want %g", r, tt.want)
+			}
+			if deserted, _ := r.Deserted(); deserted != (tt.want == 0) {
+				t.Errorf("deserted: %t", deserted)
+			}
+		})
+	}
+}
+
+type answer struct{ result types.MetricDataResult }
+
+func (a answer) GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
+	return &cloudwatch.GetMetricDataOutput{MetricDataResults: []types.MetricDataResult{a.result}}, nil
+}

@@ -131,7 +131,7 @@ func (c Check) Preflight(ctx context.Context, req action.Request[Parameters]) (a
 	evident(evidence, r, req.Now)
 	p := req.Parameters
 	ready := action.Readiness{Observed: action.StateReady, Evidence: evidence, Lag: r.Seconds()}
-	if err := p.limit().Gate(r); p.Wait && !(r.Stopped && evidence["status"] == "available") && err != nil && (action.ClassOf(err) == action.Refused || action.Passing(action.ClassOf(err))) {
+	if err := p.limit().Gate(r); p.Wait && !(r.Stopped && !s.atWork()) && err != nil && (action.ClassOf(err) == action.Refused || action.Passing(action.ClassOf(err))) {
 		ready.Findings = []action.Finding{{Verdict: action.VerdictWarning, Message: "the check will wait: " + err.Error()}}
 		return ready, nil
 	}

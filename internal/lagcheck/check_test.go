@@ -290,6 +290,7 @@ func TestReplicationThatDoesNotRunBlocks(t *testing.T) {
 		{"stopped", "available", true, action.VerdictBlocked},
 		{"terminated", "available", true, action.VerdictBlocked},
 		{"", "available", true, action.VerdictBlocked},
+		{"error", "storage-optimization", true, action.VerdictBlocked},
 		{"error", "modifying", true, action.VerdictWarning},
 		{"error", "modifying", false, action.VerdictBlocked},
 	} {

@@ -36,6 +36,12 @@ type seen struct {
 	postgres bool // it is a replica of RDS for PostgreSQL
 }
 
+// atWork reports whether AWS is at work on the replica. While it optimizes the
+// storage, for hours, the replica goes on as ever.
+func (s seen) atWork() bool {
+	return s.evidence["status"] != "available" && s.evidence["status"] != "storage-optimization"
+}
+
 // read looks at the replica and reads its lag. That there is no such replica is
 // an error of class NotFound; that it does not replicate makes its lag unknown.
 func (c Check) read(ctx context.Context, req action.Request[Parameters]) (seen, error) {

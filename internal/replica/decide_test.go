@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // Every status, and what is done about a replica and about an instance that
@@ -174,5 +175,20 @@ func TestCheckParameters(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is fenced is neither promoted nor called promoted.
+func TestDecideFenced(t *testing.T) {
+	for _, source := range []string{"", sourceARN} {
+		for word, want := range map[string]action.Move{succession.FenceBegun: action.MoveFail, succession.FenceComplete: action.MoveFail, succession.FenceReleased: action.MoveFinish} {
+			if source != "" && want == action.MoveFinish {
+				want = action.MoveAct
+			}
+			i := Instance{ID: "orders", ARN: replicaARN, Status: statusAvailable, Source: source, Retention: 7, Tags: map[string]string{succession.FenceTag: word}}
+			if d := decide(i, parameters, action.Asked{Now: noon}, action.Asked{Now: noon}); d.Move != want || want == action.MoveFail && d.Class != action.Refused {
+				t.Errorf("%s, source %q: %+v", word, source, d)
+			}
+		}
 	}
 }

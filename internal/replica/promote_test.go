@@ -180,6 +180,11 @@ func TestPromotion(t *testing.T) {
 			{after: 5*time.Minute - time.Second, sees: idle, sends: coded("InvalidDBInstanceState"), status: going, changed: action.ChangeUnknown, calls: 1},
 			{after: time.Second, sees: idle, status: going, changed: action.ChangeYes, calls: 1},
 		}},
+		{"conflict while storage is optimized, which takes hours", parameters, action.StateReady, nil, []step{
+			{sees: instance("storage-optimization", sourceARN, 0), sends: coded("InvalidDBInstanceState"), status: going, changed: action.ChangeUnknown, calls: 1},
+			{after: time.Hour, sees: instance("storage-optimization", sourceARN, 0), sends: coded("InvalidDBInstanceState"), status: going, changed: action.ChangeUnknown, calls: 1},
+			{after: time.Hour, sees: idle, status: going, changed: action.ChangeYes, calls: 1},
+		}},
 		{"conflicts of two calls do not add up", backedUp, action.StateReady, nil, []step{
 			{sees: idle, sends: coded("InvalidDBInstanceState"), status: going, changed: action.ChangeUnknown, calls: 1},
 			{after: 4 * time.Minute, sees: idle, status: going, changed: action.ChangeYes, calls: 1},
