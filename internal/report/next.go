@@ -18,6 +18,7 @@ type Tally struct {
 	Done      int // at the goal
 	Moved     int // of those, brought there by this run
 	Came      int // of those, seen short of the goal by this run, and not changed by it
+	Unfenced  int // fences that the run went on without; counted as nothing else but All
 	Unsettled int // changed, or perhaps, and not at the goal
 	Untouched int // not at the goal, and as before the run
 	Optional  int // not at the goal, and the run may do without
@@ -34,6 +35,8 @@ func (r Record) Tally() Tally {
 		for _, x := range layer.Resources {
 			t.All++
 			switch {
+			case x.unfenced():
+				t.Unfenced++
 			case x.Status == Done:
 				t.Done++
 				switch {
@@ -62,6 +65,11 @@ func (r Record) Tally() Tally {
 		}
 	}
 	return t
+}
+
+// unfenced reports a fence that could not be proved, which the run went on without.
+func (x Resource) unfenced() bool {
+	return x.Purpose == action.Fences && x.Status == Done && x.Evidence["fence"] == "unknown"
 }
 
 // stood reports a resource that was at its goal before the run began, and was not
@@ -169,12 +177,16 @@ func (r Record) State() string {
 		return "As it was before the run: nothing was changed."
 	case t.All == 0:
 		return "Not known: the run has left nothing that tells of its resources."
-	case r.Outcome == Succeeded && t.Done == t.All:
+	case r.Outcome == Succeeded && t.Done+t.Unfenced == t.All:
 		came := ""
 		if t.Came > 0 {
 			came = fmt.Sprintf(" %d came there while it ran,", t.Came)
 		}
-		return fmt.Sprintf("%s at the goal in %s: %d brought there by this run,%s %d there before.", all(t.All), r.Run.Region, t.Moved, came, t.Done-t.Moved-t.Came)
+		head, loose := all(t.All), ""
+		if t.Unfenced > 0 {
+			head, loose = fmt.Sprintf("%d of %d resources are", t.Done, t.All), fmt.Sprintf(" %d could not be fenced: two writers may serve.", t.Unfenced)
+		}
+		return fmt.Sprintf("%s at the goal in %s: %d brought there by this run,%s %d there before.%s", head, r.Run.Region, t.Moved, came, t.Done-t.Moved-t.Came, loose)
 	}
 	text := fmt.Sprintf("%d of %d resources at the goal.", t.Done, t.All)
 	if t.Unsettled > 0 {
@@ -243,6 +255,9 @@ func (r Record) Next() []string {
 	t := r.Tally()
 	var steps []string
 	add := func(format string, args ...any) { steps = append(steps, fmt.Sprintf(format, args...)) }
+	if names := r.writeless(); names != "" {
+		add("Nobody can write: %s. Go on at once, or give the fenced one back (FenceOldPrimary with Method Release, docs/runbooks/switchback.md).", names)
+	}
 	again := "Start the same payload again; every resource is looked at first, and what is at its goal is left alone: " + r.Resume()
 	if t.All == 0 && len(r.Problems) > 0 {
 		machine := ""
@@ -306,6 +321,24 @@ func (r Record) Next() []string {
 	return steps
 }
 
+// writeless names what is fenced while something has not taken over: both may be
+// of the same data.
+func (r Record) writeless() string {
+	var fenced, not []Resource
+	r.each(func(_ Layer, x Resource) {
+		switch {
+		case x.Purpose == action.Fences && (x.Status == Done && x.Evidence["fence"] == "fenced" || x.Status != Done && x.Before == action.StateDone):
+			fenced = append(fenced, x)
+		case x.Purpose == action.TakesOver && x.Status != Done && x.Before != action.StateDone:
+			not = append(not, x)
+		}
+	})
+	if r.planned() || r.Outcome == Succeeded || len(fenced) == 0 || len(not) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the fence is shut (%s), and nothing has taken over (%s)", named(fenced), named(not))
+}
+
 // wait is what to do while another run works on the same.
 func wait(holder string) string {
 	const text = "Wait until the other run has ended, or talk to who started it (CloudTrail tells, by StartExecution)"
@@ -359,6 +392,15 @@ func (r Record) achieved(t Tally) (steps []string) {
 		add("See that the applications work where the traffic leads now (%s).", named(traffic))
 	case took:
 		add("Direct the applications to %s, and see that they work.", r.Run.Region)
+	}
+	if t.Unfenced > 0 {
+		var loose []Resource
+		r.each(func(_ Layer, x Resource) {
+			if x.unfenced() {
+				loose = append(loose, x)
+			}
+		})
+		add("Fence what could not be, as soon as its region answers, for two writers may serve (%s): docs/runbooks/failover.md, After it.", named(loose))
 	}
 	if t.Behind > 0 {
 		add("Find out what was lost: up to %g s of writes, on %s, see RPO.", t.WorstRPO, of(t.Behind, "resource"))

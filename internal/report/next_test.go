@@ -112,6 +112,52 @@ func TestWhatStoodIsNoRecovery(t *testing.T) {
 	}
 }
 
+// A fence that could not be proved is at no goal, and is the first thing to be
+// made up for; one that is shut while nothing took over leaves nobody to write.
+func TestFencesInAReport(t *testing.T) {
+	fence := func(says string) Resource {
+		return Resource{ResourceName: "fence", Status: Done, Purpose: action.Fences, Polls: 9, Evidence: action.Evidence{"fence": says}}
+	}
+	moved := Resource{ResourceName: "orders", Status: Done, Purpose: action.TakesOver, Changed: true}
+	failed := Resource{ResourceName: "orders", Status: Failed, Purpose: action.TakesOver, Error: &Error{Class: "Terminal"}}
+	before := Resource{ResourceName: "orders", Status: Skipped, Purpose: action.TakesOver, Before: action.StateDone}
+	shut := Resource{ResourceName: "fence", Status: Skipped, Purpose: action.Fences, Before: action.StateDone}
+	open := Resource{ResourceName: "fence", Status: Failed, Purpose: action.Fences, Before: action.StateReady, Evidence: action.Evidence{"fence": "unknown"}}
+	const nobody, loose = "Nobody can write: the fence is shut (fence), and nothing has taken over (orders)", "Fence what could not be"
+	for _, tt := range []struct {
+		name    string
+		outcome Outcome
+		all     []Resource
+		state   string
+		says    string // in the next steps; empty: neither
+	}{
+		{"proved", Succeeded, []Resource{fence("fenced"), moved}, "All 2 resources are at the goal in us-west-2: 1 brought there by this run, 1 came there", ""},
+		{"not proved", Succeeded, []Resource{fence("unknown"), moved}, "1 of 2 resources are at the goal in us-west-2: 1 brought there by this run, 0 there before. 1 could not be fenced", loose},
+		{"shut by this run, and nothing took over", FailedDirty, []Resource{fence("fenced"), failed}, "", nobody},
+		{"shut before this run, and refused", Refused, []Resource{shut, {ResourceName: "orders", Status: Skipped, Purpose: action.TakesOver}}, "", nobody},
+		{"shut, and something took over before", FailedDirty, []Resource{fence("fenced"), before}, "", ""},
+		{"not shut", FailedDirty, []Resource{open, failed}, "", ""},
+		{"given back", FailedDirty, []Resource{fence("released"), failed}, "", ""},
+	} {
+		r := Record{Outcome: tt.outcome, Run: action.Run{Region: "us-west-2"}, Layers: []Layer{{Resources: tt.all}}}
+		steps := strings.Join(r.Next(), "\n")
+		if !strings.HasPrefix(r.State(), tt.state) {
+			t.Errorf("%s: %q", tt.name, r.State())
+		}
+		for _, text := range []string{nobody, loose} {
+			if strings.Contains(steps, text) != (text == tt.says) {
+				t.Errorf("%s:\n%s", tt.name, steps)
+			}
+		}
+		if tt.says == nobody && !strings.HasPrefix(steps, nobody) {
+			t.Errorf("%s: it is not the first thing:\n%s", tt.name, steps)
+		}
+		if whole := strings.Contains(r.Meaning(), "but for 1 fence"); whole != (tt.says == loose) {
+			t.Errorf("%s: %s", tt.name, r.Meaning())
+		}
+	}
+}
+
 // Commands name the machine that the record knows.
 func TestCommandsNameTheMachine(t *testing.T) {
 	for _, tt := range []struct{ machine, execution, want string }{

@@ -64,6 +64,8 @@ func (r Record) Meaning() string {
 	case r.Outcome != Succeeded:
 	case r.planned():
 		return "nothing stands in the way. Planned only, nothing was changed."
+	case t.Unfenced > 0 && t.Optional == 0:
+		return fmt.Sprintf("every resource is proved to be at its goal, but for %s.", of(t.Unfenced, "fence"))
 	case t.Optional > 0:
 		return fmt.Sprintf("%d of %d resources are proved to be at their goal; the run may do without the others.", t.Done, t.All)
 	}
