@@ -34,7 +34,7 @@ type Parameters struct {
 	DBClusterIdentifier       string   `format:"db-cluster" identity:"fenced-rds-cluster" doc:"Identifier of the Aurora DB cluster to fence."`
 	PrimaryRegion             string   `param:"required" format:"region" doc:"Region of what is to be fenced; never the region that takes over."`
 	SuccessorIdentifier       string   `format:"replica" doc:"What takes over, in the region of the run: a DB instance, or a DB cluster where one is fenced. It must show that it does. Not for Release."`
-	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both, unless what takes over has done so."`
+	Method                    string   `enum:"Isolate,Stop,Release" default:"Isolate" doc:"Isolate: security groups that let nothing in. Stop: no replica may hang on it, and AWS starts it again after 7 days. Release: undo both, unless what takes over has done so; after Stop no tag tells what that is, and it wants AcceptTwoWriters."`
 	IsolationSecurityGroupIds []string `format:"security-group" doc:"For Isolate: security groups in the VPC of the primary, without inbound rules."`
 	Reboot                    bool     `default:"true" doc:"For Isolate: reboot afterwards, which ends the connections that are open. Without it no fence is proved."`
 	FenceInUse                bool     `default:"false" doc:"Fence it also where clients are connected to it, or may be, and what takes over did so before this run. Without it that is refused: it may have been a drill."`
