@@ -30,33 +30,45 @@ var requirements = map[string]func(ctx context.Context, api Databases, id, regio
 type writer struct {
 	why       string   // it does not; empty: it does
 	endpoints []string // by which it is reached, as far as AWS shows them
+	instances []string // of a cluster: any of them may come to write
 }
 
-// unmet gives, for each requirement that does not hold, why, and the endpoints
-// of all databases once they all hold. A database that could not be asked is an
-// error: that traffic may go there is then not known.
-func unmet(ctx context.Context, api Databases, requires []string, region string) (why, endpoints []string, err error) {
+// side is what is known of the databases required. A promotion leaves their
+// endpoints as they are.
+type side struct {
+	unmet     []string // why they do not take writes
+	endpoints []string // of all of them: none where those of one are not known
+	instances []string
+}
+
+// look asks for the databases required. One that could not be asked is an error:
+// that traffic may go there is then not known.
+func look(ctx context.Context, api Databases, requires []string, region string) (side, error) {
+	var all side
 	blind := false
 	for _, requirement := range requires {
 		kind, id, _ := strings.Cut(requirement, "/")
 		w, err := requirements[kind](ctx, api, id, region)
 		if err != nil {
-			return nil, nil, err
+			return side{}, err
 		}
 		if w.why != "" {
-			why = append(why, requirement+" "+w.why)
+			all.unmet = append(all.unmet, requirement+" "+w.why)
 		}
 		blind = blind || len(w.endpoints) == 0
-		endpoints = append(endpoints, w.endpoints...)
+		all.endpoints, all.instances = append(all.endpoints, w.endpoints...), append(all.instances, w.instances...)
 	}
-	if len(why) > 0 || blind {
-		return why, nil, nil
+	if blind {
+		all.endpoints = nil
 	}
-	return nil, endpoints, nil
+	return all, nil
 }
 
 // no is a database that does not take writes.
-func no(why string) writer { return writer{why: why} }
+func (w writer) no(why string) (writer, error) {
+	w.why = why
+	return w, nil
+}
 
 // reached gives the endpoints that are known, as records name them.
 func reached(endpoints ...*string) []string {
@@ -81,19 +93,20 @@ func writableInstance(ctx context.Context, api Databases, id, region string) (wr
 		return writer{}, action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
 	}
 	i := out.DBInstances[0]
+	w := writer{endpoints: endpointOf(i)}
 	switch {
 	case aws.ToString(i.DBClusterIdentifier) != "":
-		return no("is a member of the cluster " + *i.DBClusterIdentifier + ", and does not say by itself who writes"), nil
+		return w.no("is a member of the cluster " + *i.DBClusterIdentifier + ", and does not say by itself who writes")
 	case aws.ToString(i.ReadReplicaSourceDBInstanceIdentifier) != "" || aws.ToString(i.ReadReplicaSourceDBClusterIdentifier) != "":
-		return no("in " + region + " is a replica"), nil
+		return w.no("in " + region + " is a replica")
 	case slices.ContainsFunc(i.StatusInfos, func(s types.DBInstanceStatusInfo) bool {
 		return strings.EqualFold(aws.ToString(s.StatusType), "read replication")
 	}):
-		return no("in " + region + " still replicates"), nil
+		return w.no("in " + region + " still replicates")
 	case !slices.Contains(writing, aws.ToString(i.DBInstanceStatus)):
-		return no("in " + region + " is " + aws.ToString(i.DBInstanceStatus)), nil
+		return w.no("in " + region + " is " + aws.ToString(i.DBInstanceStatus))
 	}
-	return writer{endpoints: endpointOf(i)}, nil
+	return w, nil
 }
 
 func endpointOf(i types.DBInstance) []string {
@@ -116,10 +129,10 @@ func writableCluster(ctx context.Context, api Databases, id, region string) (wri
 			return writer{}, err
 		}
 		if why := moving(g); why != "" {
-			return no("is a member of the global cluster " + of + ", which " + why), nil
+			return writerAt(c).no("is a member of the global cluster " + of + ", which " + why)
 		}
-		if writer := writerOf(g); writer != aws.ToString(c.DBClusterArn) {
-			return no("in " + region + " is a read-only member of the global cluster " + of), nil
+		if writerOf(g) != aws.ToString(c.DBClusterArn) {
+			return writerAt(c).no("in " + region + " is a read-only member of the global cluster " + of)
 		}
 	}
 	return writes(ctx, api, c, region)
@@ -130,19 +143,24 @@ func writableGlobal(ctx context.Context, api Databases, id, region string) (writ
 	if err != nil {
 		return writer{}, err
 	}
-	if why := moving(g); why != "" {
-		return no(why), nil
+	of, here := writerOf(g), memberIn(g, region)
+	why := moving(g)
+	switch {
+	case why != "":
+	case of == "":
+		why = "has no writer"
+	case of != here:
+		why = "has its writer at " + of + ", not in " + region
 	}
-	of := writerOf(g)
-	if of == "" {
-		return no("has no writer"), nil
+	if here == "" {
+		return writer{}.no(why)
 	}
-	if at, err := arn.Parse(of); err != nil || at.Region != region {
-		return no("has its writer at " + of + ", not in " + region), nil
-	}
-	c, err := findCluster(ctx, api, of, region)
+	c, err := findCluster(ctx, api, here, region)
 	if err != nil {
 		return writer{}, err
+	}
+	if why != "" {
+		return writerAt(c).no(why)
 	}
 	w, err := writes(ctx, api, c, region)
 	if w.why != "" {
@@ -183,6 +201,25 @@ func writerOf(g types.GlobalCluster) string {
 	return ""
 }
 
+// memberIn is the ARN of the cluster in a region; empty: there is none.
+func memberIn(g types.GlobalCluster, region string) string {
+	for _, m := range g.GlobalClusterMembers {
+		if at, err := arn.Parse(aws.ToString(m.DBClusterArn)); err == nil && at.Region == region {
+			return *m.DBClusterArn
+		}
+	}
+	return ""
+}
+
+// writerAt is the writer of a cluster, whichever of its instances that is.
+func writerAt(c types.DBCluster) writer {
+	w := writer{endpoints: reached(c.Endpoint)}
+	for _, m := range c.DBClusterMembers {
+		w.instances = append(w.instances, aws.ToString(m.DBInstanceIdentifier))
+	}
+	return w
+}
+
 func findCluster(ctx context.Context, api Databases, id, region string) (types.DBCluster, error) {
 	out, err := api.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: aws.String(id)})
 	if err != nil {
@@ -197,15 +234,16 @@ func findCluster(ctx context.Context, api Databases, id, region string) (types.D
 // writes says why nothing can be written to a cluster that is not read-only by
 // its place: it, or the instance that writes, is not there for it.
 func writes(ctx context.Context, api Databases, c types.DBCluster, region string) (writer, error) {
+	w := writerAt(c)
 	if !slices.Contains(writing, aws.ToString(c.Status)) {
-		return no("in " + region + " is " + aws.ToString(c.Status)), nil
+		return w.no("in " + region + " is " + aws.ToString(c.Status))
 	}
 	if aws.ToString(c.ReplicationSourceIdentifier) != "" {
-		return no("in " + region + " replicates from " + *c.ReplicationSourceIdentifier), nil
+		return w.no("in " + region + " replicates from " + *c.ReplicationSourceIdentifier)
 	}
 	at := slices.IndexFunc(c.DBClusterMembers, func(m types.DBClusterMember) bool { return aws.ToBool(m.IsClusterWriter) })
 	if at < 0 {
-		return no("in " + region + " has no instance that writes"), nil
+		return w.no("in " + region + " has no instance that writes")
 	}
 	id := aws.ToString(c.DBClusterMembers[at].DBInstanceIdentifier)
 	out, err := api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: aws.String(id)})
@@ -216,7 +254,8 @@ func writes(ctx context.Context, api Databases, c types.DBCluster, region string
 		return writer{}, action.Errorf(action.NotFound, "DB instance %s is not in %s", id, region)
 	}
 	if status := aws.ToString(out.DBInstances[0].DBInstanceStatus); !slices.Contains(writing, status) {
-		return no("in " + region + " has the writer " + id + ", which is " + status), nil
+		return w.no("in " + region + " has the writer " + id + ", which is " + status)
 	}
-	return writer{endpoints: append(reached(c.Endpoint), endpointOf(out.DBInstances[0])...)}, nil
+	w.endpoints = append(w.endpoints, endpointOf(out.DBInstances[0])...)
+	return w, nil
 }

@@ -174,10 +174,8 @@ func (a Shift) Preflight(ctx context.Context, req action.Request[ShiftParameters
 	for _, fault := range a.abroad(req, sets) {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictBlocked, Class: action.ClassOf(fault), Message: fault.Error()})
 	}
-	why, err := a.unmet(ctx, req, sets)
-	for _, w := range why {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": no traffic is moved while that is so"})
-	}
+	why, elsewhere, err := a.unmet(ctx, req, sets)
+	ready.Findings = append(ready.Findings, foreseen(why, elsewhere, "no traffic is moved while that is so")...)
 	if err == nil && p.Probe != "" {
 		if err := a.Prober.Probe(ctx, p.Wants()); err != nil {
 			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s does not serve: no traffic is moved before it does (%v)", p.Probe, err)})
@@ -337,9 +335,9 @@ func (n *shiftNote) enter(req action.Request[ShiftParameters], r *ramp) {
 }
 
 // unmet gives why traffic may not go to the target.
-func (a Shift) unmet(ctx context.Context, req action.Request[ShiftParameters], sets []types.ResourceRecordSet) ([]string, error) {
-	why, endpoints, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
-	return append(why, strays(req.Parameters.SetIdentifier, targetOf(req, sets), endpoints, req.Run.Region)...), err
+func (a Shift) unmet(ctx context.Context, req action.Request[ShiftParameters], sets []types.ResourceRecordSet) ([]string, []stray, error) {
+	known, err := look(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+	return known.unmet, strays(req.Parameters.SetIdentifier, targetOf(req, sets), known, req.Run.Region), err
 }
 
 // abroad gives what of the target lies in another region than the databases.
@@ -360,10 +358,11 @@ func targetOf(req action.Request[ShiftParameters], sets []types.ResourceRecordSe
 // them, and what it answers.
 func (a Shift) serves(ctx context.Context, req action.Request[ShiftParameters], sets []types.ResourceRecordSet, n *shiftNote) error {
 	p := req.Parameters
-	why, err := a.unmet(ctx, req, sets)
+	unmet, elsewhere, err := a.unmet(ctx, req, sets)
 	if err != nil {
 		return err
 	}
+	why := believed(unmet, elsewhere)
 	for _, fault := range a.abroad(req, sets) {
 		why = append(why, fault.Error())
 	}

@@ -90,13 +90,53 @@ func abroad(what string, s types.ResourceRecordSet, region string) []error {
 	return all
 }
 
-// strays gives what leads to a writer in the region that is none of those
-// required. Without their endpoints nothing can be said.
-func strays(what string, s types.ResourceRecordSet, endpoints []string, region string) []string {
-	var all []string
+// stray is what leads to an endpoint of none of the databases required.
+type stray struct {
+	why  string
+	sure bool // it will not be one of theirs, whatever becomes of them
+}
+
+// strays gives what leads to the endpoint of an instance, or of a cluster's writer,
+// in the region that is none of those known. Without any nothing can be said.
+func strays(what string, s types.ResourceRecordSet, known side, region string) []stray {
+	var all []stray
 	for _, to := range namesOf(s) {
-		if writerName.MatchString(to) && regionOf(to) == region && len(endpoints) > 0 && !slices.Contains(endpoints, to) {
-			all = append(all, fmt.Sprintf("%s is to lead to %s, which is the endpoint of no database in Requires", what, strings.TrimSuffix(to, ".")))
+		if writerName.MatchString(to) && regionOf(to) == region && len(known.endpoints) > 0 && !slices.Contains(known.endpoints, to) {
+			id, _, _ := strings.Cut(to, ".")
+			all = append(all, stray{
+				fmt.Sprintf("%s is to lead to %s, which is the endpoint of no database in Requires (what is for reading, or for another database, goes into an entry of its own)", what, strings.TrimSuffix(to, ".")),
+				strings.Contains(to, ".cluster-") || !slices.Contains(known.instances, id),
+			})
+		}
+	}
+	return all
+}
+
+// believed gives why no traffic may go on: where it leads counts once all
+// requirements hold, for by then the writer of a cluster is known.
+func believed(unmet []string, strays []stray) []string {
+	if len(unmet) > 0 {
+		return unmet
+	}
+	var all []string
+	for _, s := range strays {
+		all = append(all, s.why)
+	}
+	return all
+}
+
+// foreseen tells the same in a plan. A requirement that does not hold yet is a
+// warning: an earlier layer may be there to meet it.
+func foreseen(unmet []string, strays []stray, until string) []action.Finding {
+	var all []action.Finding
+	for _, why := range unmet {
+		all = append(all, action.Finding{Verdict: action.VerdictWarning, Message: why + ": " + until})
+	}
+	for _, s := range strays {
+		if s.sure {
+			all = append(all, action.Finding{Verdict: action.VerdictBlocked, Class: action.Refused, Message: s.why})
+		} else {
+			all = append(all, action.Finding{Verdict: action.VerdictWarning, Message: s.why + ": " + until})
 		}
 	}
 	return all

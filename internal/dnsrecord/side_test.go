@@ -132,30 +132,33 @@ func TestTheEndpointOfAnotherDatabaseIsRefused(t *testing.T) {
 		name, requirement, value string
 		api                      databases
 		stray                    bool
+		plan                     action.Verdict
 	}{
-		{"its own", "rds-instance/orders", strings.ToUpper(mine) + ".", instance(mine), false},
-		{"another's", "rds-instance/orders", other, instance(mine), true},
-		{"not known", "rds-instance/orders", other, instance(""), false},
-		{"the cluster's", "rds-cluster/orders", "orders.cluster-c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
-		{"its writer's", "rds-cluster/orders", "i.c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
-		{"another cluster's", "rds-cluster/orders", "bills.cluster-c0ffee.us-west-2.rds.amazonaws.com", cluster, true},
+		{"its own", "rds-instance/orders", strings.ToUpper(mine) + ".", instance(mine), false, action.VerdictReady},
+		{"another's", "rds-instance/orders", other, instance(mine), true, action.VerdictBlocked},
+		{"not known", "rds-instance/orders", other, instance(""), false, action.VerdictReady},
+		{"the cluster's", "rds-cluster/orders", "orders.cluster-c0ffee.us-west-2.rds.amazonaws.com", cluster, false, action.VerdictReady},
+		{"its writer's", "rds-cluster/orders", "i.c0ffee.us-west-2.rds.amazonaws.com", cluster, false, action.VerdictReady},
+		{"another cluster's", "rds-cluster/orders", "bills.cluster-c0ffee.us-west-2.rds.amazonaws.com", cluster, true, action.VerdictBlocked},
 		{"one of two is not known", "rds-cluster/orders,rds-instance/new", other, func() databases {
 			d := instance("")
 			d.cluster = cluster.cluster
 			return d
-		}(), false},
-		{"one of two", "rds-cluster/orders,rds-instance/i", "i.c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
-		{"none of two", "rds-cluster/orders,rds-instance/i", other, cluster, true},
-		{"readers", "rds-cluster/orders", "bills.cluster-ro-c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
-		{"a proxy", "rds-cluster/orders", "bills.proxy-c0ffee.us-west-2.rds.amazonaws.com", cluster, false},
-		{"a global one", "rds-cluster/orders", "bills.global-c0ffee.global.rds.amazonaws.com", cluster, false},
+		}(), false, action.VerdictReady},
+		{"one of two", "rds-cluster/orders,rds-instance/i", "i.c0ffee.us-west-2.rds.amazonaws.com", cluster, false, action.VerdictReady},
+		{"none of two", "rds-cluster/orders,rds-instance/i", other, cluster, true, action.VerdictBlocked},
+		{"readers", "rds-cluster/orders", "bills.cluster-ro-c0ffee.us-west-2.rds.amazonaws.com", cluster, false, action.VerdictReady},
+		{"a proxy", "rds-cluster/orders", "bills.proxy-c0ffee.us-west-2.rds.amazonaws.com", cluster, false, action.VerdictReady},
+		{"a global one", "rds-cluster/orders", "bills.global-c0ffee.global.rds.amazonaws.com", cluster, false, action.VerdictReady},
+		{"another instance of the cluster", "rds-cluster/orders", "j.c0ffee.us-west-2.rds.amazonaws.com", cluster, true, action.VerdictWarning},
+		{"another cluster by the name of an instance", "rds-cluster/orders", "j.cluster-c0ffee.us-west-2.rds.amazonaws.com", cluster, true, action.VerdictBlocked},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := SwapParameters{Requires: strings.Split(tt.requirement, ","), Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{tt.value}}}}
 			z := &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", "old.example")}}
 			swap := Swap{Route53: z, Databases: tt.api}
 			ready, err := swap.Preflight(t.Context(), request(p, action.Drive{}))
-			if err != nil || (ready.Verdict() == action.VerdictWarning) != tt.stray {
+			if err != nil || ready.Verdict() != tt.plan {
 				t.Errorf("plan: %+v, %v", ready, err)
 			}
 			progress, err := swap.Reconcile(t.Context(), request(p, action.Drive{}))
@@ -168,6 +171,64 @@ func TestTheEndpointOfAnotherDatabaseIsRefused(t *testing.T) {
 			_, err = swap.Reconcile(t.Context(), request(p, action.Drive{Memo: map[string]string{memoUnmet: noon.Add(-unmetTime).Format(time.RFC3339)}}))
 			if action.ClassOf(err) != action.Refused || !strings.Contains(err.Error(), "the endpoint of no database in Requires") || len(z.changes) > 0 {
 				t.Errorf("%v, %d calls", err, len(z.changes))
+			}
+		})
+	}
+}
+
+// The plan knows the endpoints of databases that do not take writes yet, for a
+// promotion leaves them as they are. The run believes that a name leads elsewhere
+// once all of them do.
+func TestAPlanSeesAStrayBeforeThePromotion(t *testing.T) {
+	const own, other = "orders.c0ffee.us-west-2.rds.amazonaws.com", "bills.c0ffee.us-west-2.rds.amazonaws.com"
+	const ownCluster, otherCluster, member = "orders.cluster-c0ffee.us-west-2.rds.amazonaws.com", "bills.cluster-c0ffee.us-west-2.rds.amazonaws.com", "j.c0ffee.us-west-2.rds.amazonaws.com"
+	replica := databases{instance: &rdstypes.DBInstance{ReadReplicaSourceDBInstanceIdentifier: aws.String("s"), Endpoint: &rdstypes.Endpoint{Address: aws.String(own)}}}
+	reading := databases{instance: replica.instance, cluster: clusterIn("us-west-2"), global: &rdstypes.GlobalCluster{Status: aws.String("available"), GlobalClusterMembers: []rdstypes.GlobalClusterMember{
+		{DBClusterArn: clusterIn("us-east-1").DBClusterArn, IsWriter: aws.Bool(true)}, {DBClusterArn: clusterIn("us-west-2").DBClusterArn},
+	}}}
+	reading.cluster.Endpoint, reading.cluster.GlobalClusterIdentifier = aws.String(ownCluster), aws.String("g")
+	gone := reading
+	gone.global = &rdstypes.GlobalCluster{Status: aws.String("available"), GlobalClusterMembers: reading.global.GlobalClusterMembers[:1]}
+	moving := reading
+	moving.global = &rdstypes.GlobalCluster{Status: aws.String("switching-over"), GlobalClusterMembers: reading.global.GlobalClusterMembers}
+	stopped := databases{cluster: &rdstypes.DBCluster{Status: aws.String("stopped"), Endpoint: aws.String(ownCluster)}}
+	for _, tt := range []struct {
+		name, requirement, value string
+		api                      databases
+		want                     action.Verdict
+	}{
+		{"the replica", "rds-instance/orders", own, replica, action.VerdictWarning},
+		{"another instance", "rds-instance/orders", other, replica, action.VerdictBlocked},
+		{"the cluster", "rds-cluster/orders", ownCluster, reading, action.VerdictWarning},
+		{"another cluster", "rds-cluster/orders", otherCluster, reading, action.VerdictBlocked},
+		{"a stopped cluster", "rds-cluster/orders", ownCluster, stopped, action.VerdictWarning},
+		{"not the stopped cluster", "rds-cluster/orders", otherCluster, stopped, action.VerdictBlocked},
+		{"while it moves", "rds-cluster/orders", otherCluster, moving, action.VerdictBlocked},
+		{"an instance of the cluster", "rds-cluster/orders", member, reading, action.VerdictWarning},
+		{"an instance of no cluster", "rds-cluster/orders", other, reading, action.VerdictBlocked},
+		{"the cluster here", "global-cluster/g", ownCluster, reading, action.VerdictWarning},
+		{"another cluster here", "global-cluster/g", otherCluster, reading, action.VerdictBlocked},
+		{"while it moves", "global-cluster/g", otherCluster, moving, action.VerdictBlocked},
+		{"there is no cluster here", "global-cluster/g", otherCluster, gone, action.VerdictWarning},
+		{"one of both", "rds-instance/orders,global-cluster/g", own, reading, action.VerdictWarning},
+		{"none of both", "rds-instance/orders,global-cluster/g", other, reading, action.VerdictBlocked},
+	} {
+		t.Run(tt.requirement+": "+tt.name, func(t *testing.T) {
+			requires := strings.Split(tt.requirement, ",")
+			z := &zones{page: 300, sets: []types.ResourceRecordSet{aliased(weighted("www.example", "b", 0, ""), "Z2", tt.value), weighted("www.example", "c", 1, "192.0.2.1")}}
+			swap := request(SwapParameters{Requires: requires, Records: []Record{{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "b", Weight: aws.Int(1)}, {Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "c", Weight: aws.Int(0)}}}, action.Drive{})
+			ready, err := Swap{Route53: z, Databases: tt.api}.Preflight(t.Context(), swap)
+			if err != nil || ready.Verdict() != tt.want {
+				t.Errorf("swap: %+v, %v, want %s", ready, err, tt.want)
+			}
+			swap.Drive.Memo = map[string]string{memoUnmet: noon.Add(-unmetTime).Format(time.RFC3339)}
+			if _, err := (Swap{Route53: z, Databases: tt.api}).Reconcile(t.Context(), swap); action.ClassOf(err) != action.Refused || strings.Contains(err.Error(), "the endpoint of no database") {
+				t.Errorf("swap: %v", err)
+			}
+			shift := action.Request[ShiftParameters]{Run: swap.Run, Now: noon, Parameters: ShiftParameters{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: "b", Steps: []string{"100"}, Requires: requires}}
+			ready, err = Shift{Route53: z, Databases: tt.api}.Preflight(t.Context(), shift)
+			if err != nil || ready.Verdict() != tt.want {
+				t.Errorf("shift: %+v, %v, want %s", ready, err, tt.want)
 			}
 		})
 	}

@@ -157,18 +157,18 @@ func (a Swap) observe(ctx context.Context, req action.Request[SwapParameters]) (
 }
 
 // unmet gives why traffic may not go where the batches lead it.
-func (a Swap) unmet(ctx context.Context, req action.Request[SwapParameters], all []batch) ([]string, error) {
-	why, endpoints, err := unmet(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+func (a Swap) unmet(ctx context.Context, req action.Request[SwapParameters], all []batch) ([]string, []stray, error) {
+	known, err := look(ctx, a.Databases, req.Parameters.Requires, req.Run.Region)
+	var elsewhere []stray
 	for _, b := range all {
 		for _, c := range b.led() {
-			why = append(why, strays(c.record.String(), c.after, endpoints, req.Run.Region)...)
+			elsewhere = append(elsewhere, strays(c.record.String(), c.after, known, req.Run.Region)...)
 		}
 	}
-	return why, err
+	return known.unmet, elsewhere, err
 }
 
-// Preflight tells whether the records could be changed now. A requirement that
-// does not hold yet is a warning: an earlier layer may be there to meet it.
+// Preflight tells whether the records could be changed now.
 func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters]) (action.Readiness, error) {
 	p := req.Parameters
 	all, err := a.observe(ctx, req)
@@ -209,10 +209,8 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	if len(p.Requires) == 0 && wanted < len(all) && slices.ContainsFunc(p.Records, Record.moves) {
 		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: "Requires names no database: whether the side that the records are to lead to takes writes is not looked at"})
 	}
-	why, err := a.unmet(ctx, req, all)
-	for _, w := range why {
-		ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: w + ": " + until})
-	}
+	why, elsewhere, err := a.unmet(ctx, req, all)
+	ready.Findings = append(ready.Findings, foreseen(why, elsewhere, until)...)
 	return ready, err
 }
 
@@ -364,26 +362,27 @@ const (
 	lateTime = 5 * time.Minute
 )
 
-// gate keeps traffic from a side that does not take writes, and a run from
+// gate keeps traffic from a side that is not seen to take writes, and a run from
 // calling it a success that traffic is there. moved says that this run may have
 // brought it there.
 func (a Swap) gate(ctx context.Context, req action.Request[SwapParameters], all []batch, d action.Decision, moved bool) (action.Decision, map[string]string, error) {
-	why, err := a.unmet(ctx, req, all)
+	unmet, elsewhere, err := a.unmet(ctx, req, all)
 	if err != nil {
 		return d, nil, err
 	}
+	why := believed(unmet, elsewhere)
 	since, known := timeOf(req.Drive.Memo[memoUnmet])
 	switch {
 	case len(why) == 0:
 		return d, map[string]string{memoUnmet: ""}, nil
 	case known && d.Move == action.MoveFinish && moved:
 		if req.Now.Sub(since) >= lateTime {
-			return action.Fail(action.Terminal, action.StateUnderWay, "not writable", "the records read as wanted, and lead to a side that does not take writes: %s", strings.Join(why, "; ")), nil, nil
+			return action.Fail(action.Terminal, action.StateUnderWay, "not writable", "the records read as wanted, and lead to a side that is not seen to take writes: %s", strings.Join(why, "; ")), nil, nil
 		}
 	case known && req.Now.Sub(since) >= unmetTime && d.Move == action.MoveFinish:
-		return action.Fail(action.Refused, d.State, "not writable", "the records read as wanted since before this run, and lead to a side that does not take writes: %s; nothing was changed", strings.Join(why, "; ")), nil, nil
+		return action.Fail(action.Refused, d.State, "not writable", "the records read as wanted since before this run, and lead to a side that is not seen to take writes: %s; nothing was changed", strings.Join(why, "; ")), nil, nil
 	case known && req.Now.Sub(since) >= unmetTime:
-		return action.Fail(action.Refused, d.State, "not writable", "no traffic is moved to a side that does not take writes: %s", strings.Join(why, "; ")), nil, nil
+		return action.Fail(action.Refused, d.State, "not writable", "no traffic is moved to a side that is not seen to take writes: %s", strings.Join(why, "; ")), nil, nil
 	case !known:
 		since = req.Now
 	}
