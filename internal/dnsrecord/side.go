@@ -13,10 +13,14 @@ import (
 
 // ofAWS are the endings of names that AWS gives to what stands in a region. The
 // region is the last or the last but one label before them: load balancers have
-// it in either place.
-var ofAWS = []string{".amazonaws.com.", ".amazonaws.com.cn.", ".api.aws.", ".on.aws.", ".awsapprunner.com.", ".elasticbeanstalk.com."}
+// it in either place. It is never the first of the name, which the owner gives.
+var ofAWS = []string{".amazonaws.com.", ".amazonaws.com.cn.", ".amazonaws.eu.", ".api.aws.", ".on.aws.", ".awsapprunner.com.", ".elasticbeanstalk.com."}
 
-var regionLabel = regexp.MustCompile(`^(?:s3-website-)?([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})$`)
+// regionForm is a region by its form. Of a region that has another one nothing is told:
+// owners give names that look like it, as shop-prod-2.
+const regionForm = `(?:af|ap|ca|cn|eu|eusc-de|il|me|mx|sa|us|us-gov)-(?:central|(?:north|south)?(?:east|west)|north|south)-[0-9]`
+
+var regionLabel = regexp.MustCompile(`^(?:s3-website-)?(` + regionForm + `)$`)
 
 // regionOf gives the region that a name lies in by itself; empty: it does not
 // say.
@@ -27,7 +31,7 @@ func regionOf(name string) string {
 			continue
 		}
 		all := labels(rest)
-		for _, label := range all[:min(2, len(all))] {
+		for _, label := range all[:min(2, len(all)-1)] {
 			if m := regionLabel.FindStringSubmatch(label); m != nil {
 				return m[1]
 			}
@@ -37,9 +41,9 @@ func regionOf(name string) string {
 }
 
 // writerName is the endpoint of a DB instance, or that of an Aurora cluster for
-// its writer. Those of readers, proxies and global databases are none: they are
+// its writer. China has the region behind the service. Those of readers, proxies and global databases are none: they are
 // for reading, or find their writer by themselves.
-var writerName = regexp.MustCompile(`^[^.]+\.(?:cluster-)?[a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com(?:\.cn)?\.$`)
+var writerName = regexp.MustCompile(`^[^.]+\.(?:cluster-)?[a-z0-9]+\.(?:` + regionForm + `\.rds|rds\.` + regionForm + `)\.amazonaws\.(?:com|com\.cn|eu)\.$`)
 
 // namesOf gives the names that a set leads to: none where it has addresses.
 func namesOf(s types.ResourceRecordSet) []string {

@@ -23,7 +23,14 @@ func TestRegionOf(t *testing.T) {
 		"a.s3-website-us-east-1.amazonaws.com":                   "us-east-1",
 		"a.lambda-url.us-east-1.on.aws":                          "us-east-1",
 		"a.us-east-1.elasticbeanstalk.com":                       "us-east-1",
-		"us-east-1.rds.amazonaws.com":                            "us-east-1",
+		"orders.c0ffee.eusc-de-east-1.rds.amazonaws.eu":          "eusc-de-east-1",
+		"a.ap-southeast-2.elb.amazonaws.com":                     "ap-southeast-2",
+		"a.s3.dualstack.ca-central-1.amazonaws.com":              "ca-central-1",
+		"us-east-1.elasticbeanstalk.com":                         "",
+		"shop-prod-2.elasticbeanstalk.com":                       "",
+		"app-prod-1.s3.amazonaws.com":                            "",
+		"a.eu-prod-2.s3.amazonaws.com":                           "",
+		"a.shop-west-2.s3.amazonaws.com":                         "",
 		"db-main-1.global-c0ffee.global.rds.amazonaws.com":       "",
 		"d111111abcdef8.cloudfront.net":                          "",
 		"app.us-east-1.example":                                  "",
@@ -31,6 +38,26 @@ func TestRegionOf(t *testing.T) {
 	} {
 		if got := regionOf(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestWriterName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"orders.c0ffee.us-east-1.rds.amazonaws.com":                    true,
+		"orders.cluster-c0ffee.us-gov-west-1.rds.amazonaws.com":        true,
+		"orders.c0ffee.rds.cn-north-1.amazonaws.com.cn":                true,
+		"orders.cluster-c0ffee.rds.cn-northwest-1.amazonaws.com.cn":    true,
+		"orders.c0ffee.eusc-de-east-1.rds.amazonaws.eu":                true,
+		"orders.cluster-ro-c0ffee.us-east-1.rds.amazonaws.com":         false,
+		"orders.cluster-custom-c0ffee.rds.cn-north-1.amazonaws.com.cn": false,
+		"orders.proxy-c0ffee.us-east-1.rds.amazonaws.com":              false,
+		"orders.global-c0ffee.global.rds.amazonaws.com":                false,
+		"orders.c0ffee.us-east-1.elb.amazonaws.com":                    false,
+		"orders.c0ffee.us-east-1.rds.amazonaws.com.example":            false,
+	} {
+		if got := writerName.MatchString(normalName(name)); got != want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }
