@@ -358,17 +358,12 @@ func decide(b batch, n note, status *string) action.Decision {
 	}
 	// The id of the change is not known, to us or to Route 53, or it was made
 	// before this run, perhaps a moment ago. It is not made again: it is there,
-	// and its time to spread is known.
+	// and its time to spread is known. Answers of the name servers would not prove
+	// more: old records may give the same ones.
 	if since := n.since; !since.IsZero() && n.asked.Now.Sub(since) >= propagation {
 		return action.Finish("as wanted", "the records of hosted zone %s have read as wanted for %s", b.zone, propagation)
 	}
 	return action.WaitFinal(action.StateUnderWay, phasePropagating, "the records of hosted zone %s read as wanted; the id of the change is not known, so it gets %s to spread", b.zone, propagation)
-}
-
-// adrift reports whether a batch waits only for its time to spread, since
-// Route 53 cannot be asked about the change.
-func (n note) adrift(d action.Decision, status *string) bool {
-	return d.Move == action.MoveWait && d.Phase == phasePropagating && (n.change == "" || status != nil && *status == statusGone)
 }
 
 func inSync(b batch) action.Decision {

@@ -36,9 +36,8 @@ const (
 // be said beforehand of what they are to answer.
 type query struct {
 	group
-	want   []string
-	chance bool   // another answer was possible, and this one, too, before the change
-	hint   string // why the answer may be another one
+	want []string
+	hint string // why the answer may be another one
 }
 
 // heard is what name servers have answered.
@@ -47,9 +46,6 @@ type heard struct {
 	silent        map[string]string // servers, or zones without any, and why
 	contradiction string
 }
-
-// all reports whether every name server answers everything as wanted.
-func (h heard) all() bool { return h.contradiction == "" && h.left == 0 && len(h.silent) == 0 }
 
 // zoneReader tells the name servers of a zone.
 type zoneReader interface {
@@ -140,14 +136,6 @@ func (g group) alias(s types.ResourceRecordSet) (group, bool) {
 	return group{g.zone, normalName(aws.ToString(s.AliasTarget.DNSName)), g.kind}, true
 }
 
-// predictable reports whether it can be said what a name is to answer, as far as
-// that is known without reading more.
-func (n name) predictable() bool {
-	s, ok := n.lead()
-	_, within := n.alias(s)
-	return ok && kinds[n.kind] != 0 && (s.AliasTarget == nil || within)
-}
-
 // maxAliases is how many aliases in a row are followed.
 const maxAliases = 3
 
@@ -162,7 +150,6 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 		}
 	}
 	at := slices.Clone(asked) // where the alias of each name has led to
-	chance := make([]bool, len(at))
 	for range maxAliases {
 		var missing []group
 		for _, n := range at {
@@ -180,7 +167,6 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 		}
 		for i, n := range at {
 			s, _ := n.lead()
-			chance[i] = chance[i] || s.Weight != nil
 			if to, ok := n.alias(s); ok {
 				at[i] = known[to]
 			}
@@ -188,7 +174,7 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 	}
 	var out []query
 	for i, n := range asked {
-		q := query{group: n.group, chance: chance[i]}
+		q := query{group: n.group}
 		if s, ok := at[i].lead(); ok && s.AliasTarget == nil && kinds[n.kind] != 0 {
 			q.want = contents(s)
 		}
@@ -200,45 +186,16 @@ func queries(ctx context.Context, api Lister, all []batch) ([]query, error) {
 	return out, nil
 }
 
-// heardOf asks the name servers about some batches.
-func (a Swap) heardOf(ctx context.Context, all []batch, sure bool) (heard, error) {
-	asked, err := queries(ctx, a.Route53, all)
-	if err != nil {
-		return heard{}, err
-	}
-	for i, q := range asked {
-		if sure && q.chance {
-			asked[i].want = nil
-		}
-	}
-	return listen(ctx, a.Route53, a.Ask, asked)
-}
-
-// spread reports whether every name server answers as some batches want it: then
-// nothing has to be waited for. Where that cannot be found out, it is not so. A
-// weighted name may have given the same answer by chance.
-func (a Swap) spread(ctx context.Context, some []batch) bool {
-	if len(some) == 0 {
-		return false
-	}
-	h, err := a.heardOf(ctx, some, true)
-	return err == nil && h.all()
-}
-
-func pick(all []batch, which []int) []batch {
-	var some []batch
-	for _, i := range which {
-		some = append(some, all[i])
-	}
-	return some
-}
-
 // checkNameServers holds a finished change until no name server of the zones
 // contradicts it. A server that cannot be asked is told of, and no more: a
 // function in a VPC may have no way there, and private zones have no server
 // that could be asked at all.
 func (a Swap) checkNameServers(ctx context.Context, all []batch, seen action.Evidence, d action.Decision) (action.Decision, error) {
-	h, err := a.heardOf(ctx, all, false)
+	asked, err := queries(ctx, a.Route53, all)
+	if err != nil {
+		return d, err
+	}
+	h, err := listen(ctx, a.Route53, a.Ask, asked)
 	if err != nil {
 		return d, err
 	}

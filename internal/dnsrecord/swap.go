@@ -188,6 +188,9 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 			wanted++
 		}
 	}
+	if err := a.unasked(ctx, p, all, &ready); err != nil {
+		return action.Readiness{}, err
+	}
 	until := "no record is changed while that is so"
 	switch {
 	case wanted == len(all):
@@ -198,9 +201,6 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	}
 	for _, b := range all {
 		for _, n := range b.names {
-			if p.CheckNameServers && !n.predictable() {
-				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("CheckNameServers does not ask for %s: what is to answer cannot be told beforehand, nor whether health checks keep it away", n.group)})
-			}
 			if left := n.left(); left != nil {
 				ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("%s keeps traffic at %s, which the payload does not name: it goes to %s then", n.group, strings.Join(left, ", "), weightsOf(n.after).shares())})
 			}
@@ -212,6 +212,20 @@ func (a Swap) Preflight(ctx context.Context, req action.Request[SwapParameters])
 	why, elsewhere, err := a.unmet(ctx, req, all)
 	ready.Findings = append(ready.Findings, foreseen(why, elsewhere, until)...)
 	return ready, err
+}
+
+// unasked tells of what CheckNameServers asks nothing.
+func (a Swap) unasked(ctx context.Context, p SwapParameters, all []batch, ready *action.Readiness) error {
+	if !p.CheckNameServers {
+		return nil
+	}
+	asked, err := queries(ctx, a.Route53, all)
+	for _, q := range asked {
+		if q.want == nil {
+			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf("CheckNameServers does not ask for %s: what is to answer cannot be told beforehand, nor whether health checks keep it away", q.group)})
+		}
+	}
+	return err
 }
 
 // names reports whether the payload names a set.
@@ -284,23 +298,17 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		maps.Copy(memo, notes[i].first(b))
 	}
 	decisions := make([]action.Decision, len(all))
-	var adrift []int
 	for i, b := range all {
-		var asked *string
 		d := decide(b, notes[i], nil)
 		if d.Move == action.MoveLook {
 			status, err := status(ctx, a.Route53, notes[i].change)
 			if err != nil {
 				return action.Progress{}, err
 			}
-			asked = &status
-			d = decide(b, notes[i], asked)
+			d = decide(b, notes[i], &status)
 			if status == statusInSync && d.Move == action.MoveFinish {
 				memo[b.step+memoSynced] = "yes"
 			}
-		}
-		if notes[i].adrift(d, asked) {
-			adrift = append(adrift, i)
 		}
 		decisions[i] = d
 		if d.Move == action.MoveWait {
@@ -310,13 +318,6 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 		}
 	}
 	at, d := sum(decisions)
-	if d.Move == action.MoveWait && a.spread(ctx, pick(all, adrift)) {
-		for _, i := range adrift {
-			decisions[i] = inSync(all[i])
-			memo[all[i].step+memoSynced] = "yes"
-		}
-		at, d = sum(decisions)
-	}
 	if moved(all, notes) && d.Move != action.MoveFinish {
 		d.State = action.StateUnderWay
 	}

@@ -587,6 +587,7 @@ func TestCheckNameServers(t *testing.T) {
 
 // What must be answered to whoever asks, and is asked for: nothing where Route 53
 // chooses among sets by who asks or by chance, or fills in what is not in the zone.
+// The plan warns of just that.
 func TestWhatNameServersAreAskedFor(t *testing.T) {
 	www := func(set string) Record {
 		return Record{Zone: "Z1", Name: "www.example", Type: "A", SetIdentifier: set}
@@ -609,21 +610,22 @@ func TestWhatNameServersAreAskedFor(t *testing.T) {
 		sets   []types.ResourceRecordSet
 		record Record
 		want   []string
-		warns  bool
 	}{
-		{"simple", []types.ResourceRecordSet{simple("www.example", "A", "192.0.2.1")}, www(""), []string{"192.0.2.1"}, false},
-		{"text", []types.ResourceRecordSet{text}, Record{Zone: "Z1", Name: "www.example", Type: "TXT"}, nil, true},
-		{"one weight", []types.ResourceRecordSet{w("1", 0), w("2", 9)}, www("1"), []string{"192.0.2.2"}, false},
-		{"two weights", []types.ResourceRecordSet{w("1", 1), w("2", 9)}, www("1"), nil, true},
-		{"primary", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("1"), []string{"192.0.2.1"}, false},
-		{"only the secondary is named", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("2"), nil, true},
-		{"latency", []types.ResourceRecordSet{latency}, www("1"), nil, true},
-		{"alias in the zone", []types.ResourceRecordSet{app, alias("Z1", "app.example")}, www(""), []string{"192.0.2.7"}, false},
-		{"alias of an alias", []types.ResourceRecordSet{app, aliased(simple("b.example", "A"), "Z1", "app.example"), alias("Z1", "b.example")}, www(""), []string{"192.0.2.7"}, false},
-		{"alias of a load balancer", []types.ResourceRecordSet{alias("ZELB", "a.us-east-1.elb.amazonaws.com")}, www(""), nil, true},
-		{"alias of an alias of one", []types.ResourceRecordSet{aliased(app, "ZELB", "a.us-east-1.elb.amazonaws.com"), alias("Z1", "app.example")}, www(""), nil, false},
-		{"alias of what is not there", []types.ResourceRecordSet{alias("Z1", "gone.example")}, www(""), nil, false},
-		{"one weight, and that is an alias", []types.ResourceRecordSet{app, aliased(w("1", 9), "Z1", "app.example"), w("2", 0)}, www("1"), []string{"192.0.2.7"}, false},
+		{"simple", []types.ResourceRecordSet{simple("www.example", "A", "192.0.2.1")}, www(""), []string{"192.0.2.1"}},
+		{"text", []types.ResourceRecordSet{text}, Record{Zone: "Z1", Name: "www.example", Type: "TXT"}, nil},
+		{"one weight", []types.ResourceRecordSet{w("1", 0), w("2", 9)}, www("1"), []string{"192.0.2.2"}},
+		{"two weights", []types.ResourceRecordSet{w("1", 1), w("2", 9)}, www("1"), nil},
+		{"primary", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("1"), []string{"192.0.2.1"}},
+		{"only the secondary is named", []types.ResourceRecordSet{f("1", "PRIMARY"), f("2", "SECONDARY")}, www("2"), nil},
+		{"latency", []types.ResourceRecordSet{latency}, www("1"), nil},
+		{"alias in the zone", []types.ResourceRecordSet{app, alias("Z1", "app.example")}, www(""), []string{"192.0.2.7"}},
+		{"alias of an alias", []types.ResourceRecordSet{app, aliased(simple("b.example", "A"), "Z1", "app.example"), alias("Z1", "b.example")}, www(""), []string{"192.0.2.7"}},
+		{"alias of a load balancer", []types.ResourceRecordSet{alias("ZELB", "a.us-east-1.elb.amazonaws.com")}, www(""), nil},
+		{"alias of an alias of one", []types.ResourceRecordSet{aliased(app, "ZELB", "a.us-east-1.elb.amazonaws.com"), alias("Z1", "app.example")}, www(""), nil},
+		{"alias of what is not there", []types.ResourceRecordSet{alias("Z1", "gone.example")}, www(""), nil},
+		{"alias of two weights", []types.ResourceRecordSet{weighted("app.example", "1", 1, "192.0.2.7"), weighted("app.example", "2", 1, "192.0.2.8"), alias("Z1", "app.example")}, www(""), nil},
+		{"alias of one weight", []types.ResourceRecordSet{weighted("app.example", "1", 1, "192.0.2.7"), weighted("app.example", "2", 0, "192.0.2.8"), alias("Z1", "app.example")}, www(""), []string{"192.0.2.7"}},
+		{"one weight, and that is an alias", []types.ResourceRecordSet{app, aliased(w("1", 9), "Z1", "app.example"), w("2", 0)}, www("1"), []string{"192.0.2.7"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := SwapParameters{Records: []Record{tt.record}, CheckNameServers: true}
@@ -639,7 +641,7 @@ func TestWhatNameServersAreAskedFor(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got[0].want); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			for check, warns := range map[bool]bool{true: tt.warns, false: false} {
+			for check, warns := range map[bool]bool{true: tt.want == nil, false: false} {
 				p.CheckNameServers = check
 				ready, err := swap.Preflight(t.Context(), request(p, action.Drive{}))
 				if err != nil || (ready.Verdict() == action.VerdictWarning) != warns {
