@@ -49,20 +49,24 @@ func sortByAliases(zone string, changes []types.Change) {
 		g := groupOf(zone, *c.ResourceRecordSet)
 		sets[g] = append(sets[g], *c.ResourceRecordSet)
 	}
-	var hops func(s types.ResourceRecordSet, depth int) int
-	hops = func(s types.ResourceRecordSet, depth int) int {
-		to, ok := groupOf(zone, s).alias(s)
-		if !ok || depth == maxAliases {
-			return 0
+	known := map[group]int{}
+	var hops func(g group) int
+	hops = func(g group) int {
+		if n, ok := known[g]; ok {
+			return n
 		}
+		known[g] = 0 // for a cycle
 		most := 0
-		for _, target := range sets[to] {
-			most = max(most, 1+hops(target, depth+1))
+		for _, s := range sets[g] {
+			if to, ok := g.alias(s); ok && sets[to] != nil {
+				most = max(most, 1+hops(to))
+			}
 		}
+		known[g] = most
 		return most
 	}
 	slices.SortStableFunc(changes, func(a, b types.Change) int {
-		return cmp.Compare(hops(*a.ResourceRecordSet, 0), hops(*b.ResourceRecordSet, 0))
+		return cmp.Compare(hops(groupOf(zone, *a.ResourceRecordSet)), hops(groupOf(zone, *b.ResourceRecordSet)))
 	})
 }
 

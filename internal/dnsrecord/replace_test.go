@@ -3,6 +3,7 @@ package dnsrecord
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,14 @@ func TestReplaceDeletesWhatWasReadAndCreatesWhatIsToBe(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprintf("192.0.%d.%d", i/250, i%250)
 	}
+	var chain []change
+	var down, up []string
+	for i := range 2 * maxAliases {
+		name, target := fmt.Sprintf("n%d.example", i), fmt.Sprintf("n%d.example", i+1)
+		chain = append(chain, change{before: alias(name, target), after: health(alias(name, target))})
+		down = append(down, fmt.Sprintf("DELETE %s.  %s.", name, target))
+		up = append([]string{fmt.Sprintf("CREATE %s.  %s.", name, target)}, up...)
+	}
 	long := strings.Repeat("x", 2*maxCharacters-1)
 	for _, tt := range []struct {
 		name    string
@@ -65,10 +74,22 @@ func TestReplaceDeletesWhatWasReadAndCreatesWhatIsToBe(t *testing.T) {
 			"DELETE c.example.  b.example.", "DELETE b.example.  a.example.", "DELETE a.example.  192.0.2.1 TTL 60",
 			"CREATE a.example.  192.0.2.2 TTL 60", "CREATE b.example.  a.example.", "CREATE c.example.  b.example.",
 		}},
+		{"a long chain of them", chain, slices.Concat(down, up)},
+		{"a cycle, which Route 53 refuses", []change{
+			{before: simple("a.example", "A", "192.0.2.1"), after: alias("a.example", "b.example")},
+			{before: simple("b.example", "A", "192.0.2.1"), after: alias("b.example", "a.example")},
+		}, []string{
+			"DELETE b.example.  192.0.2.1 TTL 60", "DELETE a.example.  192.0.2.1 TTL 60",
+			"CREATE a.example.  b.example.", "CREATE b.example.  a.example.",
+		}},
 		{"at the limit of values", []change{{before: simple("a.example", "A", many[1:]...), after: simple("a.example", "A", "198.51.100.1")}},
 			[]string{"DELETE a.example.  " + shown(simple("a.example", "A", many[1:]...)), "CREATE a.example.  198.51.100.1 TTL 60"}},
 		{"over it", []change{{before: simple("a.example", "A", many...), after: simple("a.example", "A", "198.51.100.1")}},
 			[]string{"UPSERT a.example.  198.51.100.1 TTL 60"}},
+		{"over it, with an alias", []change{
+			{before: alias("b.example", "a.example"), after: health(alias("b.example", "a.example"))},
+			{before: simple("a.example", "A", many...), after: simple("a.example", "A", "198.51.100.1")},
+		}, []string{"UPSERT a.example.  198.51.100.1 TTL 60", "UPSERT b.example.  a.example."}},
 		{"at the limit of characters", []change{{before: simple("a.example", "TXT", long), after: simple("a.example", "TXT", "x")}},
 			[]string{"DELETE a.example.  " + long + " TTL 60", "CREATE a.example.  x TTL 60"}},
 		{"over that", []change{{before: simple("a.example", "TXT", long), after: simple("a.example", "TXT", "xy")}},
