@@ -51,7 +51,7 @@ type swapLook struct {
 func (l swapLook) Preflight(ctx context.Context, req action.Request[SwapParameters]) (action.Readiness, error) {
 	ready, err := l.Swap.Preflight(ctx, req)
 	for c := range crowdsOf(req) {
-		if err == nil && l.many[c] > maxApart && l.first[c] == req.Resource.Index {
+		if l.many[c] > maxApart && l.first[c] == req.Resource.Index {
 			ready.Findings = append(ready.Findings, action.Finding{Verdict: action.VerdictWarning, Message: fmt.Sprintf(
 				"at least %d entries of layer %d change hosted zone %s: Route 53 takes one change of a zone after the other, and few requests a second of a whole account; the Records of one entry change in one call",
 				l.many[c], c.layer, c.zone)})

@@ -324,7 +324,7 @@ func (a Swap) Reconcile(ctx context.Context, req action.Request[SwapParameters])
 	seen := evidence(all)
 	if d.Move == action.MoveAct || d.Move == action.MoveFinish {
 		var gate map[string]string
-		if d, gate, err = a.gate(ctx, req, all, d, moved(all, notes) || req.Drive.Changed.Happened()); err != nil {
+		if d, gate, err = a.gate(ctx, req, all, d, moved(all, notes)); err != nil {
 			return action.Progress{}, err
 		}
 		maps.Copy(memo, gate)

@@ -61,6 +61,7 @@ func TestDecide(t *testing.T) {
 		{"id lost", done, note{asked: asked(short)}, nil, action.MoveWait, action.StateUnderWay, ""},
 		{"id lost, spreading", done, note{since: noon.Add(1 - propagation), asked: asked(short)}, nil, action.MoveWait, action.StateUnderWay, ""},
 		{"id lost, time over", done, note{since: noon.Add(-propagation), asked: asked(long)}, nil, action.MoveFinish, action.StateDone, ""},
+		{"id unknown to Route 53, time over", done, note{change: "C1", since: noon.Add(-propagation), asked: asked(long)}, &gone, action.MoveFinish, action.StateDone, ""},
 		{"id unknown to Route 53", done, note{change: "C1", asked: asked(short)}, &gone, action.MoveWait, action.StateUnderWay, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -538,6 +539,9 @@ func TestRequiresHoldsAtTheEnd(t *testing.T) {
 			if (err == nil) != (tt.class == "") || err == nil && progress.Status != tt.status || err != nil && action.ClassOf(err) != tt.class || len(z.changes) > 0 {
 				t.Errorf("%s, %v, want %s, %s", progress.Status, err, tt.status, tt.class)
 			}
+			if tt.drive.Memo["Z1/0 change"] != "" && err == nil && progress.Memo["Z1/0 synced"] == "" {
+				t.Errorf("that the change is in sync is not noted: %v", progress.Memo)
+			}
 		})
 	}
 	for verdict, api := range map[action.Verdict]databases{action.VerdictDone: writer, action.VerdictWarning: replica} {
@@ -545,6 +549,56 @@ func TestRequiresHoldsAtTheEnd(t *testing.T) {
 		if err != nil || ready.Verdict() != verdict || ready.Observed != action.StateDone {
 			t.Errorf("plan: %+v, %v, want %s", ready, err, verdict)
 		}
+	}
+}
+
+// What has come to read as wanted since the plan may have been brought there by an
+// earlier try of the layer: the run does not say that nothing was changed.
+func TestWhatCameSinceThePlanMayBeOurs(t *testing.T) {
+	p := SwapParameters{Requires: []string{"rds-instance/i"}, Records: []Record{{Zone: "Z1", Name: "db.example", Type: "CNAME", Values: []string{"new.example"}}}}
+	z := func(value string) *zones {
+		return &zones{page: 300, sets: []types.ResourceRecordSet{simple("db.example", "CNAME", value)}}
+	}
+	replica := databases{instance: &rdstypes.DBInstance{ReadReplicaSourceDBInstanceIdentifier: aws.String("s")}}
+	for before, class := range map[string]action.Class{"old.example": action.Terminal, "new.example": action.Refused, "": action.Refused} {
+		req := request(p, action.Drive{})
+		ready, err := Swap{Route53: z(before), Databases: replica}.Preflight(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before != "" { // else the plan left no note
+			req.Resource.Seen = ready.Seen
+		}
+		first, err := Swap{Route53: z("new.example"), Databases: replica}.Reconcile(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Drive.Memo = first.Memo
+		req.Drive.Memo["Z1/0 since"], req.Drive.Memo[memoUnmet] = noon.Add(-propagation).Format(time.RFC3339), noon.Add(-lateTime).Format(time.RFC3339)
+		if progress, err := (Swap{Route53: z("new.example"), Databases: replica}).Reconcile(t.Context(), req); action.ClassOf(err) != class {
+			t.Errorf("%s: %s, %v, want %s", before, progress.Status, err, class)
+		}
+	}
+}
+
+// A name server that was silent once is not asked again in the same look.
+func TestASilentNameServerIsAskedOnce(t *testing.T) {
+	z := &zones{page: 300, sets: []types.ResourceRecordSet{simple("a.example", "A", "192.0.2.1"), simple("b.example", "A", "192.0.2.1")}}
+	var all []query
+	for _, name := range []string{"a.example.", "b.example."} {
+		all = append(all, query{group: group{"Z1", name, "A"}, want: []string{"192.0.2.1"}})
+	}
+	asked := map[string]int{}
+	ask := func(ctx context.Context, server, name, kind string) ([]string, error) {
+		asked[server]++
+		if server == "ns-1.example" {
+			return nil, errSilent
+		}
+		return []string{"192.0.2.1"}, nil
+	}
+	h, err := listen(t.Context(), z, ask, all)
+	if diff := cmp.Diff(map[string]int{"ns-1.example": 1, "ns-2.example": 2}, asked); err != nil || diff != "" || h.agree != 2 || len(h.silent) != 1 {
+		t.Errorf("%+v, %v, asked (-want +got):\n%s", h, err, diff)
 	}
 }
 
