@@ -16,8 +16,8 @@ import (
 // it in either place. It is never the first of the name, which the owner gives.
 var ofAWS = []string{".amazonaws.com.", ".amazonaws.com.cn.", ".amazonaws.eu.", ".api.aws.", ".on.aws.", ".awsapprunner.com.", ".elasticbeanstalk.com."}
 
-// regionForm is a region by its form. Of a region that has another one nothing is told:
-// owners give names that look like it, as shop-prod-2.
+// regionForm is what regions are called. Of one that is called otherwise nothing
+// is told: owners give names that come close, as shop-prod-2.
 const regionForm = `(?:af|ap|ca|cn|eu|eusc-de|il|me|mx|sa|us|us-gov)-(?:central|(?:north|south)?(?:east|west)|north|south)-[0-9]`
 
 var regionLabel = regexp.MustCompile(`^(?:s3-website-)?(` + regionForm + `)$`)
@@ -41,8 +41,9 @@ func regionOf(name string) string {
 }
 
 // writerName is the endpoint of a DB instance, or that of an Aurora cluster for
-// its writer. China has the region behind the service. Those of readers, proxies and global databases are none: they are
-// for reading, or find their writer by themselves.
+// its writer. China has the region behind the service. Those of a cluster for its
+// readers, of proxies and of global databases are none: they are for reading, or
+// find their writer by themselves.
 var writerName = regexp.MustCompile(`^[^.]+\.(?:cluster-)?[a-z0-9]+\.(?:` + regionForm + `\.rds|rds\.` + regionForm + `)\.amazonaws\.(?:com|com\.cn|eu)\.$`)
 
 // namesOf gives the names that a set leads to: none where it has addresses.
