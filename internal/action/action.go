@@ -121,6 +121,7 @@ type Drive struct {
 	Late          bool              `json:"late,omitempty"`          // past the time limit: only look
 	Redriven      bool              `json:"redriven,omitempty"`      // the run may have lost its lock since it had it
 	Unanswered    bool              `json:"unanswered,omitempty"`    // the run was stopped, perhaps in the middle of a call
+	Failed        string            `json:"failed,omitempty"`        // what the last invocation ended with, if with an error
 	Memo          map[string]string `json:"memo,omitempty"`
 }
 

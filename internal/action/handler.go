@@ -121,8 +121,12 @@ type GivesUp struct {
 	Instead string // what to do, for a person
 }
 
-// NoLongerAwaited stands in the error of a service that was given up.
-const NoLongerAwaited = "is not waited for any longer"
+// What stands in the error of a service that Adapter.GivesUp names: that it is
+// silent, and that it was given up.
+const (
+	NotAnswered     = "has not answered since "
+	NoLongerAwaited = "is not waited for any longer"
+)
 
 // OnRoute53 is when to give the control plane of Route 53 up. It stands in
 // us-east-1 for all regions and is away with it for hours, or for the hour that
@@ -304,7 +308,6 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	drive := a.resumed(in)
 	if drive.Redriven && !drive.Late {
 		// A run that was stopped may have lost its lock to another one.
-		a.noteAnswer(drive.Memo, a.at(in)) // nobody has asked while it was stopped
 		return encode(Answer{
 			Status: Redriven, Phase: "redriven", Message: "the run was redriven: its lock is taken again before anything is done", WaitSeconds: 1,
 			Changed: drive.Changed.known(), InterruptedAt: drive.InterruptedAt, Interruptions: drive.Interruptions, Memo: drive.Memo,
@@ -338,7 +341,6 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	}
 	maps.Copy(answer.Memo, progress.Memo)
 	noteLag(answer.Memo, progress)
-	a.noteAnswer(answer.Memo, req.Now)
 	a.noteCalls(answer.Memo, req, recorder.Calls())
 	if progress.Status == InProgress {
 		answer.WaitSeconds = pace.Wait(pace.Poll{
@@ -380,30 +382,26 @@ func (a *Adapter[P]) step(ctx context.Context, req Request[P], recorder *audit.R
 	return progress, err
 }
 
-// memoAnswered is when an invocation last had all its answers.
-const memoAnswered = "answeredAt"
-
-func (a *Adapter[P]) noteAnswer(memo map[string]string, now time.Time) {
-	if a.GivesUp != nil {
-		memo[memoAnswered] = now.Format(time.RFC3339)
-	}
-}
-
-// givenUp ends the wait for a service that has been silent for too long.
+// givenUp ends the wait for a service that has been silent for too long, counted
+// from the first look in a row that it left without an answer. An error carries
+// no memo, but the machine brings the last one back: so an error tells since
+// when, and whatever came between two of them ends the row.
 func (a *Adapter[P]) givenUp(req Request[P], err error) error {
 	var call *smithy.OperationError
 	if a.GivesUp == nil || ClassOf(err) != Unreachable || !errors.As(err, &call) || call.Service() != a.GivesUp.Service {
 		return err
 	}
-	since := req.memoTime(memoAnswered)
-	if since.Before(req.Drive.StartedAt) {
-		since = req.Drive.StartedAt
+	silent := a.GivesUp.Service + " " + NotAnswered
+	since := req.Now.UTC()
+	_, text, _ := strings.Cut(req.Drive.Failed, silent)
+	if t, err := time.Parse(time.RFC3339, text[:min(len(text), len("2006-01-02T15:04:05Z"))]); err == nil && !req.Drive.Redriven { // nobody asks while a run is stopped
+		since = t
 	}
+	silent += since.Format(time.RFC3339)
 	if req.Now.Sub(since) < a.GivesUp.After {
-		return err
+		return Errorf(Unreachable, "%s: %w", silent, err)
 	}
-	return Errorf(Terminal, "%s has not answered since %s, and %s: %s; the last: %w",
-		a.GivesUp.Service, since.UTC().Format("15:04:05 MST"), NoLongerAwaited, a.GivesUp.Instead, err)
+	return Errorf(Terminal, "%s, and %s: %s; the last: %w", silent, NoLongerAwaited, a.GivesUp.Instead, err)
 }
 
 // noteLag keeps the lag that an action saw last before it acted: a lag that it

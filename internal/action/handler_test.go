@@ -394,53 +394,75 @@ func TestReconcilePaces(t *testing.T) {
 }
 
 // The silence of a service that will not be back soon is borne for a while,
-// counted from its last answer; that of any other to the time limit.
+// counted from the first look in a row that had no answer; that of any other to
+// the time limit.
 func TestAServiceIsGivenUp(t *testing.T) {
 	const after = 10 * time.Minute
 	gone := &GivesUp{Service: "Route 53", After: after, Instead: "do without"}
 	failing := func(service string, err error) error {
 		return Call("listing", &smithy.OperationError{ServiceID: service, OperationName: "List", Err: err})
 	}
-	silent := failing("Route 53", context.DeadlineExceeded)
+	silent, other := failing("Route 53", context.DeadlineExceeded), failing("RDS", context.DeadlineExceeded)
+	throttled := failing("Route 53", &smithy.GenericAPIError{Code: "Throttling"})
+	type look struct {
+		after time.Duration // the start
+		err   error         // nil: it had its answers
+	}
 	for _, tt := range []struct {
-		name     string
-		givesUp  *GivesUp
-		started  time.Duration // ago
-		answered time.Duration // ago; 0: never
-		err      error
-		want     Class
+		name    string
+		givesUp *GivesUp
+		looks   []look
+		want    Class
 	}{
-		{"silent from the start, for a while", gone, after - time.Second, 0, silent, Unreachable},
-		{"silent from the start, too long", gone, after, 0, silent, Terminal},
-		{"silent since an answer, for a while", gone, time.Hour, after - time.Second, silent, Unreachable},
-		{"silent since an answer, too long", gone, time.Hour, after, silent, Terminal},
-		{"started since the answer", gone, time.Minute, time.Hour, silent, Unreachable},
-		{"another service", gone, time.Hour, 0, failing("RDS", context.DeadlineExceeded), Unreachable},
-		{"no service", gone, time.Hour, 0, context.DeadlineExceeded, Unreachable},
-		{"it throttles", gone, time.Hour, 0, failing("Route 53", &smithy.GenericAPIError{Code: "Throttling"}), Throttled},
-		{"a call without an answer", gone, time.Hour, 0, Mutation("changing", &smithy.OperationError{ServiceID: "Route 53", Err: context.DeadlineExceeded}), OutcomeUnknown},
-		{"never given up", nil, time.Hour, 0, silent, Unreachable},
+		{"one look, however late", gone, []look{{time.Hour, silent}}, Unreachable},
+		{"for a while", gone, []look{{time.Hour, silent}, {time.Hour + after - time.Second, silent}}, Unreachable},
+		{"too long", gone, []look{{time.Hour, silent}, {time.Hour + after, silent}}, Terminal},
+		{"too long, of many", gone, []look{{0, silent}, {after / 2, silent}, {after, silent}}, Terminal},
+		{"it answered between", gone, []look{{0, silent}, {after / 2, nil}, {after, silent}}, Unreachable},
+		{"it throttled between", gone, []look{{0, silent}, {after / 2, throttled}, {after, silent}}, Unreachable},
+		{"too long since it throttled", gone, []look{{0, throttled}, {1, silent}, {1 + after, silent}}, Terminal},
+		{"another service was silent before", gone, []look{{0, other}, {after, silent}}, Unreachable},
+		{"another service", gone, []look{{0, other}, {after, other}}, Unreachable},
+		{"no service", gone, []look{{0, context.DeadlineExceeded}, {after, context.DeadlineExceeded}}, Unreachable},
+		{"it throttles", gone, []look{{0, throttled}, {after, throttled}}, Throttled},
+		{"never given up", nil, []look{{0, silent}, {after, silent}}, Unreachable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			drive := Drive{StartedAt: noon.Add(-tt.started), Changed: ChangeYes}
-			if tt.answered > 0 {
-				drive.Memo = map[string]string{memoAnswered: noon.Add(-tt.answered).Format(time.RFC3339)}
+			drive := Drive{StartedAt: noon, Changed: ChangeYes}
+			var class Class
+			for _, l := range tt.looks {
+				now := noon.Add(l.after)
+				event := reconcileEvent(drive, StateReady)
+				event.Now = &now
+				s := &stub{progress: Progress{Status: InProgress}}
+				if l.err != nil {
+					s.err = map[string]error{event.Resource.Name: l.err}
+				}
+				a := adapter(s)
+				a.GivesUp = tt.givesUp
+				if class != "" && !Passing(class) {
+					t.Fatalf("it ended too soon: %s", drive.Failed)
+				}
+				if _, class, drive.Failed = invoke[Answer](t, a, event); class == "" {
+					drive.Failed = ""
+				}
 			}
-			event := reconcileEvent(drive, StateReady)
-			a := adapter(&stub{err: map[string]error{event.Resource.Name: tt.err}})
-			a.GivesUp = tt.givesUp
-			_, class, text := invoke[Answer](t, a, event)
-			if class != tt.want || strings.Contains(text, "do without") != (tt.want == Terminal) {
-				t.Errorf("%s, want %s: %s", class, tt.want, text)
+			if class != tt.want || strings.Contains(drive.Failed, "do without") != (tt.want == Terminal) {
+				t.Errorf("%s, want %s: %s", class, tt.want, drive.Failed)
 			}
 		})
 	}
+}
+
+// While a run is stopped nobody asks: what was silent before it says nothing.
+func TestARedriveGivesNothingUp(t *testing.T) {
 	for _, redriven := range []bool{false, true} {
-		a := adapter(&stub{progress: Progress{Status: InProgress}})
-		a.GivesUp = gone
-		got, _, text := invoke[Answer](t, a, reconcileEvent(Drive{StartedAt: noon.Add(-time.Hour), Redriven: redriven}, StateReady))
-		if got.Memo[memoAnswered] != noon.Format(time.RFC3339) {
-			t.Errorf("redriven %t: an answer is noted as of %q: %s", redriven, got.Memo[memoAnswered], text)
+		err := Call("listing", &smithy.OperationError{ServiceID: "Route 53", Err: context.DeadlineExceeded})
+		event := reconcileEvent(Drive{StartedAt: noon, Late: true, Redriven: redriven, Failed: "Route 53 " + NotAnswered + noon.Add(-time.Hour).Format(time.RFC3339) + ": listing"}, StateReady)
+		a := adapter(&stub{err: map[string]error{event.Resource.Name: err}})
+		a.GivesUp = OnRoute53
+		if _, class, text := invoke[Answer](t, a, event); (class == Terminal) == redriven {
+			t.Errorf("redriven %t: %s: %s", redriven, class, text)
 		}
 	}
 }
