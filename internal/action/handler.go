@@ -121,12 +121,9 @@ type GivesUp struct {
 	Instead string // what to do, for a person
 }
 
-// What stands in the error of a service that Adapter.GivesUp names: that it is
-// silent, and that it was given up.
-const (
-	NotAnswered     = "has not answered since "
-	NoLongerAwaited = "is not waited for any longer"
-)
+// NotAnswered stands in an error, after the name of the service that
+// Adapter.GivesUp names, where that one was silent.
+const NotAnswered = "has not answered"
 
 // OnRoute53 is when to give the control plane of Route 53 up. It stands in
 // us-east-1 for all regions and is away with it for hours, or for the hour that
@@ -238,6 +235,9 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 		if err != nil {
 			if Passing(ClassOf(err)) {
 				out.Unanswered++
+			}
+			if a.silent(err) {
+				err = Errorf(Unreachable, "%s %s: %w", a.GivesUp.Service, NotAnswered, err)
 			}
 			ready.Observed = StateUnknown
 			ready.Findings = append(ready.Findings, Finding{Verdict: VerdictBlocked, Class: ClassOf(err), Message: err.Error()})
@@ -387,11 +387,10 @@ func (a *Adapter[P]) step(ctx context.Context, req Request[P], recorder *audit.R
 // no memo, but the machine brings the last one back: so an error tells since
 // when, and whatever came between two of them ends the row.
 func (a *Adapter[P]) givenUp(req Request[P], err error) error {
-	var call *smithy.OperationError
-	if a.GivesUp == nil || ClassOf(err) != Unreachable || !errors.As(err, &call) || call.Service() != a.GivesUp.Service {
+	if !a.silent(err) {
 		return err
 	}
-	silent := a.GivesUp.Service + " " + NotAnswered
+	silent := a.GivesUp.Service + " " + NotAnswered + " since "
 	since := req.Now.UTC()
 	_, text, _ := strings.Cut(req.Drive.Failed, silent)
 	if t, err := time.Parse(time.RFC3339, text[:min(len(text), len("2006-01-02T15:04:05Z"))]); err == nil && !req.Drive.Redriven { // nobody asks while a run is stopped
@@ -401,7 +400,14 @@ func (a *Adapter[P]) givenUp(req Request[P], err error) error {
 	if req.Now.Sub(since) < a.GivesUp.After {
 		return Errorf(Unreachable, "%s: %w", silent, err)
 	}
-	return Errorf(Terminal, "%s, and %s: %s; the last: %w", silent, NoLongerAwaited, a.GivesUp.Instead, err)
+	return Errorf(Terminal, "%s, and is not waited for any longer: %s; the last: %w", silent, a.GivesUp.Instead, err)
+}
+
+// silent reports an error that says that the service which may be given up left
+// a look without an answer.
+func (a *Adapter[P]) silent(err error) bool {
+	var call *smithy.OperationError
+	return a.GivesUp != nil && ClassOf(err) == Unreachable && errors.As(err, &call) && call.Service() == a.GivesUp.Service
 }
 
 // noteLag keeps the lag that an action saw last before it acted: a lag that it

@@ -454,11 +454,29 @@ func TestAServiceIsGivenUp(t *testing.T) {
 	}
 }
 
+// A look beforehand names the service that it got no answer from.
+func TestThePlanNamesTheSilentService(t *testing.T) {
+	for _, service := range []string{"Route 53", "RDS"} {
+		err := Call("listing", &smithy.OperationError{ServiceID: service, Err: context.DeadlineExceeded})
+		a := adapter(&stub{err: map[string]error{"orders": err}})
+		a.GivesUp = OnRoute53
+		event := reconcileEvent(Drive{}, StateReady)
+		event.Operation, event.Resources, event.Resource, event.Drive = OperationPreflight, []Resource{*event.Resource}, nil, nil
+		got, _, text := invoke[PreflightAnswer](t, a, event)
+		if len(got.Readiness) != 1 || len(got.Readiness[0].Findings) != 1 {
+			t.Fatal(text)
+		}
+		if f := got.Readiness[0].Findings[0]; f.Class != Unreachable || got.Unanswered != 1 || strings.Contains(f.Message, service+" "+NotAnswered) != (service == "Route 53") {
+			t.Errorf("%s: %+v", service, f)
+		}
+	}
+}
+
 // While a run is stopped nobody asks: what was silent before it says nothing.
 func TestARedriveGivesNothingUp(t *testing.T) {
 	for _, redriven := range []bool{false, true} {
 		err := Call("listing", &smithy.OperationError{ServiceID: "Route 53", Err: context.DeadlineExceeded})
-		event := reconcileEvent(Drive{StartedAt: noon, Late: true, Redriven: redriven, Failed: "Route 53 " + NotAnswered + noon.Add(-time.Hour).Format(time.RFC3339) + ": listing"}, StateReady)
+		event := reconcileEvent(Drive{StartedAt: noon, Late: true, Redriven: redriven, Failed: "Route 53 " + NotAnswered + " since " + noon.Add(-time.Hour).Format(time.RFC3339) + ": listing"}, StateReady)
 		a := adapter(&stub{err: map[string]error{event.Resource.Name: err}})
 		a.GivesUp = OnRoute53
 		if _, class, text := invoke[Answer](t, a, event); (class == Terminal) == redriven {

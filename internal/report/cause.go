@@ -24,10 +24,6 @@ const (
 // ClassDeclined is the class of a question that a person answered with no.
 const ClassDeclined = "Declined"
 
-// sinceThen stands in the message of a resource that ran into its time limit,
-// before the class of what its last calls failed with.
-const sinceThen = "; since then: "
-
 // Plain takes the words out of what Lambda makes of the error of a function. It
 // may stand within a text, and may have been cut short there.
 func Plain(cause string) string {
@@ -107,13 +103,14 @@ func (r Record) unseen() bool {
 	})
 }
 
-// silent names what was to move traffic and got no answer from AWS, neither when
-// it was driven nor, of what never was, in the preflight.
+// silent names what got no answer from Route 53, neither when it was driven nor,
+// of what never was, in the preflight.
 func (r Record) silent() (names []string) {
+	silent := action.OnRoute53.Service + " " + action.NotAnswered
 	r.each(func(_ Layer, x Resource) {
-		none := x.Error == nil && slices.ContainsFunc(x.Findings, func(f action.Finding) bool { return f.Class == action.Unreachable }) ||
-			x.Error != nil && (x.Error.Class == string(action.Unreachable) || strings.Contains(x.Error.Message, sinceThen+string(action.Unreachable)) || strings.Contains(x.Error.Message, action.NoLongerAwaited))
-		if none && x.Purpose == action.MovesTraffic && x.Status != Done {
+		none := x.Error == nil && slices.ContainsFunc(x.Findings, func(f action.Finding) bool { return strings.Contains(f.Message, silent) }) ||
+			x.Error != nil && strings.Contains(x.Error.Message, silent)
+		if none && x.Status != Done {
 			names = append(names, Line(x.ResourceName))
 		}
 	})

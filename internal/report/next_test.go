@@ -200,6 +200,8 @@ func TestNextByCause(t *testing.T) {
 	blocked := func(class action.Class) []action.Finding {
 		return []action.Finding{{Verdict: action.VerdictBlocked, Class: class, Message: "no answer"}}
 	}
+	silent := action.OnRoute53.Service + " " + action.NotAnswered + ": listing"
+	quiet := []action.Finding{{Verdict: action.VerdictBlocked, Class: action.Unreachable, Message: silent}}
 	const held = Held + "db is being worked on by arn:a:b since 12:00; " + HeldWatch + "arn:a:b"
 	const cause, rule, disaster, dns = "Remove the cause", "The rule protects data", "Options.Disaster", "docs/dns.md"
 	for _, tt := range []struct {
@@ -227,11 +229,17 @@ func TestNextByCause(t *testing.T) {
 		{"silence in a plan", FailedClean, "plan", "", false, []Resource{{Status: Skipped, Findings: blocked(action.Unreachable)}}, "Not ready", []string{disaster, "drctl plan"}, []string{dns}},
 		{"silence in a disaster run", FailedClean, "run", "", true, []Resource{{Status: Skipped, Findings: blocked(action.Unreachable)}}, "Failed", []string{cause}, []string{disaster, dns}},
 		{"an answer that speaks against it", FailedClean, "run", "", false, []Resource{{Status: Skipped, Findings: blocked(action.Denied)}}, "Failed", []string{cause}, []string{disaster, dns}},
-		{"silence about records", FailedClean, "run", "", false, []Resource{{Status: Skipped, Purpose: action.MovesTraffic, Findings: blocked(action.Unreachable)}}, "Failed", []string{disaster, dns}, nil},
-		{"records that could not be changed", FailedDirty, "run", "", true,
-			[]Resource{{Status: Done, Changed: true}, {Status: Failed, Purpose: action.MovesTraffic, Error: &Error{"TimeLimit", "not done" + sinceThen + "Unreachable: x"}}}, "Failed half way", []string{dns}, []string{disaster}},
+		{"silence about records", FailedClean, "run", "", false, []Resource{{Status: Skipped, Findings: quiet}}, "Failed", []string{disaster, dns}, nil},
+		{"records that could not be looked at", FailedDirty, "run", "", true,
+			[]Resource{{Status: Done, Changed: true}, {Status: Failed, Error: &Error{"TimeLimit", "not done; since then: Unreachable: " + silent}}}, "Failed half way", []string{dns}, []string{disaster}},
+		{"Route 53 was given up", FailedClean, "run", "", true, []Resource{{Status: Failed, Error: &Error{"Terminal", silent}}}, "Failed", []string{cause, dns}, []string{disaster}},
 		{"records that were refused", FailedDirty, "run", "", true,
-			[]Resource{{Status: Done, Changed: true}, {Status: Failed, Purpose: action.MovesTraffic, Findings: []action.Finding{{Verdict: action.VerdictWarning, Class: action.Unreachable}}, Error: &Error{"Refused", "x"}}}, "Failed half way", []string{cause}, []string{dns}},
+			[]Resource{{Status: Done, Changed: true}, {Status: Failed, Findings: quiet, Error: &Error{"Refused", "x"}}}, "Failed half way", []string{cause}, []string{dns}},
+		{"records that were changed after all", FailedDirty, "run", "", true,
+			[]Resource{{Status: Done, Changed: true, Findings: quiet}, {Status: Failed, Error: &Error{"Refused", "x"}}}, "Failed half way", []string{cause}, []string{dns}},
+		{"another service is silent about traffic", FailedClean, "run", "", false, []Resource{{Status: Skipped, Purpose: action.MovesTraffic, Findings: blocked(action.Unreachable)}}, "Failed", []string{disaster}, []string{dns}},
+		{"another service stayed silent about traffic", FailedDirty, "run", "", true,
+			[]Resource{{Status: Done, Changed: true}, {Status: Failed, Purpose: action.MovesTraffic, Error: &Error{"TimeLimit", "not done; since then: Unreachable: x"}}}, "Failed half way", []string{cause}, []string{dns}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := Record{Outcome: tt.outcome, Mode: tt.mode, Cause: tt.cause, Layers: []Layer{{Resources: tt.xs}}}
