@@ -95,6 +95,20 @@ func TestRouteFiftyThreeIsNotWaitedForWithoutEnd(t *testing.T) {
 	}
 }
 
+// Route 53 is given up only where it was asked for ten minutes and was silent: not
+// at one look after a time in which nobody asked, or in which it throttled.
+func TestOneSilentLookGivesNothingUp(t *testing.T) {
+	payload := swapPayload(`{"Records":[{"Zone":"` + shopZone + `","Name":"www.shop.example","Type":"A","SetIdentifier":"us-west-2","Weight":10}]}`)
+	for _, faults := range []string{
+		"throttle@function:swap-dns#2-60,error@route53:ListResourceRecordSets#2-4",
+		"throttle@route53:ListResourceRecordSets#2-130,error@route53:ListResourceRecordSets#131-133", // three tries of one look
+	} {
+		if result := runLab(t, Options{Payload: payload, Faults: faultsOf(t, faults)}); result.Outcome != report.Succeeded || result.DurationSeconds < 660 {
+			t.Errorf("%s: %s after %.0f s: %s", faults, result.Outcome, result.DurationSeconds, result.Cause)
+		}
+	}
+}
+
 // The others keep their proportion in what is left.
 func TestShiftKeepsTheProportionOfTheOthers(t *testing.T) {
 	estate := DefaultEstate()
