@@ -23,6 +23,7 @@ const (
 	Refused        Class = "Refused"        // a safety rule said no
 	Conflict       Class = "Conflict"       // an operation of someone else is in the way
 	Throttled      Class = "Throttled"      // AWS asked to come back later; nothing was done
+	Queued         Class = "Queued"         // an earlier change of the same thing comes first; nothing was done
 	Unreachable    Class = "Unreachable"    // nothing was sent, or a read got no answer
 	Terminal       Class = "Terminal"       // the resource or its operation failed for good
 	Capacity       Class = "Capacity"       // a quota or AWS's own capacity
@@ -33,7 +34,7 @@ const (
 // Classes lists every class, for tests and tables.
 var Classes = []Class{
 	InvalidInput, NotFound, Denied, Refused, Conflict, Throttled,
-	Unreachable, Terminal, Capacity, OutcomeUnknown, Internal,
+	Queued, Unreachable, Terminal, Capacity, OutcomeUnknown, Internal,
 }
 
 // Error is a failure with its class. Wrap it freely; the adapter finds it.
@@ -117,9 +118,11 @@ func Mutation(what string, err error) error {
 var codes = map[string]Class{
 	"Throttling": Throttled, "ThrottlingException": Throttled, "ThrottledException": Throttled,
 	"RequestLimitExceeded": Throttled, "TooManyRequestsException": Throttled, "RequestThrottled": Throttled,
-	"RequestThrottledException": Throttled, "SlowDown": Throttled, "PriorRequestNotComplete": Throttled,
+	"RequestThrottledException": Throttled, "SlowDown": Throttled,
 	"BandwidthLimitExceeded": Throttled, "ProvisionedThroughputExceededException": Throttled,
 	"ResourceContention": Throttled, "ConcurrentUpdateException": Throttled, "ScalingActivityInProgress": Throttled,
+
+	"PriorRequestNotComplete": Queued, // of Route 53, about one zone, and soon over
 
 	"InvalidDBInstanceState": Conflict, "InvalidDBClusterStateFault": Conflict,
 	"InvalidGlobalClusterStateFault": Conflict, "InvalidGlobalReplicationGroupState": Conflict,

@@ -50,11 +50,12 @@ var (
 func TestClassOfCodes(t *testing.T) {
 	table := map[Class][]string{
 		Throttled: {
-			"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "PriorRequestNotComplete", "SlowDown",
+			"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown",
 			"ResourceContention", "ConcurrentUpdateException", "ScalingActivityInProgress",
 			"ThrottledException", "RequestThrottled", "RequestThrottledException", "EC2ThrottledException",
 			"BandwidthLimitExceeded", "ProvisionedThroughputExceededException",
 		},
+		Queued: {"PriorRequestNotComplete"},
 		Conflict: {
 			"InvalidDBInstanceState", "InvalidDBClusterStateFault", "InvalidGlobalClusterStateFault", "InvalidGlobalReplicationGroupState",
 			"InvalidReplicationGroupState", "ConflictException", "ResourceInUseException", "IncorrectInstanceState", "InvalidChangeSetStatus",
@@ -104,6 +105,7 @@ func TestClassOfCodes(t *testing.T) {
 func TestClassOfThrottleCodesOfTheSDK(t *testing.T) {
 	otherwise := map[string]bool{
 		"LimitExceededException":         true, // a quota in most services
+		"PriorRequestNotComplete":        true, // about one zone, not an account
 		"TransactionInProgressException": true, // DynamoDB transactions, which no action makes
 	}
 	for code := range retry.DefaultThrottleErrorCodes {

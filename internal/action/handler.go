@@ -301,7 +301,7 @@ func within(a PreflightAnswer, limit int) PreflightAnswer {
 // Passing reports whether a failure says something about the moment and not
 // about the resource: the machine then asks again.
 func Passing(class Class) bool {
-	return class == Throttled || class == Unreachable || class == Internal
+	return class == Throttled || class == Queued || class == Unreachable || class == Internal
 }
 
 func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error) {

@@ -617,7 +617,7 @@ func TestPreflight(t *testing.T) {
 func TestPreflightUnanswered(t *testing.T) {
 	for _, class := range Classes {
 		t.Run(string(class), func(t *testing.T) {
-			passing := class == Throttled || class == Unreachable || class == Internal
+			passing := class == Throttled || class == Queued || class == Unreachable || class == Internal
 			if got := Passing(class); got != passing {
 				t.Errorf("passing: %t, want %t", got, passing)
 			}

@@ -351,7 +351,7 @@ func TestReconcileMakesOneCallAndKeepsItsID(t *testing.T) {
 	}{
 		{"taken", nil, "", "C1"},
 		{"throttled", coded("Throttling"), action.Throttled, ""},
-		{"another change is worked on", coded("PriorRequestNotComplete"), action.Throttled, ""},
+		{"another change is worked on", coded("PriorRequestNotComplete"), action.Queued, ""},
 		{"no answer", coded("InternalFailure"), action.OutcomeUnknown, ""},
 		{"denied", coded("AccessDenied"), action.Denied, ""},
 		{"refused by Route 53, which may have been shown an old state", &types.InvalidChangeBatch{Messages: []string{"it breaks"}}, "", ""},

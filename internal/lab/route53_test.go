@@ -617,3 +617,33 @@ func TestARunThatFindsAnothersChangeWaitsUntilItHasSpread(t *testing.T) {
 		})
 	}
 }
+
+// One of two entries that change a zone at the same moment waits for the other
+// one, and for nothing else: a layer of many takes it no longer than that.
+func TestWhatIsQueuedWaitsForNoLargeLayer(t *testing.T) {
+	const swap = `{"resourceType":"SwapDNS","resourceName":"%s","parameters":{"Records":[{"Zone":"` + shopZone + `","Name":"%s","Type":"%s"%s}]}}`
+	first := fmt.Sprintf(swap, "first", "db.shop.example", "CNAME", `,"TTL":7`)
+	second := fmt.Sprintf(swap, "second", "www.shop.example", "A", `,"SetIdentifier":"us-west-2","Weight":7`)
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf(`{"resourceType":"CheckEndpoint","resourceName":"c%d","parameters":{"URL":"https://app.us-east-1.example.test/health"}}`, i))
+	}
+	took := func(payload []byte) (alone, queued float64) {
+		result := runLab(t, Options{Payload: payload})
+		if result.Outcome != report.Succeeded {
+			t.Fatalf("%s: %s", result.Outcome, result.Cause)
+		}
+		for _, r := range result.Layers[0].Resources {
+			switch r.ResourceName {
+			case "first":
+				alone = r.DurationSeconds
+			case "second":
+				queued = r.DurationSeconds
+			}
+		}
+		return alone, queued
+	}
+	if alone, queued := took(layerOf(append(many, first, second)...)); queued <= alone || queued > alone+5 {
+		t.Errorf("the second took %.1f s, the first %.1f s", queued, alone)
+	}
+}

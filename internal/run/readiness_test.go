@@ -85,7 +85,7 @@ func TestCollectInDisaster(t *testing.T) {
 	}
 	for _, class := range action.Classes {
 		verdict := blocked
-		if class == action.Throttled || class == action.Unreachable || class == action.Internal {
+		if class == action.Throttled || class == action.Queued || class == action.Unreachable || class == action.Internal {
 			verdict = warning
 		}
 		rows = append(rows,
