@@ -44,7 +44,7 @@ type screen struct {
 func (s screen) lines(columns, rows int) []string {
 	now := s.w.now()
 	head := s.head(now, columns)
-	foot := s.foot(columns, rows)
+	foot := s.foot(columns, max(rows/3, rows-len(head)-s.w.size()))
 	room := rows - len(head) - len(foot)
 	if room < 1 {
 		return append(head, foot...)[:min(rows, len(head)+len(foot))]
@@ -104,6 +104,12 @@ func (s screen) bar(done, failed, all, columns int) string {
 	return s.colour.paint(green, strings.Repeat("█", d)) + s.colour.paint(red, strings.Repeat("▒", f)) + s.colour.paint(faint, strings.Repeat("░", long-d-f)) + cut(text, columns-long)
 }
 
+// size is how many lines layers and resources take, all of them.
+func (w *watcher) size() int {
+	_, _, all := w.count()
+	return len(w.layers) + all
+}
+
 func (w *watcher) count() (done, failed, all int) {
 	for _, l := range w.layers {
 		for _, r := range l.resources {
@@ -119,8 +125,8 @@ func (w *watcher) count() (done, failed, all int) {
 	return done, failed, all
 }
 
-// foot tells what is wrong, or what a person is asked and how to answer: whole,
-// for the commands are to be copied.
+// foot tells what is wrong, or what a person is asked and how to answer: in no
+// more rows, but the commands whole, for they are to be copied.
 func (s screen) foot(columns, rows int) []string {
 	trouble := s.w.trouble(s.cause)
 	switch {
@@ -132,7 +138,7 @@ func (s screen) foot(columns, rows int) []string {
 	q := s.w.question
 	commands := slices.Concat(continued(q.Approve, columns), continued(q.Decline, columns))
 	text := wrapped(q.String(), columns)
-	if most := max(rows/3-len(commands), 1); len(text) > most {
+	if most := max(rows-len(commands), 1); len(text) > most {
 		text = append(text[:most-1:most-1], cut(strings.Join(text[most-1:], " "), columns))
 	}
 	for i := range text {

@@ -349,6 +349,30 @@ func TestScreenTellsHowToAnswer(t *testing.T) {
 	}
 }
 
+// A question gives way to layers and resources, and takes the rows that they leave.
+func TestAQuestionTakesTheRowsThatAreLeft(t *testing.T) {
+	question := strings.TrimSpace(strings.Repeat("Is the other side fenced? ", 24))
+	for _, tt := range []struct {
+		name              string
+		layers, resources int
+		rows              int
+		whole             bool
+	}{
+		{"few resources", 1, 3, 24, true},
+		{"just so few", 1, 3, 19, true}, // 3 of the head, 4 of the tree, 9 of the question, 3 of the commands
+		{"one row too few", 1, 3, 18, false},
+		{"many resources", 2, 40, 24, false},
+	} {
+		w := tree(tt.layers, tt.resources)
+		w.question = &pending{Question: question, Until: lab.Epoch}
+		w.question.Approve, w.question.Decline = w.remote.answers(w.arn)
+		lines := screen{w: w}.lines(80, tt.rows)
+		if text := strings.Join(lines, " "); strings.Contains(text, question) != tt.whole || len(lines) != tt.rows {
+			t.Errorf("%s: %d lines\n%s", tt.name, len(lines), strings.Join(lines, "\n"))
+		}
+	}
+}
+
 // Giving up has a code of its own; how a run ended, and what was wrong before,
 // keep theirs.
 func TestInterrupted(t *testing.T) {
