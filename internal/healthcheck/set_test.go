@@ -175,6 +175,7 @@ func TestWhatAHealthCheckWasIsKept(t *testing.T) {
 func alarm(state cwtypes.StateValue) cwtypes.MetricAlarm {
 	return cwtypes.MetricAlarm{
 		AlarmName: aws.String("dr-switch"), StateValue: state, Namespace: aws.String("DisasterRecovery"), MetricName: aws.String("Switch"), Statistic: cwtypes.StatisticMaximum,
+		Dimensions: []cwtypes.Dimension{{Name: aws.String("Alarm"), Value: aws.String("dr-switch")}}, Unit: cwtypes.StandardUnitCount,
 		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold, Threshold: aws.Float64(1), EvaluationPeriods: aws.Int32(1), Period: aws.Int32(60), TreatMissingData: aws.String("ignore"),
 	}
 }
@@ -290,6 +291,15 @@ func (m *metrics) PutMetricData(_ context.Context, in *cloudwatch.PutMetricDataI
 	return &cloudwatch.PutMetricDataOutput{}, m.err
 }
 
+// ofTheAlarm wants the metric of that alarm: all switches share a namespace and a
+// name, and a datapoint of another one, or of another unit, would prove nothing.
+func ofTheAlarm(t *testing.T, dimensions []cwtypes.Dimension, unit cwtypes.StandardUnit) {
+	t.Helper()
+	if len(dimensions) != 1 || *dimensions[0].Name != "Alarm" || *dimensions[0].Value != "dr-switch" || unit != cwtypes.StandardUnitCount {
+		t.Errorf("of %+v in %q", dimensions, unit)
+	}
+}
+
 func TestSetSwitch(t *testing.T) {
 	type pages = [][]cwtypes.MetricDataResult
 	shows := func(values ...float64) cwtypes.MetricDataResult {
@@ -345,6 +355,13 @@ func TestSetSwitch(t *testing.T) {
 					in.ScanBy != cwtypes.ScanByTimestampDescending || !in.EndTime.After(noon) || noon.Sub(*in.StartTime) >= 15*24*time.Hour {
 					t.Errorf("asked for %+v of %+v", q, in)
 				}
+				ofTheAlarm(t, q.Metric.Dimensions, q.Unit)
+			}
+			for _, in := range m.puts {
+				if d := in.MetricData[0]; *in.Namespace != "DisasterRecovery" || *d.MetricName != "Switch" || *d.Value != 2 {
+					t.Errorf("sent %+v", d)
+				}
+				ofTheAlarm(t, in.MetricData[0].Dimensions, in.MetricData[0].Unit)
 			}
 			ready, err := s.Preflight(t.Context(), req)
 			byHand := tt.reads > 0 && tt.puts > 0
