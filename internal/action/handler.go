@@ -2,6 +2,7 @@ package action
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -236,7 +237,7 @@ func (a *Adapter[P]) preflight(ctx context.Context, in Envelope) ([]byte, error)
 			if Passing(ClassOf(err)) {
 				out.Unanswered++
 			}
-			if a.silent(err) {
+			if a.silent(err, Unreachable) {
 				err = Errorf(Unreachable, "%s %s: %w", a.GivesUp.Service, NotAnswered, err)
 			}
 			ready.Observed = StateUnknown
@@ -308,6 +309,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	drive := a.resumed(in)
 	if drive.Redriven && !drive.Late {
 		// A run that was stopped may have lost its lock to another one.
+		delete(drive.Memo, memoUntaken) // nobody has asked while it was stopped
 		return encode(Answer{
 			Status: Redriven, Phase: "redriven", Message: "the run was redriven: its lock is taken again before anything is done", WaitSeconds: 1,
 			Changed: drive.Changed.known(), InterruptedAt: drive.InterruptedAt, Interruptions: drive.Interruptions, Memo: drive.Memo,
@@ -341,6 +343,7 @@ func (a *Adapter[P]) reconcile(ctx context.Context, in Envelope) ([]byte, error)
 	}
 	maps.Copy(answer.Memo, progress.Memo)
 	noteLag(answer.Memo, progress)
+	a.noteUntaken(answer.Memo, req, progress)
 	a.noteCalls(answer.Memo, req, recorder.Calls())
 	if progress.Status == InProgress {
 		answer.WaitSeconds = pace.Wait(pace.Poll{
@@ -372,42 +375,94 @@ func (a *Adapter[P]) resumed(in Envelope) Drive {
 }
 
 // step takes the next step. Past the time limit it looks, and where it would
-// call, it says so: nothing is begun any more.
+// call, it says so: nothing is begun any more. Nor is it where the service was
+// given up that should take the call.
 func (a *Adapter[P]) step(ctx context.Context, req Request[P], recorder *audit.Recorder) (Progress, error) {
-	recorder.Late = req.Drive.Late
+	since, until := a.untaken(req)
+	hopeless := !since.IsZero() && until.Sub(since) >= a.GivesUp.After
+	recorder.Late = req.Drive.Late || hopeless
 	progress, err := a.Reconciler.Reconcile(audit.With(ctx, recorder), req)
-	if recorder.TurnedAway {
+	switch {
+	case recorder.TurnedAway && hopeless:
+		return Progress{}, Errorf(Terminal, "%s%s, and is not waited for any longer: %s", a.quiet(changeNotAnswered), since.Format(time.RFC3339), a.GivesUp.Instead)
+	case recorder.TurnedAway:
 		return Progress{Status: InProgress, Observed: StateReady, Phase: "late", Message: audit.ErrLate.Error(), Evidence: progress.Evidence}, nil
 	}
 	return progress, err
 }
 
+// changeNotAnswered is said of a service that answers looks, perhaps, and no change.
+const changeNotAnswered = NotAnswered + " a change"
+
+// quiet begins what is said of the service that may be given up; the time since
+// when follows.
+func (a *Adapter[P]) quiet(what string) string { return a.GivesUp.Service + " " + what + " since " }
+
+// since reads the time out of what the last invocation failed with; zero: it did
+// not, or with something else.
+func (a *Adapter[P]) since(req Request[P], what string) time.Time {
+	_, text, _ := strings.Cut(req.Drive.Failed, a.quiet(what))
+	t, err := time.Parse(time.RFC3339, text[:min(len(text), len("2006-01-02T15:04:05Z"))])
+	if err != nil || req.Drive.Redriven { // nobody asks while a run is stopped
+		return time.Time{}
+	}
+	return t
+}
+
 // givenUp ends the wait for a service that has been silent for too long, counted
 // from the first look in a row that it left without an answer. An error carries
 // no memo, but the machine brings the last one back: so an error tells since
-// when, and whatever came between two of them ends the row.
+// when, and whatever came between two of them ends the row. A change that had no
+// answer may have been made, and is looked for first: step ends that wait.
 func (a *Adapter[P]) givenUp(req Request[P], err error) error {
-	if !a.silent(err) {
+	switch {
+	case a.silent(err, OutcomeUnknown):
+		since, _ := a.untaken(req)
+		return Errorf(OutcomeUnknown, "%s%s: %w", a.quiet(changeNotAnswered), cmp.Or(since, req.Now.UTC()).Format(time.RFC3339), err)
+	case !a.silent(err, Unreachable):
 		return err
 	}
-	silent := a.GivesUp.Service + " " + NotAnswered + " since "
-	since := req.Now.UTC()
-	_, text, _ := strings.Cut(req.Drive.Failed, silent)
-	if t, err := time.Parse(time.RFC3339, text[:min(len(text), len("2006-01-02T15:04:05Z"))]); err == nil && !req.Drive.Redriven { // nobody asks while a run is stopped
-		since = t
-	}
-	silent += since.Format(time.RFC3339)
+	since := cmp.Or(a.since(req, NotAnswered), req.Now.UTC())
+	silent := a.quiet(NotAnswered) + since.Format(time.RFC3339)
 	if req.Now.Sub(since) < a.GivesUp.After {
 		return Errorf(Unreachable, "%s: %w", silent, err)
 	}
 	return Errorf(Terminal, "%s, and is not waited for any longer: %s; the last: %w", silent, a.GivesUp.Instead, err)
 }
 
-// silent reports an error that says that the service which may be given up left
-// a look without an answer.
-func (a *Adapter[P]) silent(err error) bool {
+// The notes of changes in a row that had no answer, when the first and the last
+// of them ended: for the looks between two changes, which have their answers.
+const (
+	memoUntaken     = "untakenSince"
+	memoUntakenLast = "untakenUntil"
+)
+
+// untaken is when the first and the last change in a row ended that had no
+// answer; zero: there is none.
+func (a *Adapter[P]) untaken(req Request[P]) (since, until time.Time) {
+	switch {
+	case a.GivesUp == nil:
+	case req.Drive.Failed == "":
+		return req.memoTime(memoUntaken), req.memoTime(memoUntakenLast)
+	case req.Drive.InterruptedAt != nil:
+		return a.since(req, changeNotAnswered), *req.Drive.InterruptedAt
+	}
+	return since, until
+}
+
+func (a *Adapter[P]) noteUntaken(memo map[string]string, req Request[P], progress Progress) {
+	delete(memo, memoUntaken)
+	delete(memo, memoUntakenLast)
+	if since, until := a.untaken(req); !since.IsZero() && !progress.Changed && !progress.Contended {
+		memo[memoUntaken], memo[memoUntakenLast] = since.Format(time.RFC3339), until.Format(time.RFC3339)
+	}
+}
+
+// silent reports an error of a class that comes of no answer by the service which
+// may be given up.
+func (a *Adapter[P]) silent(err error, class Class) bool {
 	var call *smithy.OperationError
-	return a.GivesUp != nil && ClassOf(err) == Unreachable && errors.As(err, &call) && call.Service() == a.GivesUp.Service
+	return a.GivesUp != nil && ClassOf(err) == class && errors.As(err, &call) && call.Service() == a.GivesUp.Service
 }
 
 // noteLag keeps the lag that an action saw last before it acted: a lag that it

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
+
+	"dr-orchestrator/internal/audit"
 )
 
 type parameters struct {
@@ -451,6 +454,103 @@ func TestAServiceIsGivenUp(t *testing.T) {
 				t.Errorf("%s, want %s: %s", class, tt.want, drive.Failed)
 			}
 		})
+	}
+}
+
+// changing is a reconciler that sends a change, as the client of AWS lets it.
+type changing struct {
+	stub
+	answer error // to the change
+}
+
+func (c *changing) Reconcile(ctx context.Context, req Request[parameters]) (Progress, error) {
+	progress := Progress{Status: InProgress, Observed: StateReady}
+	if req.Unsure() {
+		return progress, nil
+	}
+	if recorder := audit.From(ctx); recorder.Late {
+		recorder.TurnedAway = true
+		return progress, Mutation("changing", audit.ErrLate)
+	}
+	return Sent(req, progress, Mutation("changing", c.answer))
+}
+
+// A service that answers looks and takes no change is given up, too, once two
+// unanswered changes in a row lie so far apart, and where another one would be
+// sent: what the last did is looked for first.
+func TestAServiceThatTakesNoChangeIsGivenUp(t *testing.T) {
+	const after, settled = 10 * time.Minute, 30 * time.Second
+	of := func(err error) error {
+		return &smithy.OperationError{ServiceID: "Route 53", OperationName: "Change", Err: err}
+	}
+	lost, throttled, conflict := of(context.DeadlineExceeded), of(&smithy.GenericAPIError{Code: "Throttling"}), of(&smithy.GenericAPIError{Code: "HealthCheckVersionMismatch"})
+	type step struct {
+		after time.Duration // the start
+		err   error         // of the change, where one is sent
+	}
+	for _, tt := range []struct {
+		name    string
+		givesUp *GivesUp
+		steps   []step
+		want    Class
+	}{
+		{"one change, however late the next", OnRoute53, []step{{0, lost}, {1, lost}, {after, lost}}, OutcomeUnknown},
+		{"for a while", OnRoute53, []step{{0, lost}, {1, lost}, {after - 1, lost}, {after, lost}, {after + settled, lost}}, OutcomeUnknown},
+		{"too long", OnRoute53, []step{{0, lost}, {1, lost}, {after, lost}, {after + 1, lost}, {after + settled, lost}}, Terminal},
+		{"too long, before it is known what the last did", OnRoute53, []step{{0, lost}, {1, lost}, {after, lost}, {after + 1, lost}}, ""},
+		{"too long, without a look between", OnRoute53, []step{{0, lost}, {settled, lost}, {after + settled, lost}, {after + 2*settled, lost}}, Terminal},
+		{"it took one between", OnRoute53, []step{{0, lost}, {1, lost}, {after / 2, nil}, {after, lost}, {after + settled, lost}}, OutcomeUnknown},
+		{"it throttled one between", OnRoute53, []step{{0, lost}, {1, lost}, {after / 2, throttled}, {after, lost}, {after + settled, lost}}, OutcomeUnknown},
+		{"it turned one away between", OnRoute53, []step{{0, lost}, {1, lost}, {after / 2, conflict}, {after, lost}, {after + settled, lost}}, OutcomeUnknown},
+		{"another service", &GivesUp{Service: "RDS", After: after}, []step{{0, lost}, {1, lost}, {after, lost}, {after + settled, lost}}, OutcomeUnknown},
+		{"never given up", nil, []step{{0, lost}, {1, lost}, {after, lost}, {after + settled, lost}}, OutcomeUnknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			drive := Drive{StartedAt: noon, Changed: ChangeNo}
+			var class Class
+			for _, at := range tt.steps {
+				if class == Terminal {
+					t.Fatalf("it ended too soon: %s", drive.Failed)
+				}
+				now := noon.Add(at.after)
+				event := reconcileEvent(drive, StateReady)
+				event.Now = &now
+				a := &Adapter[parameters]{Reconciler: &changing{answer: at.err}, Now: func() time.Time { return now }, GivesUp: tt.givesUp}
+				var got Answer
+				var text string
+				switch got, class, text = invoke[Answer](t, a, event); class {
+				case "":
+					drive.Failed, drive.Memo, drive.Changed, drive.InterruptedAt = "", got.Memo, got.Changed, got.InterruptedAt
+				case OutcomeUnknown:
+					drive.Failed, drive.Changed, drive.InterruptedAt = text, ChangeUnknown, &now
+				default:
+					drive.Failed = text
+				}
+			}
+			if class != tt.want || class == Terminal && !strings.Contains(drive.Failed, "has not answered a change since "+noon.UTC().Format(time.RFC3339)) {
+				t.Errorf("%q, want %q: %s", class, tt.want, drive.Failed)
+			}
+		})
+	}
+}
+
+// A call that comes too late is no sign of silence.
+func TestLateIsNotGivenUp(t *testing.T) {
+	a := &Adapter[parameters]{Reconciler: &changing{}, Now: func() time.Time { return noon }, GivesUp: OnRoute53}
+	if got, class, text := invoke[Answer](t, a, reconcileEvent(Drive{StartedAt: noon, Late: true}, StateReady)); class != "" || got.Phase != "late" {
+		t.Errorf("%s: %s", class, text)
+	}
+}
+
+// While a run is stopped nobody sends a change.
+func TestARedriveForgetsUnansweredChanges(t *testing.T) {
+	memo := map[string]string{memoUntaken: noon.Add(-time.Hour).Format(time.RFC3339), memoUntakenLast: noon.Format(time.RFC3339)}
+	for _, redriven := range []bool{false, true} {
+		a := &Adapter[parameters]{Reconciler: &changing{}, Now: func() time.Time { return noon }, GivesUp: OnRoute53}
+		got, class, text := invoke[Answer](t, a, reconcileEvent(Drive{StartedAt: noon, Redriven: redriven, Memo: maps.Clone(memo)}, StateReady))
+		if _, kept := got.Memo[memoUntaken]; kept || (class == Terminal) == redriven {
+			t.Errorf("redriven %t: %s: %s", redriven, class, text)
+		}
 	}
 }
 

@@ -109,6 +109,16 @@ func TestOneSilentLookGivesNothingUp(t *testing.T) {
 	}
 }
 
+// Where it answers looks and takes no change, it is given up as well.
+func TestRouteFiftyThreeThatTakesNoChangeIsGivenUp(t *testing.T) {
+	payload := swapPayload(`{"Records":[{"Zone":"` + shopZone + `","Name":"www.shop.example","Type":"A","SetIdentifier":"us-west-2","Weight":10}]}`)
+	result := runLab(t, Options{Payload: payload, Faults: faultsOf(t, "error@route53:ChangeResourceRecordSets")})
+	if result.Outcome != report.FailedClean || !strings.Contains(result.Cause, "SetRoutingControl and SetSwitch") || result.DurationSeconds < 600 || result.DurationSeconds > 720 {
+		t.Errorf("%s after %.0f s: %s", result.Outcome, result.DurationSeconds, result.Cause)
+	}
+	untrue(t, result, payload)
+}
+
 // The others keep their proportion in what is left.
 func TestShiftKeepsTheProportionOfTheOthers(t *testing.T) {
 	estate := DefaultEstate()
