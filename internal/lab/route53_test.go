@@ -577,8 +577,8 @@ func TestASwapThatWasEndedGoesOn(t *testing.T) {
 }
 
 // A run that ended while its change was on its way to the name servers, and the
-// same payload again a moment later: that one is done no sooner than they are,
-// and one more, when all name servers tell that they have it, at once.
+// same payload again a moment later: that one is done no sooner than they are.
+// One more takes its minute, too: nothing tells it whose change it finds.
 func TestARunThatFindsAnothersChangeWaitsUntilItHasSpread(t *testing.T) {
 	weights := func(limit, check string) []byte {
 		return []byte(fmt.Sprintf(`{"StatePayload":[{"layer":1,"resources":[{"resourceType":"SwapDNS","resourceName":"Swap"%s,"parameters":{%s"Records":[`+
