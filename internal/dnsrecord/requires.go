@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // Databases tells which side takes writes, as the region of the run shows it.
@@ -103,10 +104,22 @@ func writableInstance(ctx context.Context, api Databases, id, region string) (wr
 		return strings.EqualFold(aws.ToString(s.StatusType), "read replication")
 	}):
 		return w.no("in " + region + " still replicates")
+	case fenced(i.TagList):
+		return w.no("in " + region + " is fenced")
 	case !slices.Contains(writing, aws.ToString(i.DBInstanceStatus)):
 		return w.no("in " + region + " is " + aws.ToString(i.DBInstanceStatus))
 	}
 	return w, nil
+}
+
+// fenced reports whether the tags of a database say that nobody can write to it,
+// whatever its status.
+func fenced(list []types.Tag) bool {
+	tags := map[string]string{}
+	for _, tag := range list {
+		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return succession.Fenced(tags)
 }
 
 func endpointOf(i types.DBInstance) []string {
@@ -237,6 +250,9 @@ func writes(ctx context.Context, api Databases, c types.DBCluster, region string
 	w := writerAt(c)
 	if !slices.Contains(writing, aws.ToString(c.Status)) {
 		return w.no("in " + region + " is " + aws.ToString(c.Status))
+	}
+	if fenced(c.TagList) {
+		return w.no("in " + region + " is fenced")
 	}
 	if aws.ToString(c.ReplicationSourceIdentifier) != "" {
 		return w.no("in " + region + " replicates from " + *c.ReplicationSourceIdentifier)

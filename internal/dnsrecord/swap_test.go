@@ -19,6 +19,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/succession"
 )
 
 func TestDecide(t *testing.T) {
@@ -436,6 +437,9 @@ func TestRequires(t *testing.T) {
 	member := func(writer string) databases {
 		return with(global(writer, "available", nil), func(d *databases) { d.cluster.GlobalClusterIdentifier = aws.String("g") })
 	}
+	shut := func(word string) []rdstypes.Tag {
+		return []rdstypes.Tag{{Key: aws.String(succession.FenceTag), Value: aws.String(word)}}
+	}
 	rebooting := func(d *databases) { d.instance.DBInstanceStatus = aws.String("rebooting") }
 	stopped := func(d *databases) { d.cluster.Status = aws.String("stopped") }
 	headless := func(d *databases) { d.cluster.DBClusterMembers = nil }
@@ -449,6 +453,8 @@ func TestRequires(t *testing.T) {
 		{"instance writes", "rds-instance/i", instance(func(*rdstypes.DBInstance) {}), "", ""},
 		{"instance backs up", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.DBInstanceStatus = aws.String("backing-up") }), "", ""},
 		{"instance reboots", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.DBInstanceStatus = aws.String("rebooting") }), "is rebooting", ""},
+		{"instance is fenced", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.TagList = shut(succession.FenceComplete) }), "is fenced", ""},
+		{"instance was fenced, and given back", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.TagList = shut(succession.FenceReleased) }), "", ""},
 		{"instance replicates", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.ReadReplicaSourceDBInstanceIdentifier = aws.String("s") }), "is a replica", ""},
 		{"instance replicates a cluster", "rds-instance/i", instance(func(i *rdstypes.DBInstance) { i.ReadReplicaSourceDBClusterIdentifier = aws.String("s") }), "is a replica", ""},
 		{"instance detaches", "rds-instance/i", instance(func(i *rdstypes.DBInstance) {
@@ -466,6 +472,7 @@ func TestRequires(t *testing.T) {
 		{"writer here without an instance", "global-cluster/g", with(global("us-west-2", "available", nil), headless), "no instance that writes", ""},
 		{"writer here reboots", "global-cluster/g", with(global("us-west-2", "available", nil), rebooting), "which is rebooting", ""},
 		{"cluster alone", "rds-cluster/c", alone, "", ""},
+		{"cluster is fenced", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, func(d *databases) { d.cluster.TagList = shut(succession.FenceBegun) }), "is fenced", ""},
 		{"cluster backs up", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, func(d *databases) { d.cluster.Status = aws.String("backing-up") }), "", ""},
 		{"cluster stopped", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, stopped), "is stopped", ""},
 		{"cluster of readers", "rds-cluster/c", with(databases{cluster: clusterIn("us-west-2"), instance: alone.instance}, readers), "no instance that writes", ""},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dr-orchestrator/internal/action"
+	"dr-orchestrator/internal/succession"
 )
 
 // goal is what is to become of the target, and by which way.
@@ -25,7 +26,7 @@ func decide(g Global, local *Local, to goal, asked action.Asked) action.Decision
 	target, member := g.member(to.target)
 	switch {
 	case local != nil && local.Fenced:
-		return action.Fail(action.Refused, action.StateUnknown, "fenced", "%s is fenced, and takes no writes: release it first (FenceOldPrimary with Method Release)", to.target)
+		return action.Fail(action.Refused, action.StateUnknown, "fenced", "%s %s", to.target, succession.ReleaseFirst)
 	case !member:
 		return decideAlone(local, to, g)
 	case g.Failover != nil:

@@ -87,7 +87,7 @@ func decide(i Instance, p PromoteParameters, promote, modify action.Asked) actio
 	case i.Cluster != "":
 		return action.Fail(action.Refused, action.StateUnknown, i.Status, "%s is a member of the cluster %s: only instances of their own are promoted", i.ID, i.Cluster)
 	case succession.Fenced(i.Tags):
-		return action.Fail(action.Refused, action.StateUnknown, "fenced", "%s is fenced, and takes no writes: release it first (FenceOldPrimary with Method Release)", i.ID)
+		return action.Fail(action.Refused, action.StateUnknown, "fenced", "%s %s", i.ID, succession.ReleaseFirst)
 	}
 	switch action.ConditionOf(conditions, i.Status) {
 	case action.StatusTerminal:

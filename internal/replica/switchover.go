@@ -15,6 +15,7 @@ import (
 	"dr-orchestrator/internal/client"
 	"dr-orchestrator/internal/lag"
 	"dr-orchestrator/internal/payload"
+	"dr-orchestrator/internal/succession"
 )
 
 // SwitchoverParameters are the parameters of SwitchoverRDSReadReplica.
@@ -87,6 +88,9 @@ func decideSwitchover(i Instance, other *Instance, p SwitchoverParameters, asked
 	case !strings.HasPrefix(i.Engine, "oracle"):
 		return action.Fail(action.Refused, action.StateUnknown, "engine", "AWS switches over between RDS instances of Oracle only, and %s runs %s; "+
 			"for other engines payloads/switchback-replica.json loses nothing either: it fences the primary first and then promotes", i.ID, i.Engine)
+	}
+	if succession.Fenced(i.Tags) {
+		return action.Fail(action.Refused, action.StateUnknown, "fenced", "%s %s", i.ID, succession.ReleaseFirst)
 	}
 	both := []Instance{i}
 	if other != nil {

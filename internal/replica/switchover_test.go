@@ -6,6 +6,7 @@ import (
 
 	"dr-orchestrator/internal/action"
 	"dr-orchestrator/internal/lag"
+	"dr-orchestrator/internal/succession"
 )
 
 var pairParameters = SwitchoverParameters{RDSInstanceIdentifier: "orders", TargetClusterIdentifier: replicaARN, SourceRegion: "us-east-1"}
@@ -63,6 +64,12 @@ func TestDecideSwitchoverRules(t *testing.T) {
 		state  action.State
 		class  action.Class
 	}{
+		{"replica fenced", func(i, _ *Instance) { i.Tags = map[string]string{succession.FenceTag: succession.FenceBegun} }, false, now, fail, unknown, action.Refused},
+		{"replica fenced once, and given back", func(i, _ *Instance) { i.Tags = map[string]string{succession.FenceTag: succession.FenceReleased} }, false, now, act, ready, ""},
+		{"switched over, and fenced", func(i, other *Instance) {
+			swapped(i, other)
+			i.Tags = map[string]string{succession.FenceTag: succession.FenceComplete}
+		}, false, now, fail, unknown, action.Refused},
 		{"idle pair", func(_, _ *Instance) {}, false, now, act, ready, ""},
 		{"open read-only", func(i, _ *Instance) { i.Mode = "open-read-only" }, false, now, act, ready, ""},
 		{"no mode shown", func(i, _ *Instance) { i.Mode = "" }, false, now, fail, ready, action.Refused},

@@ -10,6 +10,9 @@ const (
 	FenceReleased = "released" // given back, or about to be
 )
 
+// ReleaseFirst says of what is fenced why it takes nothing over.
+const ReleaseFirst = "is fenced, and takes no writes: release it first (FenceOldPrimary with Method Release)"
+
 // Fenced reports whether a database with these tags is fenced, or about to be:
 // nobody can write to it, whatever AWS calls it.
 func Fenced(tags map[string]string) bool {
